@@ -1,0 +1,59 @@
+# What people type. `make demo` and `make test` bring a bare machine all the way.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+# Offscreen drawing: EGL and a driver behind it (Mesa's, unless NVIDIA's is there).
+SYSTEM_PACKAGES := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libxrender1
+
+.PHONY: setup system demo test check format bench clean
+.DEFAULT_GOAL := setup
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) system  ## Make the virtual environment .venv with everything in it
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(READY)
+
+system:  ## Install the system libraries that offscreen drawing needs, if permitted
+	@[ "$$(uname)" = Linux ] || exit 0; \
+	has() { { ldconfig -p 2>/dev/null || /sbin/ldconfig -p; } | grep -q "$$1"; }; \
+	if has 'libEGL\.so\.1' && has 'libGL\.so\.1' && has 'libXrender\.so\.1' && \
+	   { has libEGL_nvidia || { has libEGL_mesa && ls /usr/lib/*/dri/*_dri.so >/dev/null 2>&1; }; }; \
+	then exit 0; fi; \
+	install="apt-get install -y --no-install-recommends $(SYSTEM_PACKAGES)"; \
+	if ! command -v apt-get >/dev/null; then \
+	  echo "Drawing needs EGL and Mesa; on Debian: $(SYSTEM_PACKAGES)"; exit 2; fi; \
+	if [ "$$(id -u)" = 0 ]; then sudo=; \
+	elif sudo -n true 2>/dev/null; then sudo=sudo; \
+	else echo "Drawing needs system libraries. Run: sudo $$install"; exit 2; fi; \
+	echo "Installing for offscreen drawing: $(SYSTEM_PACKAGES)"; \
+	$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo $$install -qq >/dev/null
+
+demo: setup  ## Colour a procedural person's head and draw it: out/demo
+	$(BIN)/medcolor demo --output out/demo
+
+test: setup  ## Run the tests
+	$(BIN)/python -m pytest -q
+
+check: $(READY)  ## Lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(READY)  ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup  ## Cost of a slice by stage, on this machine
+	$(BIN)/python jobs/bench.py
+
+clean:  ## Remove what was made here
+	rm -rf .venv out dist build .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,5 @@
+"""`python -m medcolor` is `medcolor`."""
+
+from medcolor.cli import main
+
+main()

@@ -1,0 +1,112 @@
+"""Where the body is: masks, the box around it, and the grid that matching works on."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Shaped
+
+from medcolor.domain import Box
+
+_STRIDE_PX = 16
+"""Coarsest stride of the features: working images are padded to whole cells."""
+
+
+def largest_parts(
+    mask: Bool[np.ndarray, "row col"], *, least_thickness: float = 0.22
+) -> Bool[np.ndarray, "row col"]:
+    """Keep the thick connected parts (4-neighbours), holes filled.
+
+    Arms beside a trunk stay; tables, pillows and specks, thin against it, go.
+
+    Args:
+        mask: Candidates.
+        least_thickness: Radius of the largest disc inside a part, against that of the
+            thickest part, from which it is kept.
+    """
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+    if count < 2:
+        return np.zeros_like(mask)
+    framed = np.pad(mask.astype(np.uint8), 1)
+    depth = cv2.distanceTransform(framed, cv2.DIST_L2, 3)[1:-1, 1:-1]
+    radius = np.zeros(count)
+    np.maximum.at(radius, labels.ravel().astype(np.intp), depth.ravel())
+    kept = (radius >= least_thickness * radius.max())[labels] & mask
+    return _fill_holes(kept)
+
+
+def _fill_holes(mask: Bool[np.ndarray, "row col"]) -> Bool[np.ndarray, "row col"]:
+    """Fill what the outside cannot reach."""
+    padded = np.pad(~mask, 1, constant_values=True).astype(np.uint8)
+    cv2.floodFill(padded, None, (0, 0), 2)
+    return np.asarray(padded[1:-1, 1:-1] != 2)
+
+
+def body_mask(
+    luminance: Float[np.ndarray, "row col"], *, threshold: float
+) -> Bool[np.ndarray, "row col"]:
+    """Return the body of one slice: what is brighter than air, with its cavities.
+
+    Args:
+        luminance: 0..1.
+        threshold: Of the whole volume, so that empty slices stay empty.
+    """
+    bright = (cv2.GaussianBlur(luminance, (0, 0), 1.0) > threshold).astype(np.uint8)
+    # Cut thin bridges to a table or a head holder, then restore the outline.
+    reach = max(1, round(min(luminance.shape) / 100))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    opened = cv2.morphologyEx(bright, cv2.MORPH_OPEN, kernel)
+    core = largest_parts(opened.astype(bool))
+    near = cv2.dilate(core.astype(np.uint8), kernel).astype(bool)
+    outline = (core | (near & bright.astype(bool))).astype(np.uint8)
+    # Close cracks in dark skin, so that the cavities behind them are inside.
+    return _fill_holes(cv2.morphologyEx(outline, cv2.MORPH_CLOSE, kernel, iterations=2) > 0)
+
+
+def bounding_box(mask: Bool[np.ndarray, "row col"], *, margin: float = 0.04) -> Box | None:
+    """Return the box around a mask with a margin (share of its long side), or None if empty."""
+    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) == 0:
+        return None
+    extent = max(rows[-1] - rows[0], cols[-1] - cols[0]) + 1
+    pad = max(1, round(margin * extent))
+    return Box(
+        max(0, int(rows[0]) - pad),
+        min(mask.shape[0], int(rows[-1]) + 1 + pad),
+        max(0, int(cols[0]) - pad),
+        min(mask.shape[1], int(cols[-1]) + 1 + pad),
+    )
+
+
+def working_shape(box: Box, long_side_px: int) -> tuple[int, int]:
+    """Return the (row, col) size of a box scaled so that its long side is `long_side_px`."""
+    rows, cols = box.shape
+    scale = long_side_px / max(rows, cols)
+    return max(1, round(rows * scale)), max(1, round(cols * scale))
+
+
+def resize(
+    image: Shaped[np.ndarray, "row col *channel"], shape: tuple[int, int]
+) -> Shaped[np.ndarray, ...]:
+    """Resample to (row, col) `shape`: area mean when shrinking, linear when growing."""
+    if image.shape[:2] == shape:
+        return image
+    shrinks = shape[0] < image.shape[0]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (shape[1], shape[0]), interpolation=method))
+
+
+def resize_mask(
+    mask: Bool[np.ndarray, "row col"], shape: tuple[int, int]
+) -> Bool[np.ndarray, "row2 col2"]:
+    """Resample a mask: a pixel is in where at least half of it is."""
+    return np.asarray(resize(mask.astype(np.float32), shape) >= 0.5)
+
+
+def pad_to_cells(
+    image: Shaped[np.ndarray, "row col *channel"],
+) -> Shaped[np.ndarray, ...]:
+    """Pad rows and columns at the end with zeros to multiples of the coarsest stride."""
+    rows, cols = image.shape[:2]
+    pads = [(0, -rows % _STRIDE_PX), (0, -cols % _STRIDE_PX)] + [(0, 0)] * (image.ndim - 2)
+    return np.pad(image, pads)

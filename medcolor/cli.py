@@ -1,0 +1,260 @@
+"""The `medcolor` command: which data, which settings, where to. Every number lives in the settings.
+
+Exit status: 0 complete; 1 finished with failed parts, or ended early, resumable;
+2 wrong use or bad input.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medcolor.errors import InputError, MedcolorError
+
+if TYPE_CHECKING:
+    from medcolor.config import RunSettings
+    from medcolor.progress import ProgressReport
+    from medcolor.run.report import RunReport
+    from medcolor.run.tasks import Runner
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    help="Colours for grey CT and MRI volumes, from photographs of real anatomy. "
+    "Not a medical device.",
+)
+index_app = typer.Typer(no_args_is_help=True, help="Reference indexes.")
+evaluate_app = typer.Typer(no_args_is_help=True, help="Quality where the truth is known.")
+app.add_typer(index_app, name="index")
+app.add_typer(evaluate_app, name="evaluate")
+
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Settings file (YAML).", show_default=False)
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="One setting, e.g. volume.spacing_mm=[1,1,1]. Repeatable."),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray", help="Work on Ray: HOST:PORT, or 'auto' (RAY_ADDRESS, else started here)."
+    ),
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Ray actors; by default one a CPU.")
+]
+
+
+@app.command()
+def colorize(
+    target: Annotated[Path, typer.Argument(help="NIfTI file, DICOM folder or image folder.")],
+    references: Annotated[Path, typer.Argument(help="Colour cross-sections, or an index of them.")],
+    output: Annotated[Path, typer.Argument(help="Volume to write or resume, *.ome.zarr.")],
+    config: Config = None,
+    overrides: Set = None,
+    ray: Ray = None,
+    workers: Workers = None,
+    force: Annotated[bool, typer.Option(help="Begin anew over another run's output.")] = False,
+) -> None:
+    """Give TARGET the colours of REFERENCES, slice by slice, and write OUTPUT."""
+    from medcolor.api import colorize_volume
+
+    settings = _settings(config, overrides)
+    runner = _runner(ray, workers)
+    with _progress() as progress:
+        report = colorize_volume(
+            target,
+            references,
+            output,
+            settings=settings,
+            runner=runner,
+            progress=progress,
+            force=force,
+        )
+    _tell(report)
+    raise typer.Exit(0 if report.is_complete else 1)
+
+
+@app.command()
+def render(
+    volume: Annotated[Path, typer.Argument(help="Volume written by colorize.")],
+    output: Annotated[Path, typer.Argument(help="Folder for pictures and page.")],
+    config: Config = None,
+    overrides: Set = None,
+    frames: Annotated[int | None, typer.Option(help="Alias of render.frames.")] = None,
+    size: Annotated[int | None, typer.Option(help="Alias of render.size_px.")] = None,
+) -> None:
+    """Draw VOLUME: turntable, sections grey beside colour, video and a web page."""
+    from medcolor.api import render_volume
+
+    aliases = {"render.frames": frames, "render.size_px": size}
+    extra = [f"{key}={value}" for key, value in aliases.items() if value is not None]
+    settings = _settings(config, [*(overrides or []), *extra])
+    with _progress() as progress:
+        page = render_volume(volume, output, settings=settings, progress=progress)
+    typer.echo(page)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder to write.")] = Path("out/demo"),
+) -> None:
+    """Colour the head of a procedural person from another's cross-sections, and draw it."""
+    from medcolor.evaluate.demo import run_demo
+
+    with _progress() as progress:
+        result = run_demo(output, progress)
+    typer.echo(result)
+
+
+@app.command()
+def settings(
+    config: Config = None,
+    overrides: Set = None,
+) -> None:
+    """Print every setting with its documentation; with --config or --set, check those."""
+    from medcolor.config import describe_settings
+
+    _settings(config, overrides)
+    typer.echo(describe_settings(), nl=False)
+
+
+@index_app.command("build")
+def index_build(
+    references: Annotated[Path, typer.Argument(help="Folder of colour cross-sections.")],
+    index: Annotated[Path, typer.Argument(help="Folder to write.")],
+    config: Config = None,
+    overrides: Set = None,
+    ray: Ray = None,
+    workers: Workers = None,
+) -> None:
+    """Describe REFERENCES with fc6 and write the parquet INDEX."""
+    from medcolor.run.index import build_index
+
+    chosen, runner = _settings(config, overrides), _runner(ray, workers)
+    with _progress() as progress:
+        built = build_index(references, index, chosen, runner, progress)
+    typer.echo(f"{len(built.records)} references in {index}")
+
+
+@index_app.command("query")
+def index_query(
+    index: Annotated[Path, typer.Argument(help="Index folder.")],
+    image: Annotated[Path, typer.Argument(help="One grey slice: PNG, JPEG or TIFF.")],
+    count: Annotated[int, typer.Option("-k", min=1, help="References to list.")] = 3,
+    config: Config = None,
+    overrides: Set = None,
+) -> None:
+    """List the references of INDEX most similar to IMAGE (cosine of fc6, equation 2)."""
+    from medcolor.run.index import query_index
+
+    for reference_id, similarity in query_index(index, image, _settings(config, overrides), count):
+        typer.echo(f"{similarity:7.4f}  {reference_id}")
+
+
+@evaluate_app.command("color")
+def evaluate_color(
+    references: Annotated[
+        Path | None,
+        typer.Argument(help="Cryosections to recolour from each other; without, phantoms."),
+    ] = None,
+    distance_mm: Annotated[
+        float, typer.Option(help="References nearer than this to a slice are not used for it.")
+    ] = 7.0,
+    every: Annotated[int, typer.Option(min=1, help="Take every n-th photograph only.")] = 1,
+    case: Annotated[
+        list[str] | None,
+        typer.Option(help="Phantom case: head-ct, head-t1, head-t2, trunk-ct. Repeatable."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for figures and sample pictures.")
+    ] = None,
+    config: Config = None,
+    overrides: Set = None,
+) -> None:
+    """Measure colour errors: recoloured photographs, and phantom CT, T1 and T2 across persons."""
+    from medcolor.evaluate.across import choose_cases, evaluate_across
+    from medcolor.evaluate.recolor import evaluate_recolored
+
+    chosen = _settings(config, overrides)
+    with _progress() as progress:
+        if references is None:
+            table = evaluate_across(choose_cases(case or []), chosen, progress, pictures=output)
+        else:
+            table = evaluate_recolored(
+                references, chosen, progress, distance_mm=distance_mm, every=every, pictures=output
+            )
+    typer.echo(table)
+
+
+@evaluate_app.command("phantom")
+def evaluate_phantom(
+    output: Annotated[Path, typer.Argument(help="Folder to write.")],
+    seed: Annotated[int, typer.Option(help="Which person.")] = 1,
+    region: Annotated[str, typer.Option(help="head, trunk or whole.")] = "head",
+    spacing_mm: Annotated[int, typer.Option(min=1, help="Voxel size.")] = 2,
+) -> None:
+    """Write a procedural person: CT, T1 and T2 as NIfTI, cryosections as numbered photographs."""
+    from medcolor.evaluate.phantom_files import write_person
+
+    typer.echo(write_person(output, seed, region, float(spacing_mm)))
+
+
+def _settings(config: Path | None, overrides: list[str] | None) -> RunSettings:
+    from medcolor.config import load_settings
+
+    return load_settings(config, overrides or [])
+
+
+def _runner(address: str | None, workers: int | None) -> Runner:
+    """Return the runner the user asked for; Ray is imported only then."""
+    from medcolor.run.serial import SerialRunner
+
+    if address is None:
+        if workers not in (None, 1):
+            raise InputError(
+                f"--workers {workers}",
+                "one process works without Ray; its threads are compute.threads",
+                "Add --ray auto",
+            )
+        return SerialRunner()
+    from medcolor.run.ray_pool import RayRunner
+
+    return RayRunner(address, workers)
+
+
+@contextmanager
+def _progress() -> Iterator[ProgressReport]:
+    """Show bars on a terminal, JSON lines elsewhere."""
+    from medcolor.progress import JsonLines, TerminalBar
+
+    if sys.stderr.isatty():
+        with TerminalBar() as bar:
+            yield bar
+    else:
+        yield JsonLines()
+
+
+def _tell(report: RunReport) -> None:
+    """Print what a run did."""
+    typer.echo(
+        f"{report.output}: {report.slices} slices, {report.slabs_done} slabs written, "
+        f"{report.slabs_kept} kept, {len(report.failures)} failed"
+    )
+    if report.slices_colored:
+        typer.echo(report.cost_table())
+
+
+def main() -> None:
+    """Run the command line; an error of ours becomes one line and its exit status."""
+    try:
+        app()
+    except MedcolorError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_status)

@@ -1,0 +1,156 @@
+"""One settings model: every number that decides a pixel, in one place.
+
+Each stage owns its settings as a frozen dataclass beside its code; here they meet,
+are read from YAML and `key=value` overrides, and are validated by pydantic. An
+unknown key is an error. `medcolor settings` prints all with their documentation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from medcolor.colorize import TransferSettings
+from medcolor.errors import InputError
+from medcolor.features.extract import FeatureSettings
+from medcolor.filters import SmoothingSettings
+from medcolor.matching import MatchingSettings
+from medcolor.reference import ReferenceSettings
+from medcolor.render.settings import RenderSettings
+from medcolor.retrieval.assignment import RetrievalSettings
+from medcolor.settings import Settings
+from medcolor.volume.settings import StoreSettings, VolumeSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeSettings(Settings):
+    """Where and how fast; no pixel depends on it."""
+
+    device: Literal["cpu"] = "cpu"
+    """What computes. Only the CPU for now; a GPU that is asked for is refused, not ignored."""
+
+    threads: int = 0
+    """Slices coloured at once by one worker, one thread each; 0 takes every core the
+    process may use, or one in a Ray worker."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        if self.threads < 0:
+            raise ValueError("threads must be >= 0")
+
+
+class RunSettings(BaseModel):
+    """All settings of a run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    volume: VolumeSettings = VolumeSettings()
+    """Reading and showing the scan."""
+
+    reference: ReferenceSettings = ReferenceSettings()
+    """Preparing the photographs."""
+
+    features: FeatureSettings = FeatureSettings()
+    """The network and what it sees."""
+
+    retrieval: RetrievalSettings = RetrievalSettings()
+    """Choosing a reference for every slice."""
+
+    matching: MatchingSettings = MatchingSettings()
+    """Dense correspondence."""
+
+    transfer: TransferSettings = TransferSettings()
+    """From correspondence to colour."""
+
+    smoothing: SmoothingSettings = SmoothingSettings()
+    """The edge-preserving filter of equation 1."""
+
+    store: StoreSettings = StoreSettings()
+    """Layout of the OME-Zarr volume."""
+
+    render: RenderSettings = RenderSettings()
+    """Pictures. Decides no voxel."""
+
+    compute: ComputeSettings = ComputeSettings()
+    """Speed. Decides no voxel."""
+
+    def digest(self, *parts: str) -> str:
+        """Return a digest of the named parts, or of all that decide a voxel."""
+        chosen = set(parts) or set(type(self).model_fields) - {"render", "compute"}
+        values = self.model_dump(mode="json", include=chosen)
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def load_settings(path: Path | None = None, overrides: Iterable[str] = ()) -> RunSettings:
+    """Read settings from a YAML file and `stage.key=value` overrides, in that order.
+
+    Args:
+        path: YAML file; what it does not name keeps its default.
+        overrides: Values are read as YAML: `volume.spacing_mm=[1,1,1]`.
+
+    Raises:
+        InputError: Naming file and key.
+    """
+    values = _read_yaml(path) if path else {}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        stage, dot, name = key.strip().partition(".")
+        if not (equals and dot and name):
+            raise InputError(
+                f"--set {override}", "expected stage.key=value", "See medcolor settings"
+            )
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {override}", "the value is no YAML", "Quote it") from error
+        values.setdefault(stage, {})[name] = value
+    try:
+        return RunSettings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        problem = first["msg"].removeprefix("Value error, ")
+        place = path if path else "--set"
+        raise InputError(
+            f"{place}: {key}", f"{problem} (found {first['input']!r})", "See medcolor settings"
+        ) from error
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    """Read a settings file into nested dictionaries."""
+    try:
+        values = yaml.safe_load(path.read_text()) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(path, f"no readable settings file ({error})", "Check it") from error
+    if not isinstance(values, dict) or not all(isinstance(v, dict) for v in values.values()):
+        raise InputError(path, "expected stages with keys", "Compare with medcolor settings")
+    return {str(stage): dict(keys) for stage, keys in values.items()}
+
+
+def describe_settings() -> str:
+    """Return all settings with their defaults as commented YAML."""
+    schema = RunSettings.model_json_schema()
+    defaults = RunSettings().model_dump(mode="json")
+    lines = [
+        "# Every setting of medcolor with its default; written by `medcolor settings`.",
+        "# Keep the keys you change and pass the file with --config, or use --set stage.key=value.",
+    ]
+    for stage, reference in schema["properties"].items():
+        stage_schema = schema["$defs"][reference["$ref"].rsplit("/", 1)[-1]]
+        lines += ["", *_comment(reference["description"], ""), f"{stage}:"]
+        for name, field in stage_schema["properties"].items():
+            lines += _comment(field["description"], "  ")
+            lines.append(f"  {name}: {json.dumps(defaults[stage][name])}")
+    return "\n".join(lines) + "\n"
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    """Turn a docstring into comment lines."""
+    return [f"{indent}# {line.strip()}" for line in text.strip().splitlines()]

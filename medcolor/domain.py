@@ -1,0 +1,118 @@
+"""The data that flows between the stages: frozen, never changed after they are made.
+
+Order of axes everywhere: arrays (z, y, x) or (row, col), channels where the
+docstring says. x runs to the patient's left, y to posterior, z to the head (LPS),
+so a slice reads like a radiological image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+Affine = tuple[tuple[float, float, float, float], ...]
+"""Four rows: voxel index (x, y, z, 1) to millimetres in RAS."""
+
+
+@dataclass(frozen=True)
+class VolumeGeometry:
+    """Where a volume lies."""
+
+    shape: tuple[int, int, int]
+    """Voxels along (z, y, x)."""
+
+    spacing_mm: tuple[float, float, float]
+    """Distance between voxel centres along (z, y, x)."""
+
+    affine: Affine
+    """Voxel index (x, y, z, 1) to millimetres in RAS."""
+
+    steps: tuple[str, ...] = ()
+    """What was done to the stored axes to arrive at (z, y, x) in LPS."""
+
+
+@dataclass(frozen=True)
+class GrayVolume:
+    """A scan, read lazily."""
+
+    intensity: da.Array
+    """(z, y, x), one chunk a slice."""
+
+    unit: Literal["HU", "raw"]
+    geometry: VolumeGeometry
+
+    source: str
+    """Where it was read from."""
+
+    files: tuple[Path, ...]
+    """All that it was read from, in order."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of pixels; stop is exclusive."""
+
+    row_start: int
+    row_stop: int
+    col_start: int
+    col_stop: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.row_stop - self.row_start, self.col_stop - self.col_start
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index an array with it."""
+        return slice(self.row_start, self.row_stop), slice(self.col_start, self.col_stop)
+
+
+@dataclass(frozen=True)
+class TargetSlice:
+    """One slice of the scan at its own resolution."""
+
+    luminance: Float[np.ndarray, "row col"]
+    """Display grey, 0..1: what the result shows."""
+
+    matched_luminance: Float[np.ndarray, "row col"]
+    """The same through the matching tone curve, 0..1: what the network sees."""
+
+    body: Bool[np.ndarray, "row col"]
+    z: int
+
+
+@dataclass(frozen=True)
+class ReferenceSlice:
+    """One prepared colour cross-section, cropped to the body, in the target's orientation."""
+
+    reference_id: str
+    rgb: UInt8[np.ndarray, "row col 3"]
+
+    tissue: Bool[np.ndarray, "row col"]
+    """Where its colour may be given away: body, and not painted air."""
+
+
+@dataclass(frozen=True)
+class ColorSlice:
+    """One coloured slice, straight alpha, sRGB."""
+
+    rgba: UInt8[np.ndarray, "row col 4"]
+    z: int
+
+
+def check_orientation(code: str) -> None:
+    """Raise ValueError unless `code` names one direction on each axis, columns first."""
+    if len(code) != 3 or any(
+        letter not in pair for letter, pair in zip(code, ("LR", "PA", "SI"), strict=True)
+    ):
+        raise ValueError(
+            f"orientation {code!r} must be one of L/R, one of P/A, one of S/I, e.g. LPS"
+        )

@@ -1,0 +1,38 @@
+"""What can go wrong, said in one line: where, found against expected, remedy.
+
+MedcolorError
+    InputError      wrong use or unusable input; nothing was written (exit status 2)
+        EmptyFrameError   a photograph that shows no body
+    RunError        the run could not be finished; what is done is kept (exit status 1)
+"""
+
+from __future__ import annotations
+
+
+class MedcolorError(Exception):
+    """Base of every error a user is meant to read."""
+
+    exit_status = 1
+
+    def __init__(self, place: object, problem: str, remedy: str) -> None:
+        """Keep the three parts in `args`, so that the error survives pickling by Ray."""
+        super().__init__(str(place), problem, remedy)
+
+    def __str__(self) -> str:
+        """Join the parts into one line."""
+        place, problem, remedy = self.args
+        return " ".join(f"{place}: {problem}. {remedy}.".split())
+
+
+class InputError(MedcolorError):
+    """Wrong use, or input that cannot be used."""
+
+    exit_status = 2
+
+
+class EmptyFrameError(InputError):
+    """A photograph that shows no body; a library may hold some."""
+
+
+class RunError(MedcolorError):
+    """A run that stopped before its end; finished parts are kept and resumed."""

@@ -1,0 +1,1 @@
+"""Quality where the truth is known."""

@@ -1,0 +1,3 @@
+"""One organ system a file, painted into a canvas in canonical millimetres."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""What CT, MR and camera see of a phantom."""
+
+from __future__ import annotations

@@ -1,0 +1,74 @@
+"""Phantoms as files, laid out like the real material: NIfTI scans, numbered photographs.
+
+The photographs look like Visible Human frames: rows run from posterior to anterior,
+numbers from head to feet in millimetres. So the product reads them with its defaults.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Shaped
+
+from medcolor.errors import InputError
+from medcolor.evaluate.phantom import (
+    Phantom,
+    Region,
+    make_phantom,
+    render_cryosection,
+    render_ct,
+    render_mri,
+)
+from medcolor.volume.geometry import affine_from_code
+from medcolor.volume.images import write_png
+
+Modality = Literal["ct", "t1", "t2"]
+MODALITIES: tuple[Modality, ...] = ("ct", "t1", "t2")
+_FIRST_NUMBER = 1000
+
+
+def write_person(folder: Path, seed: int, region: str, spacing_mm: float) -> str:
+    """Write every modality and the photographs of one person; return what was written.
+
+    Raises:
+        InputError: No such region, or a negative seed.
+    """
+    regions = get_args(Region)
+    if region not in regions or seed < 0:
+        problem = f"seed {seed}, region {region!r}"
+        raise InputError("phantom", problem, f"Give a seed >= 0 and one of {', '.join(regions)}")
+    phantom = make_phantom(seed, region=cast(Region, region), spacing_mm=spacing_mm)
+    scans = [write_scan(phantom, modality, folder) for modality in MODALITIES]
+    photographs = write_photographs(phantom, folder / "photographs")
+    return "\n".join(str(path) for path in (*scans, photographs))
+
+
+def write_scan(phantom: Phantom, modality: Modality, folder: Path) -> Path:
+    """Write one modality of a phantom as `<modality>.nii.gz`."""
+    array = render_ct(phantom) if modality == "ct" else render_mri(phantom, _contrast(modality))
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{modality}.nii.gz"
+    spacing = phantom.spacing_mm
+    affine = affine_from_code("LPS", (spacing, spacing, spacing))
+    nib.save(nib.Nifti1Image(np.ascontiguousarray(array.transpose(2, 1, 0)), affine), path)
+    return path
+
+
+def _contrast(modality: Modality) -> Literal["T1", "T2"]:
+    return "T1" if modality == "t1" else "T2"
+
+
+def write_photographs(
+    phantom: Phantom, folder: Path, *, background: Literal["gel", "black"] = "gel"
+) -> Path:
+    """Write the cryosections of a phantom as PNG frames named by their position in mm."""
+    folder.mkdir(parents=True, exist_ok=True)
+    frames: Shaped[np.ndarray, "z y x 3"] = render_cryosection(phantom, background)
+    for index in range(len(frames)):
+        from_top = len(frames) - 1 - index
+        number = _FIRST_NUMBER + round(from_top * phantom.spacing_mm)
+        write_png(folder / f"{number:04d}.png", np.ascontiguousarray(frames[index, ::-1]))
+    return folder

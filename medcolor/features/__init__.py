@@ -1,0 +1,1 @@
+"""Gray-VGG19: taps for matching, fc6 for retrieval."""

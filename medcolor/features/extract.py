@@ -1,0 +1,104 @@
+"""From luminance images to what matching and retrieval consume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from medcolor.body import pad_to_cells, resize, resize_mask, working_shape
+from medcolor.domain import Box
+from medcolor.errors import InputError
+from medcolor.features.network import DESCRIPTOR_INPUT_PX, GrayVGG19
+from medcolor.settings import Settings
+
+_DESCRIPTOR_MARGIN_PX = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSettings(Settings):
+    """What the network sees."""
+
+    network: str = "embedded"
+    """`embedded`, or the path of a network file written by jobs/train_features.py."""
+
+    working_size_px: int = 256
+    """Long side of the body crop that is matched; 16 or more. Larger finds finer
+    detail and costs time in proportion to its square."""
+
+    equalization: float = 0.5
+    """How far the scan's grey levels are spread toward equal use inside the body before
+    matching, 0 (as displayed) .. 1 (fully). Helps CT, whose soft tissue shares few levels."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        if self.working_size_px < 16:
+            raise ValueError("working_size_px must be at least 16, one cell of relu5_1")
+        if not 0 <= self.equalization <= 1:
+            raise ValueError("equalization must lie in 0..1")
+
+
+@dataclass(frozen=True)
+class FeaturePyramid:
+    """Features of one body crop, fine to coarse (relu1_1..relu5_1)."""
+
+    levels: tuple[Float[Tensor, "_channel _row _col"], ...]
+    """Unit length along channel; a dead feature stays zero."""
+
+    masks: tuple[Bool[Tensor, "_row _col"], ...]
+    """Cells that hold any tissue."""
+
+    extent_px: tuple[int, int]
+    """Rows and columns of the crop before padding to whole cells."""
+
+
+@torch.inference_mode()
+def extract_pyramid(
+    network: GrayVGG19,
+    luminance: Float[np.ndarray, "row col"],
+    tissue: Bool[np.ndarray, "row col"],
+) -> FeaturePyramid:
+    """Return the five feature maps of a working image, background set to black.
+
+    Args:
+        network: On the CPU.
+        luminance: 0..1, cropped to the body and scaled to the working size.
+        tissue: Same grid; cells without any never match.
+    """
+    padded = pad_to_cells(np.where(tissue, luminance, 0).astype(np.float32))
+    image = torch.from_numpy(padded)[None, None].to(memory_format=torch.channels_last)
+    taps = network(image)
+    mask = torch.from_numpy(pad_to_cells(tissue)).float()[None, None]
+    levels, masks = [], []
+    for index, tap in enumerate(taps):
+        levels.append(F.normalize(tap[0], dim=0, eps=1e-6).contiguous())
+        stride = 2**index
+        masks.append(F.max_pool2d(mask, stride)[0, 0] > 0)
+    return FeaturePyramid(tuple(levels), tuple(masks), luminance.shape)
+
+
+@torch.inference_mode()
+def describe(
+    network: GrayVGG19,
+    luminance: Float[np.ndarray, "row col"],
+    tissue: Bool[np.ndarray, "row col"],
+    box: Box,
+) -> Float[np.ndarray, " descriptor"]:
+    """Return the fc6 descriptor (unit length) of the body in `box`.
+
+    The body keeps its aspect and is centred on the network's square input.
+    """
+    if min(box.shape) == 0:
+        raise InputError("describe", "an empty box", "Describe slices that show a body")
+    shape = working_shape(box, DESCRIPTOR_INPUT_PX - 2 * _DESCRIPTOR_MARGIN_PX)
+    body = resize(np.where(tissue, luminance, 0).astype(np.float32)[box.slices], shape)
+    inside = resize_mask(tissue[box.slices], shape)
+    canvas = np.zeros((DESCRIPTOR_INPUT_PX, DESCRIPTOR_INPUT_PX), np.float32)
+    row, col = ((DESCRIPTOR_INPUT_PX - side) // 2 for side in shape)
+    canvas[row : row + shape[0], col : col + shape[1]] = np.where(inside, body, 0)
+    image = torch.from_numpy(canvas)[None, None].to(memory_format=torch.channels_last)
+    return np.asarray(network.describe(image)[0].numpy(), np.float32)

@@ -1,0 +1,13 @@
+"""Dense correspondence between a scan and a photograph."""
+
+from medcolor.matching.coarse_to_fine import MatchingSettings, match_coarse_to_fine
+from medcolor.matching.field import Correspondence, NearestNeighborField
+from medcolor.matching.vote import vote
+
+__all__ = [
+    "Correspondence",
+    "MatchingSettings",
+    "NearestNeighborField",
+    "match_coarse_to_fine",
+    "vote",
+]

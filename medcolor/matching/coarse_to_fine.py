@@ -1,0 +1,108 @@
+"""Bidirectional matching from relu5_1 down to relu1_1 (DESIGN.md beside this file)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from medcolor.features.extract import FeaturePyramid
+from medcolor.matching.field import (
+    Correspondence,
+    NearestNeighborField,
+    forward_backward_confidence,
+)
+from medcolor.matching.search import search_global, search_window, similarity_table
+from medcolor.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchingSettings(Settings):
+    """Coarse-to-fine search. Lists run coarse to fine: relu5_1, relu4_1, .., relu1_1."""
+
+    patch_px: tuple[int, ...] = (3, 3, 3, 3, 3)
+    """Side of the patches compared at each level, in cells of the level; odd."""
+
+    radius_px: tuple[int, ...] = (3, 3, 2, 2)
+    """Reach of the windows at relu4_1 .. relu1_1, in cells of the level."""
+
+    position_prior: float = 1.0
+    """Weight of the squared distance in body-normalised position (0..1 along each side
+    of the body's box) against the mean cosine, at the coarsest level."""
+
+    leave_cost: float = 0.002
+    """Taken from the mean cosine for each working pixel between a match and the
+    upsampled match of the coarser level. Keeps the field smooth where the scan is flat."""
+
+    confidence_scale_px: float = 6.0
+    """Way there and back, in working pixels, at which confidence has fallen to 0.61."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        if len(self.patch_px) != 5 or any(side < 1 or side % 2 == 0 for side in self.patch_px):
+            raise ValueError("patch_px needs five odd sides, relu5_1 first")
+        if len(self.radius_px) != 4 or any(radius < 0 for radius in self.radius_px):
+            raise ValueError("radius_px needs four reaches >= 0, relu4_1 first")
+        if self.position_prior < 0 or self.leave_cost < 0 or self.confidence_scale_px <= 0:
+            raise ValueError("weights must be >= 0 and confidence_scale_px > 0")
+
+
+@torch.inference_mode()
+def match_coarse_to_fine(
+    target: FeaturePyramid, reference: FeaturePyramid, settings: MatchingSettings
+) -> Correspondence:
+    """Match two pyramids in both directions; background is never a match.
+
+    The result lives on the finest grids, padding to whole cells included.
+    """
+    forward, backward = _match_top(target, reference, settings)
+    for index in range(len(target.levels) - 2, -1, -1):
+        forward = _refine(forward, target, reference, index, settings)
+        backward = _refine(backward, reference, target, index, settings)
+    confidence = forward_backward_confidence(
+        forward.position, backward.position, scale_px=settings.confidence_scale_px
+    )
+    return Correspondence(forward, backward, confidence)
+
+
+def _match_top(
+    target: FeaturePyramid, reference: FeaturePyramid, settings: MatchingSettings
+) -> tuple[NearestNeighborField, NearestNeighborField]:
+    """Search the coarsest level globally, with the prior on position in the body."""
+    table = similarity_table(target.levels[-1], reference.levels[-1], settings.patch_px[0])
+    own, other = _body_position(target), _body_position(reference)
+    distance = (own[:, :, :, None, None] - other[:, None, None, :, :]).square().sum(0)
+    return search_global(
+        table, -settings.position_prior * distance, target.masks[-1], reference.masks[-1]
+    )
+
+
+def _body_position(pyramid: FeaturePyramid) -> Float[Tensor, "2 row col"]:
+    """Return the centres of the coarsest cells, 0..1 along the rows and columns of the crop."""
+    stride = 2 ** (len(pyramid.levels) - 1)
+    rows, cols = pyramid.levels[-1].shape[1:]
+    row = (torch.arange(rows) + 0.5) * stride / pyramid.extent_px[0]
+    col = (torch.arange(cols) + 0.5) * stride / pyramid.extent_px[1]
+    return torch.stack(torch.meshgrid(row, col, indexing="ij"))
+
+
+def _refine(
+    coarse: NearestNeighborField,
+    own: FeaturePyramid,
+    other: FeaturePyramid,
+    index: int,
+    settings: MatchingSettings,
+) -> NearestNeighborField:
+    """Carry a field to level `index` (0 is relu1_1) and search around it."""
+    step = len(own.levels) - 1 - index
+    return search_window(
+        own.levels[index],
+        other.levels[index],
+        coarse.position,
+        other.masks[index],
+        radius_px=settings.radius_px[step - 1],
+        patch_px=settings.patch_px[step],
+        leave_cost=settings.leave_cost * 2**index,
+    )

@@ -1,0 +1,41 @@
+"""Nearest-neighbour fields: where in the reference each target cell finds its like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class NearestNeighborField:
+    """One match for each cell of a grid."""
+
+    position: Int[Tensor, "2 row col"]
+    """Absolute (row, col) in the other image's grid of the same level."""
+
+    similarity: Float[Tensor, "row col"]
+    """Mean cosine over the patch, without priors and penalties."""
+
+
+@dataclass(frozen=True)
+class Correspondence:
+    """Both directions on the finest grid."""
+
+    target_to_reference: NearestNeighborField
+    reference_to_target: NearestNeighborField
+    confidence: Float[Tensor, "row col"]
+    """0..1 for each target pixel, from forward-backward agreement."""
+
+
+def forward_backward_confidence(
+    forward: Int[Tensor, "2 row col"], backward: Int[Tensor, "2 row2 col2"], *, scale_px: float
+) -> Float[Tensor, "row col"]:
+    """Return exp(-(d / scale)^2 / 2), d the distance between a pixel and its way there and back."""
+    returned = backward[:, forward[0], forward[1]]
+    rows = torch.arange(forward.shape[1])[:, None]
+    cols = torch.arange(forward.shape[2])[None, :]
+    squared = (returned[0] - rows) ** 2 + (returned[1] - cols) ** 2
+    return torch.exp(-0.5 * squared.float() / scale_px**2)

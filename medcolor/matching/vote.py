@@ -1,0 +1,51 @@
+"""Reconstruction by voting: the colours that a field carries to each target pixel."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@torch.inference_mode()
+def vote(
+    position: Int[Tensor, "2 row col"],
+    weight: Float[Tensor, "row col"],
+    values: Float[Tensor, "channel row2 col2"],
+    valid: Bool[Tensor, "row2 col2"],
+    *,
+    patch_px: int,
+) -> tuple[Float[Tensor, "channel row col"], Float[Tensor, "row col"]]:
+    """Average what the overlapping patches say.
+
+        value(p) = sum_d w(p + d) values(nnf(p + d) - d) / sum_d w(p + d)
+
+    over the offsets d of the patch whose places lie inside both images and whose
+    source is valid (Liao et al. 2017, weighted).
+
+    Returns:
+        The values, zero where nobody votes, and the mean weight of the votes, 0..1.
+    """
+    rows, cols = weight.shape
+    rows2, cols2 = valid.shape
+    reach = patch_px // 2
+    total = torch.zeros(values.shape[0], rows, cols)
+    mass = torch.zeros(rows, cols)
+    trusted = valid.float()
+    for drow in range(-reach, reach + 1):
+        for dcol in range(-reach, reach + 1):
+            there = _range(drow, rows), _range(dcol, cols)
+            here = _range(-drow, rows), _range(-dcol, cols)
+            row = position[0][there] - drow
+            col = position[1][there] - dcol
+            inside = (row >= 0) & (row < rows2) & (col >= 0) & (col < cols2)
+            row, col = row.clamp(0, rows2 - 1), col.clamp(0, cols2 - 1)
+            share = weight[there] * inside * trusted[row, col]
+            total[:, here[0], here[1]] += share * values[:, row, col]
+            mass[here] += share
+    return total / mass.clamp(min=1e-6), mass / patch_px**2
+
+
+def _range(offset: int, size: int) -> slice:
+    """Return the indexes i with i - offset inside 0..size - 1."""
+    return slice(max(0, offset), size + min(0, offset))

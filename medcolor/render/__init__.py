@@ -1,0 +1,1 @@
+"""Pictures of coloured volumes, drawn without a screen."""

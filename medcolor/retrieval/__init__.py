@@ -1,0 +1,1 @@
+"""Which photograph for which slice."""

@@ -1,0 +1,87 @@
+"""What is done, beside the data: a folder of small JSON files next to the volume.
+
+`t1.ome.zarr` keeps its ledger in `t1.ome.zarr.run`: `plan.json` names what decides
+the pixels, `done/` holds one marker a slab, written after the slab, and the run
+writes `assignment.parquet`, `failures.jsonl` and `run.json` there.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medcolor.errors import InputError
+from medcolor.storage import write_json
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Knows which slabs of one output are finished under one identity."""
+
+    folder: Path
+    identity: str
+    """Digest of everything that decides the pixels."""
+
+    @staticmethod
+    def folder_of(output: Path) -> Path:
+        """Return the ledger folder of a volume."""
+        return output.with_name(output.name + ".run")
+
+    @classmethod
+    def open(cls, output: Path, identity: str, about: dict[str, str], *, force: bool) -> Ledger:
+        """Open the ledger of `output`, or begin one.
+
+        Args:
+            output: The volume.
+            identity: Digest of everything that decides the pixels.
+            about: The parts of the identity, to say which of them differs.
+            force: Delete what another identity left there; never another program's files.
+
+        Raises:
+            InputError: If the output holds something else and `force` is off.
+        """
+        ledger = cls(cls.folder_of(output), identity)
+        plan_path = ledger.folder / "plan.json"
+        found = _read_json(plan_path)
+        if found is None and output.exists() and any(output.iterdir()):
+            raise InputError(
+                output, "exists and was not written by medcolor", "Choose another output"
+            )
+        if found is not None and found.get("identity") != identity and not force:
+            differing = [key for key, value in about.items() if found.get(key) != value]
+            done = len(list((ledger.folder / "done").glob("*.json")))
+            raise InputError(
+                output,
+                f"begun with other {' and '.join(differing) or 'contents'}, {done} slabs are done",
+                "Choose another output, or begin anew with --force",
+            )
+        if force and found is not None and found.get("identity") != identity:
+            shutil.rmtree(output, ignore_errors=True)
+            shutil.rmtree(ledger.folder, ignore_errors=True)
+        write_json(plan_path, {"identity": identity, **about})
+        return ledger
+
+    def is_done(self, level: int, number: int) -> bool:
+        """Tell whether a slab is finished under this identity."""
+        marker = _read_json(self._marker(level, number))
+        return marker is not None and marker.get("identity") == self.identity
+
+    def mark_done(self, level: int, number: int, checksum: str) -> None:
+        """Record a slab, after its data."""
+        content = {"identity": self.identity, "checksum": checksum}
+        write_json(self._marker(level, number), content)
+
+    def _marker(self, level: int, number: int) -> Path:
+        return self.folder / "done" / f"level{level}-slab{number:05d}.json"
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    """Read a JSON object; None if it is absent or cut short."""
+    try:
+        content = json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return content if isinstance(content, dict) else None

@@ -1,0 +1,121 @@
+"""What a run did: counted while it runs, then written as `run.json`."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from medcolor.run.plan import Plan
+from medcolor.run.tasks import Failed, Runner
+from medcolor.run.workers import SlabReport
+from medcolor.storage import write_json
+
+_PACKAGES = ("medcolor", "torch", "numpy", "opencv-contrib-python", "zarr", "pyarrow")
+
+
+@dataclass
+class RunReport:
+    """What a run did."""
+
+    output: Path
+    slices: int = 0
+    """Slices of the volume."""
+
+    slabs_done: int = 0
+    """Written by this run, all levels."""
+
+    slabs_kept: int = 0
+    """Found finished."""
+
+    slices_colored: int = 0
+    """By this run."""
+
+    failures: list[Failed] = field(default_factory=list)
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    """Wall seconds of the run's stages."""
+
+    slice_seconds: dict[str, float] = field(default_factory=dict)
+    """Seconds inside the colouring workers by stage, added up over slices and threads."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every slab is written."""
+        return not self.failures
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the wall time of the block to a stage."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            elapsed = time.perf_counter() - begin
+            self.stage_seconds[name] = self.stage_seconds.get(name, 0.0) + elapsed
+
+    def add(self, slab: SlabReport, *, is_color: bool) -> None:
+        """Count a finished slab."""
+        self.slabs_done += 1
+        if is_color:
+            self.slices_colored += slab.slices
+            for stage, seconds in slab.seconds.items():
+                self.slice_seconds[stage] = self.slice_seconds.get(stage, 0.0) + seconds
+
+    def cost_table(self) -> str:
+        """Return thread-milliseconds a slice by stage and their shares, as text."""
+        total = sum(self.slice_seconds.values())
+        if not self.slices_colored or not total:
+            return "no slice was coloured"
+        lines = [
+            f"{stage:>10} {1000 * seconds / self.slices_colored:9.1f} ms  {seconds / total:6.1%}"
+            for stage, seconds in sorted(self.slice_seconds.items(), key=lambda item: -item[1])
+        ]
+        lines.append(f"{'a slice':>10} {1000 * total / self.slices_colored:9.1f} ms")
+        return "\n".join(lines)
+
+
+def write_report(plan: Plan, report: RunReport, runner: Runner) -> None:
+    """Write `run.json` and, if slabs failed, `failures.jsonl` into the ledger's folder.
+
+    Neither names the input: file names may carry a patient's name.
+    """
+    content = {
+        "complete": report.is_complete,
+        "versions": {name: version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "device": {"kind": plan.settings.compute.device, "machine": platform.machine()},
+        "runner": {
+            "kind": type(runner).__name__,
+            "workers": runner.workers,
+            "threads": plan.threads,
+        },
+        "settings": plan.settings.model_dump(mode="json"),
+        "identity": plan.ledger.identity,
+        "network": plan.network_digest,
+        "window": {key: value for key, value in asdict(plan.window).items() if key != "tone"},
+        "shape_zyx": plan.levels[0].shape,
+        "spacing_mm_zyx": plan.levels[0].spacing_mm,
+        "slices": report.slices,
+        "slices_colored": report.slices_colored,
+        "slabs_done": report.slabs_done,
+        "slabs_kept": report.slabs_kept,
+        "failures": len(report.failures),
+        "stage_seconds": _rounded(report.stage_seconds),
+        "slice_seconds": _rounded(report.slice_seconds),
+    }
+    write_json(plan.ledger.folder / "run.json", content)
+    lines = [json.dumps({"task": asdict(f.task), "problem": f.problem}) for f in report.failures]
+    failures = plan.ledger.folder / "failures.jsonl"
+    if lines:
+        failures.write_text("\n".join(lines) + "\n")
+    else:
+        failures.unlink(missing_ok=True)
+
+
+def _rounded(seconds: dict[str, float]) -> dict[str, float]:
+    return {stage: round(value, 3) for stage, value in seconds.items()}

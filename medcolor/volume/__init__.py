@@ -1,0 +1,1 @@
+"""Scans in, coloured OME-Zarr volumes out."""

@@ -1,0 +1,93 @@
+"""Stacks of PNG, JPEG or TIFF slices in natural order of their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import dask.array as da
+import numpy as np
+from dask.delayed import delayed
+from jaxtyping import UInt8
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from medcolor.domain import GrayVolume
+from medcolor.errors import InputError
+from medcolor.volume.files import list_images
+from medcolor.volume.geometry import affine_from_code, to_lps
+from medcolor.volume.settings import VolumeSettings
+
+_DTYPES = ("uint8", "uint16", "int16", "float32")
+
+
+def open_image_stack(folder: Path, settings: VolumeSettings) -> GrayVolume:
+    """Open a folder of equally sized grey (or colour, taken as grey) images.
+
+    Raises:
+        InputError: No spacing given, sizes or types differ, a file is no image.
+    """
+    files = list_images(folder)
+    if settings.spacing_mm is None:
+        raise InputError(
+            folder,
+            f"{len(files)} images do not say how far apart they are",
+            "Give it in mm along z, y, x: --set volume.spacing_mm=[1,1,1]",
+        )
+    sizes = {image_size(path): path for path in files}
+    if len(sizes) > 1:
+        (first, one), (second, other) = list(sizes.items())[:2]
+        raise InputError(
+            folder,
+            f"slices differ in size: {one.name} is {first[1]} x {first[0]}, "
+            f"{other.name} {second[1]} x {second[0]} pixels",
+            "Keep one stack of one size in the folder",
+        )
+    (shape,) = sizes
+    read = delayed(_read_float, pure=True)
+    slices = [da.from_delayed(read(path), shape, np.float32) for path in files]
+    stack = da.stack(slices).transpose(2, 1, 0)
+    array, geometry = to_lps(stack, affine_from_code(settings.orientation, settings.spacing_mm))
+    return GrayVolume(array, "raw", geometry, str(folder), tuple(files))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return (rows, columns) from the header alone."""
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise _unreadable(path) from error
+
+
+def read_image(path: Path) -> NDArray[np.generic]:
+    """Decode a file as stored: (row, col) or (row, col, RGB), 8 or 16 bit or float."""
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
+    if image is None:
+        raise _unreadable(path)
+    if image.dtype.name not in _DTYPES:
+        raise InputError(
+            path,
+            f"pixels of type {image.dtype.name}, expected one of {', '.join(_DTYPES)}",
+            "Save the stack as 8 or 16 bit PNG or TIFF",
+        )
+    return image if image.ndim == 2 else image[..., 2::-1]
+
+
+def write_png(path: Path, rgb: UInt8[np.ndarray, "row col 3"]) -> Path:
+    """Write an RGB image."""
+    path.write_bytes(cv2.imencode(".png", rgb[..., ::-1])[1].tobytes())
+    return path
+
+
+def _read_float(path: Path) -> NDArray[np.float32]:
+    """Read one slice as float32; colour becomes its luma (Rec. 601, as viewers do)."""
+    image = read_image(path).astype(np.float32)
+    if image.ndim == 3:
+        image = image @ np.array([0.299, 0.587, 0.114], np.float32)
+    return image
+
+
+def _unreadable(path: Path) -> InputError:
+    return InputError(path, "no readable image", "Replace the file or take it out of the folder")

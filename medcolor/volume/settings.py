@@ -1,0 +1,75 @@
+"""Settings of reading and storing volumes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from medcolor.domain import check_orientation
+from medcolor.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeSettings(Settings):
+    """How the scan is read and shown."""
+
+    spacing_mm: tuple[float, float, float] | None = None
+    """Distance between voxels along (z, y, x), for image stacks, which do not say."""
+
+    orientation: str = "LPS"
+    """Where columns, rows and slices of an image stack run to: three of L/R, P/A, S/I.
+    LPS is the radiological view with the last slice nearest the head. NIfTI and DICOM
+    say it themselves."""
+
+    window: tuple[float, float] | None = None
+    """Stored values (HU for CT) shown as black and white. Unset: -350..650 HU for CT in
+    Hounsfield units, else from the level of air to a high percentile of tissue."""
+
+    white_percentile: float = 99.8
+    """Percentile of the tissue values shown as white where `window` is unset."""
+
+    body_threshold: float | None = None
+    """Luminance (0..1, after the window) above which a pixel is body and not air. Unset:
+    a share of Otsu's threshold between air and tissue."""
+
+    nonfinite_value: float | None = None
+    """Stored value to take for NaN and infinity. Unset: they are an error."""
+
+    sampled_slices: int = 48
+    """Slices, evenly spread, from which window, threshold and tone curve are found."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        if self.spacing_mm is not None and min(self.spacing_mm) <= 0:
+            raise ValueError("spacing_mm must be > 0")
+        check_orientation(self.orientation)
+        if self.window is not None and self.window[0] >= self.window[1]:
+            raise ValueError("window must be (black, white) with black < white")
+        if not 50 < self.white_percentile <= 100:
+            raise ValueError("white_percentile must lie in 50..100")
+        if self.sampled_slices < 1:
+            raise ValueError("sampled_slices must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreSettings(Settings):
+    """Layout of the OME-Zarr volume."""
+
+    slab_slices: int = 32
+    """Slices of one slab: one task, one shard, one writer. Bounds memory and what a
+    crash loses. A multiple of chunk[0]."""
+
+    chunk: tuple[int, int, int] = (32, 64, 64)
+    """Voxels of one compressed chunk along (z, y, x)."""
+
+    compression_level: int = 5
+    """Zstandard level, 1 (fast) .. 19 (small)."""
+
+    smallest_side: int = 128
+    """Levels are added until no side is longer than this."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        if min(self.chunk) < 1 or self.slab_slices < 1 or self.slab_slices % self.chunk[0]:
+            raise ValueError("slab_slices must be a multiple of chunk[0]")
+        if not 1 <= self.compression_level <= 19 or self.smallest_side < 1:
+            raise ValueError("compression_level must lie in 1..19, smallest_side be >= 1")

@@ -1,0 +1,210 @@
+"""The coloured volume: a sharded OME-Zarr 0.5 pyramid, axes c, z, y, x.
+
+One slab of slices is one shard and has one writer: several writers in one Zarr
+shard silently lose data. Metadata is written once, before any pixel. Colours are
+sRGB with straight alpha; alpha is the fourth channel, which viewers that know no
+alpha leave switched off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import zarr
+from jaxtyping import UInt8
+from zarr.codecs import ZstdCodec
+
+from medcolor.domain import VolumeGeometry
+from medcolor.errors import InputError
+from medcolor.volume.settings import StoreSettings
+
+_CHANNELS = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"), ("alpha", "FFFFFF"))
+_AXES = ("c", "z", "y", "x")
+
+
+@dataclass(frozen=True)
+class Level:
+    """One resolution of the pyramid; level 0 is the scan's own."""
+
+    index: int
+    shape: tuple[int, int, int]
+    """Voxels along (z, y, x)."""
+
+    spacing_mm: tuple[float, float, float]
+    translation_mm: tuple[float, float, float]
+    """Centre of the first voxel, along (z, y, x), against that of level 0."""
+
+    factor: tuple[int, int, int]
+    """Voxels of the next finer level that make one of this, along (z, y, x)."""
+
+    def slab_count(self, slab_slices: int) -> int:
+        """Number of slabs, the last one possibly short."""
+        return -(-self.shape[0] // slab_slices)
+
+    def slab(self, number: int, slab_slices: int) -> range:
+        """Slices of one slab."""
+        start = number * slab_slices
+        return range(start, min(start + slab_slices, self.shape[0]))
+
+
+def plan_levels(geometry: VolumeGeometry, settings: StoreSettings) -> tuple[Level, ...]:
+    """Halve until no side is longer than `smallest_side`; coarse axes wait for the fine ones."""
+    level = Level(0, geometry.shape, geometry.spacing_mm, (0.0, 0.0, 0.0), (1, 1, 1))
+    levels = [level]
+    while max(level.shape) > settings.smallest_side:
+        finest = min(s for s, n in zip(level.spacing_mm, level.shape, strict=True) if n > 1)
+        factor = tuple(
+            2 if n > 1 and s < 1.5 * finest else 1
+            for s, n in zip(level.spacing_mm, level.shape, strict=True)
+        )
+        level = Level(
+            index=level.index + 1,
+            shape=_three(-(-n // f) for n, f in zip(level.shape, factor, strict=True)),
+            spacing_mm=_three(s * f for s, f in zip(level.spacing_mm, factor, strict=True)),
+            translation_mm=_three(
+                t + s * (f - 1) / 2
+                for t, s, f in zip(level.translation_mm, level.spacing_mm, factor, strict=True)
+            ),
+            factor=_three(factor),
+        )
+        levels.append(level)
+    return tuple(levels)
+
+
+def _three(values: Any) -> Any:
+    first, second, third = values
+    return first, second, third
+
+
+def create_store(
+    path: Path, geometry: VolumeGeometry, settings: StoreSettings, provenance: dict[str, str]
+) -> tuple[Level, ...]:
+    """Write the metadata of an empty volume; doing so again changes nothing.
+
+    Args:
+        path: Folder to be, *.ome.zarr.
+        geometry: Of the scan.
+        settings: Layout.
+        provenance: Digests of what decides the pixels; nothing that names a person or place.
+    """
+    levels = plan_levels(geometry, settings)
+    group = zarr.open_group(str(path), mode="a")
+    for level in levels:
+        if str(level.index) in group:
+            continue
+        _, *inner = chunk = (4, *settings.chunk)
+        covered = (settings.slab_slices, *level.shape[1:])
+        shard = [-(-side // part) * part for side, part in zip(covered, inner, strict=True)]
+        group.create_array(
+            str(level.index),
+            shape=(4, *level.shape),
+            dtype="uint8",
+            chunks=chunk,
+            shards=(4, *shard),
+            dimension_names=_AXES,
+            compressors=ZstdCodec(level=settings.compression_level),
+            fill_value=0,
+        )
+    group.attrs.update(_attributes(geometry, levels, provenance))
+    return levels
+
+
+def _attributes(
+    geometry: VolumeGeometry, levels: tuple[Level, ...], provenance: dict[str, str]
+) -> dict[str, Any]:
+    """Return OME-NGFF 0.5 metadata and ours beside it."""
+    datasets = [
+        {
+            "path": str(level.index),
+            "coordinateTransformations": [
+                {"type": "scale", "scale": [1.0, *level.spacing_mm]},
+                {"type": "translation", "translation": [0.0, *level.translation_mm]},
+            ],
+        }
+        for level in levels
+    ]
+    channels = [
+        {
+            "label": name,
+            "color": color,
+            "active": name != "alpha",
+            "window": {"min": 0, "max": 255, "start": 0, "end": 255},
+        }
+        for name, color in _CHANNELS
+    ]
+    axes = [
+        {"name": "c", "type": "channel"},
+        *({"name": name, "type": "space", "unit": "millimeter"} for name in "zyx"),
+    ]
+    return {
+        "ome": {
+            "version": "0.5",
+            "multiscales": [
+                {
+                    "name": "color",
+                    "axes": axes,
+                    "datasets": datasets,
+                    "type": "mean in linear light, weighted by alpha",
+                }
+            ],
+            "omero": {"channels": channels, "rdefs": {"model": "color"}},
+        },
+        "medcolor": {
+            "alpha": "straight",
+            "color_space": "sRGB",
+            "orientation": "LPS",
+            "affine_ras_mm": [list(row) for row in geometry.affine],
+            "orientation_steps": list(geometry.steps),
+            "provenance": provenance,
+        },
+    }
+
+
+def write_slab(path: Path, level: int, slices: range, rgba: UInt8[np.ndarray, "z y x 4"]) -> None:
+    """Write the slices of one slab, whole."""
+    array = zarr.open_array(str(path), path=str(level), mode="r+")
+    array[:, slices.start : slices.stop] = np.ascontiguousarray(np.moveaxis(rgba, -1, 0))
+
+
+def read_slices(path: Path, level: int, slices: range) -> UInt8[np.ndarray, "z y x 4"]:
+    """Read slices of one level; those beyond its end are left out."""
+    array = zarr.open_array(str(path), path=str(level), mode="r")
+    return np.moveaxis(np.asarray(array[:, slices.start : slices.stop]), 0, -1)
+
+
+def read_levels(path: Path) -> tuple[Level, ...]:
+    """Return the pyramid of a volume written by `create_store`.
+
+    Raises:
+        InputError: If there is none.
+    """
+    try:
+        group = zarr.open_group(str(path), mode="r")
+        metadata = cast(dict[str, Any], group.attrs["ome"])
+        datasets = metadata["multiscales"][0]["datasets"]
+        found: list[Level] = []
+        for index, dataset in enumerate(datasets):
+            scale, translation = dataset["coordinateTransformations"]
+            shape = cast("zarr.Array[Any]", group[dataset["path"]]).shape
+            spacing = _three(scale["scale"][1:])
+            finer = found[-1].spacing_mm if found else spacing
+            factor = _three(round(s / f) for s, f in zip(spacing, finer, strict=True))
+            found.append(
+                Level(
+                    index,
+                    _three(shape[1:]),
+                    spacing,
+                    _three(translation["translation"][1:]),
+                    factor,
+                )
+            )
+    except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
+        raise InputError(
+            path,
+            "no coloured OME-Zarr volume",
+            "Give a volume written by medcolor colorize",
+        ) from error
+    return tuple(found)

@@ -1,0 +1,40 @@
+"""The scan as the method sees it: one slice at a time, windowed, masked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from medcolor.body import body_mask
+from medcolor.domain import GrayVolume, TargetSlice
+from medcolor.volume.open import open_volume, read_slice
+from medcolor.volume.settings import VolumeSettings
+from medcolor.volume.window import Window
+
+
+class TargetReader:
+    """Reads slices of an open scan."""
+
+    def __init__(self, volume: GrayVolume, window: Window, settings: VolumeSettings) -> None:
+        """Keep the scan open."""
+        self._volume, self._window, self._settings = volume, window, settings
+
+    @classmethod
+    def open(
+        cls, path: Path, window: Window, settings: VolumeSettings, staging: Path
+    ) -> TargetReader:
+        """Open a scan whose window is known."""
+        return cls(open_volume(path, settings, staging), window, settings)
+
+    def __call__(self, z: int) -> TargetSlice:
+        """Read slice `z`."""
+        values = read_slice(self._volume, z, self._settings)
+        position = self._window.position(values)
+        luminance = np.clip(position, 0, 1)
+        return TargetSlice(
+            luminance=luminance,
+            matched_luminance=self._window.matched(luminance),
+            body=body_mask(position, threshold=self._window.body_threshold),
+            z=z,
+        )

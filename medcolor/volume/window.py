@@ -1,0 +1,130 @@
+"""From stored values to luminance: one window, one body threshold, one tone curve a volume.
+
+They are found once, by the driver, from slices spread evenly over the volume, so
+that no pixel depends on which worker reads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from skimage.filters import threshold_multiotsu
+
+from medcolor.domain import GrayVolume
+from medcolor.errors import InputError
+from medcolor.volume.open import read_slice
+from medcolor.volume.settings import VolumeSettings
+
+_HU_WINDOW = (-350.0, 650.0)
+_HU_BODY = -300.0
+_HU_AIR = -900.0
+_HU_HIGHEST = 4100.0
+_THRESHOLD_SHARE = 0.45
+"""Otsu lies between air and mean tissue; skin half filled with air is still skin."""
+
+_KNOTS = 65
+_SAMPLES_PER_SLICE = 20000
+
+
+@dataclass(frozen=True)
+class Window:
+    """How stored values become what is shown and what is matched."""
+
+    black: float
+    """Stored value shown as 0."""
+
+    white: float
+    """Stored value shown as 1."""
+
+    body_threshold: float
+    """Luminance above which a pixel may be body. Below 0 where HU of air is needed."""
+
+    tone: tuple[float, ...]
+    """Matched luminance at evenly spaced luminances 0..1."""
+
+    def position(self, values: Float[np.ndarray, "row col"]) -> Float[np.ndarray, "row col"]:
+        """Return luminance before it is cut off at 0 and 1."""
+        return np.asarray((values - self.black) / (self.white - self.black), np.float32)
+
+    def matched(self, luminance: Float[np.ndarray, "row col"]) -> Float[np.ndarray, "row col"]:
+        """Apply the tone curve."""
+        knots = np.linspace(0, 1, len(self.tone))
+        return np.asarray(np.interp(luminance, knots, self.tone), np.float32)
+
+
+def find_window(volume: GrayVolume, settings: VolumeSettings, equalization: float) -> Window:
+    """Find window, threshold and tone curve from sampled slices.
+
+    Args:
+        volume: The scan.
+        settings: What is fixed by hand.
+        equalization: 0 (match what is shown) .. 1 (match equally used grey levels).
+
+    Raises:
+        InputError: If the volume is of one value throughout.
+    """
+    depth = volume.geometry.shape[0]
+    count = min(depth, settings.sampled_slices)
+    at = np.unique(np.round(np.linspace(0, depth - 1, count)).astype(int))
+    samples = []
+    for z in at:
+        values = read_slice(volume, int(z), settings).ravel()
+        samples.append(values[:: max(1, len(values) // _SAMPLES_PER_SLICE)])
+    return window_of_values(
+        np.concatenate(samples), settings, equalization, unit=volume.unit, source=volume.source
+    )
+
+
+def window_of_values(
+    values: Float[np.ndarray, ...],
+    settings: VolumeSettings,
+    equalization: float,
+    *,
+    unit: Literal["HU", "raw"] = "raw",
+    source: str = "the image",
+) -> Window:
+    """Find the window of some stored values; see `find_window`."""
+    if values.min() == values.max():
+        raise InputError(
+            source, f"every voxel is {values.min():g}", "Give a scan that shows something"
+        )
+    black, white, cut = _black_white_cut(values.ravel(), unit, settings)
+    threshold = (cut - black) / (white - black)
+    if settings.body_threshold is not None:
+        threshold = settings.body_threshold
+    luminance = (values - black) / (white - black)
+    body = np.clip(luminance[luminance > threshold], 0, 1)
+    return Window(black, white, float(threshold), tone_curve(body, equalization))
+
+
+def _black_white_cut(
+    values: Float[np.ndarray, " sample"], unit: str, settings: VolumeSettings
+) -> tuple[float, float, float]:
+    """Return the values shown as black and white, and the value between air and body."""
+    low, top = (float(value) for value in np.percentile(values, [1, 99.9]))
+    # NIfTI does not say what it holds; only CT reaches from air at -1000 to bone.
+    if unit == "HU" or (low <= _HU_AIR and 0 < top <= _HU_HIGHEST):
+        black, white = settings.window or _HU_WINDOW
+        return black, white, _HU_BODY
+    # Three classes: where something is very bright (bone in CT, fluid in T2), the two of
+    # Otsu's method would count dark tissue as air.
+    otsu = float(threshold_multiotsu(np.clip(values, low, top), classes=3)[0])
+    air = float(np.median(values[values <= otsu]))
+    cut = air + _THRESHOLD_SHARE * (otsu - air)
+    if settings.window is not None:
+        return *settings.window, cut
+    white = float(np.percentile(values[values > otsu], settings.white_percentile))
+    return air, max(white, air + 1e-6), cut
+
+
+def tone_curve(body: Float[np.ndarray, " sample"], equalization: float) -> tuple[float, ...]:
+    """Return a monotone curve between identity and the histogram's equalisation."""
+    knots = np.linspace(0, 1, _KNOTS)
+    if len(body) == 0:
+        return tuple(knots.tolist())
+    ranks = np.searchsorted(np.sort(body), knots, side="right") / len(body)
+    curve = (1 - equalization) * knots + equalization * ranks
+    return tuple(np.round(curve, 6).tolist())

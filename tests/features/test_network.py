@@ -1,0 +1,84 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from medcolor.features.network import GrayVGG19, NetworkSpec
+
+SMALL = NetworkSpec(name="small", width=0.125, descriptor_size=32)
+# VGG-19 configuration E, written down from the paper, M for max pooling.
+E = "64 64 M 128 128 M 256 256 256 256 M 512 512 512 512 M 512 512 512 512 M"
+
+
+def test_full_width_has_the_shapes_of_configuration_e_with_fc6():
+    with torch.device("meta"):
+        network = GrayVGG19(NetworkSpec(name="full"))
+    shapes = [tuple(p.shape) for name, p in network.named_parameters() if name.endswith("weight")]
+    channels = [1, *(int(c) for c in E.split() if c != "M")]
+    expected = [(b, a, 3, 3) for a, b in itertools.pairwise(channels)]
+    assert shapes == [*expected, (4096, 25088)]
+
+
+def test_taps_and_descriptor_equal_a_plain_sequential():
+    torch.manual_seed(0)
+    network = GrayVGG19(SMALL).eval()
+    convs = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    image = torch.rand(1, 1, 224, 224)
+
+    signal, taps, used = image * 255, [], 0
+    for layer in E.split():
+        if layer == "M":
+            signal = nn.functional.max_pool2d(signal, 2, ceil_mode=True)
+            continue
+        signal = nn.functional.conv2d(
+            signal, convs[used].weight, convs[used].bias, padding=1
+        ).relu()
+        if used in (0, 2, 4, 8, 12):
+            taps.append(signal)
+        used += 1
+    fc6 = signal.flatten(1) @ network.fc6.weight.T + network.fc6.bias
+
+    for found, expected in zip(network(image), taps, strict=True):
+        torch.testing.assert_close(found, expected)
+    descriptor = network.describe(image)
+    torch.testing.assert_close(descriptor, fc6 / fc6.norm(), atol=1e-5, rtol=1e-4)
+
+
+def test_odd_sizes_round_up():
+    taps = GrayVGG19(SMALL)(torch.zeros(1, 1, 33, 47))
+    assert [tuple(tap.shape[2:]) for tap in taps] == [(33, 47), (17, 24), (9, 12), (5, 6), (3, 3)]
+
+
+def test_with_replicate_padding_a_flat_image_tells_no_position():
+    spec = NetworkSpec(name="r", width=0.125, descriptor_size=8, padding_mode="replicate")
+    for tap in GrayVGG19(spec)(torch.full((1, 1, 64, 64), 0.3)):
+        flat = tap.flatten(2)
+        torch.testing.assert_close(flat, flat[..., :1].expand_as(flat))
+
+
+def test_a_dead_descriptor_stays_zero():
+    network = GrayVGG19(SMALL)
+    with torch.no_grad():
+        network.fc6.weight.zero_()
+        network.fc6.bias.zero_()
+    assert not network.describe(torch.rand(1, 1, 224, 224)).any()
+
+
+def test_the_embedded_network_is_small_and_described_by_its_card(network):
+    import json
+
+    from medcolor.features.store import EMBEDDED_PATH
+
+    assert EMBEDDED_PATH.stat().st_size <= 8 * 2**20
+    card = json.loads(EMBEDDED_PATH.with_suffix(".json").read_text())
+    assert card["sha256"] == network.digest
+    assert card["spec"]["descriptor_size"] == network.spec.descriptor_size <= 256
+
+
+def test_descriptors_are_of_unit_length_and_repeat(network):
+    image = torch.from_numpy(np.random.default_rng(0).random((1, 1, 224, 224), np.float32))
+    first, second = network.module.describe(image), network.module.describe(image)
+    assert float(first.norm()) == pytest.approx(1, abs=1e-5)
+    assert torch.equal(first, second)

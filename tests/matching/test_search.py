@@ -1,0 +1,92 @@
+import itertools
+from functools import partial
+
+import pytest
+import torch
+from oracles import best_match, patch_score, unit_features
+
+from medcolor.matching.search import search_global, search_window, similarity_table
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(7)
+
+
+@pytest.mark.parametrize("patch", [1, 3, 5])
+def test_every_entry_of_the_table_is_the_mean_cosine_of_two_patches(generator, patch):
+    target, reference = unit_features(generator, 4, 5, 6), unit_features(generator, 4, 4, 3)
+
+    table = similarity_table(target, reference, patch)
+
+    for row, col, row2, col2 in itertools.product(range(5), range(6), range(4), range(3)):
+        expected = patch_score(target, reference, (row, col), (row2, col2), patch)
+        assert float(table[row, col, row2, col2]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_global_search_equals_brute_force_in_both_directions(generator):
+    target, reference = unit_features(generator, 4, 6, 5), unit_features(generator, 4, 4, 6)
+    target_mask = torch.rand(6, 5, generator=generator) < 0.6
+    reference_mask = torch.rand(4, 6, generator=generator) < 0.6
+    prior = -0.3 * torch.rand(6, 5, 4, 6, generator=generator)
+    table = similarity_table(target, reference, 3)
+
+    forward, backward = search_global(table, prior, target_mask, reference_mask)
+
+    allowed = [tuple(cell) for cell in reference_mask.nonzero().tolist()]
+    for row, col in itertools.product(range(6), range(5)):
+        penalty = partial(lambda at, to: -float(prior[at][to]), (row, col))
+        place, score = best_match(target, reference, (row, col), allowed, 3, penalty)
+        assert tuple(forward.position[:, row, col].tolist()) == place
+        assert float(forward.similarity[row, col]) == pytest.approx(score, abs=1e-6)
+    allowed = [tuple(cell) for cell in target_mask.nonzero().tolist()]
+    for row, col in itertools.product(range(4), range(6)):
+        penalty = partial(lambda at, to: -float(prior[to][at]), (row, col))
+        place, _ = best_match(reference, target, (row, col), allowed, 3, penalty)
+        assert tuple(backward.position[:, row, col].tolist()) == place
+
+
+@pytest.mark.parametrize(("radius", "patch"), [(2, 3), (3, 1), (1, 5), (0, 3)])
+def test_window_search_equals_brute_force(generator, radius, patch):
+    own, other = unit_features(generator, 5, 8, 12), unit_features(generator, 5, 10, 6)
+    coarse = torch.stack(
+        [
+            torch.randint(0, 5, (4, 6), generator=generator),
+            torch.randint(0, 3, (4, 6), generator=generator),
+        ]
+    )
+    mask = torch.rand(10, 6, generator=generator) < 0.7
+
+    field = search_window(
+        own, other, coarse, mask, radius_px=radius, patch_px=patch, leave_cost=0.02
+    )
+
+    for row, col in itertools.product(range(8), range(12)):
+        start = [2 * int(coarse[a, row // 2, col // 2]) + (row, col)[a] % 2 for a in (0, 1)]
+        bounds = zip(start, (10, 6), strict=True)
+        window = [range(max(0, s - radius), min(n, s + radius + 1)) for s, n in bounds]
+        candidates = [to for to in itertools.product(*window) if mask[to]]
+        found = tuple(field.position[:, row, col].tolist())
+        if not candidates:
+            assert found == tuple(start)
+            continue
+
+        def penalty(to, start=start):
+            return 0.02 * ((to[0] - start[0]) ** 2 + (to[1] - start[1]) ** 2) ** 0.5
+
+        place, score = best_match(own, other, (row, col), candidates, patch, penalty)
+        assert found == place
+        assert float(field.similarity[row, col]) == pytest.approx(score, abs=1e-5)
+
+
+def test_dead_features_keep_the_upsampled_match_and_give_no_nan():
+    dead = torch.zeros(4, 8, 8)
+    coarse = torch.stack(torch.meshgrid(torch.arange(4), torch.arange(4), indexing="ij"))
+
+    field = search_window(
+        dead, dead, coarse, torch.ones(8, 8) > 0, radius_px=2, patch_px=3, leave_cost=0.0
+    )
+
+    rows, cols = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
+    assert torch.equal(field.position, torch.stack([rows, cols]))
+    assert torch.isfinite(field.similarity).all()

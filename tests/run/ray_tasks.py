@@ -1,0 +1,29 @@
+"""Workers for the runner tests; a module of their own, so that actors can import them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from medcolor.errors import InputError
+
+
+class Squares:
+    """Squares numbers, and misbehaves as the task says."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch = scratch
+
+    def __call__(self, task: tuple[int, str]) -> int:
+        number, mood = task
+        tried = self.scratch / f"{number}"
+        first = not tried.exists()
+        tried.touch()
+        if mood == "always fails" or (mood == "fails once" and first):
+            raise ValueError(f"task {number}")
+        if mood == "always dies" or (mood == "dies once" and first):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if mood == "bad input":
+            raise InputError("scan", "found nothing", "Give something")
+        return number * number

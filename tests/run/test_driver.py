@@ -1,0 +1,231 @@
+import errno
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import make_photographs, make_scan
+from trees import tree_bytes
+
+import medcolor
+from medcolor.config import RunSettings
+from medcolor.progress import Silent
+from medcolor.run import workers
+from medcolor.run.index import build_index, query_index
+from medcolor.run.serial import SerialRunner
+from medcolor.volume.store import read_levels, read_slices
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "out" / "scan.ome.zarr"
+
+
+def with_threads(settings: RunSettings, threads: int) -> RunSettings:
+    return settings.model_validate(
+        settings.model_dump() | {"compute": {"device": "cpu", "threads": threads}}
+    )
+
+
+def test_every_slice_is_coloured_and_its_alpha_is_the_scan(scan, photographs, output, quick):
+    report = medcolor.colorize_volume(scan, photographs, output, settings=quick)
+
+    assert report.is_complete
+    assert report.slices == report.slices_colored == 10
+    rgba = read_slices(output, 0, range(10))
+    assert rgba.shape == (10, 48, 48, 4)
+    for slab in rgba:
+        shown = slab[slab[..., 3] > 100]
+        assert len(shown) > 100
+        assert np.ptp(shown[:, :3].astype(int), axis=1).mean() > 20
+    corner = rgba[:, :4, :4]
+    assert not corner.any()
+
+
+def test_the_run_leaves_its_record_beside_the_volume(scan, photographs, output, quick):
+    medcolor.colorize_volume(scan, photographs, output, settings=quick)
+
+    folder = output.with_name("scan.ome.zarr.run")
+    run = json.loads((folder / "run.json").read_text())
+    assert run["complete"]
+    assert run["versions"]["torch"]
+    assert set(run["slice_seconds"]) >= {"reading", "features", "matching", "transfer", "writing"}
+    assert str(scan) not in (folder / "run.json").read_text()
+    table = pq.read_table(folder / "assignment.parquet").to_pydict()
+    assert table["z"] == list(range(10))
+    # Slices run to the head, photographs to the feet.
+    assert np.all(np.diff(table["position_mm"]) <= 0)
+    assert not (folder / "staging").exists()
+
+
+def test_a_second_run_keeps_everything(scan, photographs, output, quick):
+    medcolor.colorize_volume(scan, photographs, output, settings=quick)
+    before = tree_bytes(output)
+    report = medcolor.colorize_volume(scan, photographs, output, settings=quick)
+    assert report.slabs_done == 0
+    assert report.slabs_kept == 3
+    assert tree_bytes(output) == before
+
+
+def test_a_run_cut_short_is_resumed_to_the_same_bytes(
+    scan, photographs, output, quick, tmp_path, monkeypatch
+):
+    undisturbed = tmp_path / "whole.ome.zarr"
+    medcolor.colorize_volume(scan, photographs, undisturbed, settings=quick)
+    real, written = workers.write_slab, []
+
+    def fill_the_disk(*args):
+        if len(written) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(real(*args))
+
+    monkeypatch.setattr(workers, "write_slab", fill_the_disk)
+    with pytest.raises(medcolor.RunError, match="the disk is full"):
+        medcolor.colorize_volume(scan, photographs, output, settings=quick)
+    monkeypatch.setattr(workers, "write_slab", real)
+
+    report = medcolor.colorize_volume(scan, photographs, output, settings=quick)
+
+    assert report.slabs_kept == 1
+    assert tree_bytes(output) == tree_bytes(undisturbed)
+
+
+def test_a_slab_that_always_fails_is_listed_and_the_others_are_kept(
+    scan, photographs, output, quick, monkeypatch
+):
+    real = workers.write_slab
+
+    def poisoned(path, level, slices, rgba):
+        if slices.start == 4:
+            raise ValueError("poison")
+        real(path, level, slices, rgba)
+
+    monkeypatch.setattr(workers, "write_slab", poisoned)
+    report = medcolor.colorize_volume(scan, photographs, output, settings=quick)
+
+    assert not report.is_complete
+    assert report.slabs_done == 2
+    folder = output.with_name("scan.ome.zarr.run")
+    (line,) = (folder / "failures.jsonl").read_text().splitlines()
+    assert json.loads(line)["problem"] == "ValueError: poison"
+
+    monkeypatch.setattr(workers, "write_slab", real)
+    report = medcolor.colorize_volume(scan, photographs, output, settings=quick)
+    assert report.is_complete
+    assert report.slabs_kept == 2
+    assert not (folder / "failures.jsonl").exists()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_pixels_do_not_depend_on_threads_or_slabs(scan, photographs, tmp_path, quick, threads):
+    one, other = tmp_path / "a.ome.zarr", tmp_path / "b.ome.zarr"
+    medcolor.colorize_volume(scan, photographs, one, settings=with_threads(quick, 2))
+    changed = with_threads(quick, threads).model_dump()
+    changed["store"] |= {"slab_slices": 8}
+    medcolor.colorize_volume(scan, photographs, other, settings=RunSettings.model_validate(changed))
+    np.testing.assert_array_equal(read_slices(one, 0, range(10)), read_slices(other, 0, range(10)))
+
+
+def test_other_settings_are_refused_unless_forced(scan, photographs, output, quick):
+    medcolor.colorize_volume(scan, photographs, output, settings=quick)
+    changed = quick.model_dump()
+    changed["transfer"] |= {"gamma": 1.0}
+    changed = RunSettings.model_validate(changed)
+    before = tree_bytes(output)
+
+    with pytest.raises(medcolor.InputError, match=r"other settings, 3 slabs are done.*--force"):
+        medcolor.colorize_volume(scan, photographs, output, settings=changed)
+    assert tree_bytes(output) == before
+
+    report = medcolor.colorize_volume(scan, photographs, output, settings=changed, force=True)
+    assert report.slabs_done == 3
+
+
+def test_another_scan_under_the_same_name_is_refused(scan, photographs, output, quick):
+    medcolor.colorize_volume(scan, photographs, output, settings=quick)
+    make_scan(scan, size=40)
+    with pytest.raises(medcolor.InputError, match="other target"):
+        medcolor.colorize_volume(scan, photographs, output, settings=quick)
+
+
+def test_a_folder_of_somebody_elses_is_never_touched(scan, photographs, output, quick):
+    output.mkdir(parents=True)
+    (output / "thesis.doc").write_text("years of work")
+    for force in (False, True):
+        with pytest.raises(medcolor.InputError, match="not written by medcolor"):
+            medcolor.colorize_volume(scan, photographs, output, settings=quick, force=force)
+    assert (output / "thesis.doc").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("broken", ["references", "target"])
+def test_bad_input_leaves_nothing_behind(scan, photographs, output, quick, broken, tmp_path):
+    if broken == "references":
+        photographs = tmp_path / "none"
+    else:
+        scan.write_bytes(scan.read_bytes()[:200])
+    with pytest.raises(medcolor.InputError):
+        medcolor.colorize_volume(scan, photographs, output, settings=quick)
+    assert not output.exists()
+    assert not output.with_name("scan.ome.zarr.run").exists()
+
+
+def test_an_index_built_before_gives_the_same_volume(scan, photographs, tmp_path, quick):
+    build_index(photographs, tmp_path / "index", quick, SerialRunner(), Silent())
+    straight, indexed = tmp_path / "a.ome.zarr", tmp_path / "b.ome.zarr"
+    medcolor.colorize_volume(scan, photographs, straight, settings=quick)
+    medcolor.colorize_volume(scan, tmp_path / "index", indexed, settings=quick)
+    assert tree_bytes(straight) == tree_bytes(indexed)
+
+
+def test_a_photograph_finds_itself_in_the_index(photographs, tmp_path, quick):
+    build_index(photographs, tmp_path / "index", quick, SerialRunner(), Silent())
+    dark = make_photographs(tmp_path / "dark")
+    import cv2
+
+    from medcolor.volume.images import read_image
+
+    image = read_image(dark / "1010.png")[::-1]
+    grey = image.mean(axis=-1)
+    grey[(image == 255).all(axis=-1)] = 0
+    cv2.imwrite(str(tmp_path / "grey.png"), grey)
+    found = query_index(tmp_path / "index", tmp_path / "grey.png", quick, 2)
+    assert len(found) == 2
+    assert found[0][1] >= found[1][1]
+
+
+def test_the_pyramid_is_complete(photographs, tmp_path, quick):
+    large = make_scan(tmp_path / "large.nii", slices=6, size=160)
+    output = tmp_path / "large.ome.zarr"
+    medcolor.colorize_volume(large, photographs, output, settings=quick)
+    levels = read_levels(output)
+    assert [level.shape for level in levels] == [(6, 160, 160), (6, 80, 80)]
+    assert read_slices(output, 1, range(6))[..., 3].max() > 200
+
+
+def test_local_mode_never_imports_ray(scan, photographs, output):
+    code = (
+        "import sys, medcolor; from medcolor.config import load_settings;"
+        f"medcolor.colorize_volume({str(scan)!r}, {str(photographs)!r}, {str(output)!r},"
+        "settings=load_settings(None, ['features.working_size_px=32']));"
+        "print('ray' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_slices_without_a_body_stay_empty(photographs, output, quick, tmp_path):
+    import nibabel as nib
+
+    path = make_scan(tmp_path / "scan.nii")
+    image = nib.load(path)
+    voxels = np.asarray(image.dataobj).copy()
+    voxels[:, :, :3] = 0
+    nib.save(nib.Nifti1Image(voxels, image.affine), path)
+    medcolor.colorize_volume(path, photographs, output, settings=quick)
+    rgba = read_slices(output, 0, range(10))
+    assert not rgba[:3].any()
+    assert rgba[3:, ..., 3].any(axis=(1, 2)).all()

@@ -1,0 +1,165 @@
+"""The runner on real Ray processes, and the whole job through `ray job submit`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+from ray_tasks import Squares
+from trees import tree_bytes
+
+import medcolor
+from medcolor.errors import InputError
+from medcolor.run.serial import SerialRunner
+from medcolor.run.tasks import Done, Failed
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(280), pytest.mark.xdist_group("ray")]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def ray_runner():
+    """A Ray of this test alone, with two actors."""
+    import ray
+
+    from medcolor.run.ray_pool import RayRunner
+
+    here = str(Path(__file__).parent)
+    paths = os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=200_000_000,
+        runtime_env={"env_vars": {"PYTHONPATH": paths}},
+        logging_level="warning",
+    )
+    yield RayRunner("auto", 2)
+    ray.shutdown()
+
+
+@pytest.fixture(params=["serial", "ray"])
+def runner(request):
+    return SerialRunner() if request.param == "serial" else request.getfixturevalue("ray_runner")
+
+
+def run(runner, scratch, tasks):
+    outcomes = list(runner.run(partial(Squares, scratch), tasks))
+    done = {outcome.task[0]: outcome.report for outcome in outcomes if isinstance(outcome, Done)}
+    failed = {
+        outcome.task[0]: outcome.problem for outcome in outcomes if isinstance(outcome, Failed)
+    }
+    return done, failed
+
+
+def test_every_task_is_done_once(runner, tmp_path):
+    done, failed = run(runner, tmp_path, [(n, "well") for n in range(7)])
+    assert done == {n: n * n for n in range(7)}
+    assert not failed
+
+
+def test_a_task_that_fails_once_is_repeated_and_one_that_always_fails_is_given_up(runner, tmp_path):
+    done, failed = run(runner, tmp_path, [(1, "fails once"), (2, "always fails"), (3, "well")])
+    assert done == {1: 1, 3: 9}
+    assert failed == {2: "ValueError: task 2"}
+
+
+def test_bad_input_ends_the_run_as_the_error_it_is(runner, tmp_path):
+    with pytest.raises(InputError, match="scan: found nothing") as caught:
+        run(runner, tmp_path, [(1, "bad input"), (2, "well")])
+    assert caught.value.exit_status == 2
+
+
+def test_no_tasks_are_no_work(runner, tmp_path):
+    assert run(runner, tmp_path, []) == ({}, {})
+
+
+def test_a_killed_actor_is_replaced_and_a_killer_given_up(ray_runner, tmp_path):
+    tasks = [(1, "dies once"), (2, "always dies"), (3, "well"), (4, "well"), (5, "well")]
+    done, failed = run(ray_runner, tmp_path, tasks)
+    assert done == {1: 1, 3: 9, 4: 16, 5: 25}
+    assert list(failed) == [2]
+
+
+def test_two_actors_write_the_bytes_of_one_process(ray_runner, scan, photographs, tmp_path, quick):
+    here, there = tmp_path / "here.ome.zarr", tmp_path / "there.ome.zarr"
+    medcolor.colorize_volume(scan, photographs, here, settings=quick)
+    report = medcolor.colorize_volume(scan, photographs, there, settings=quick, runner=ray_runner)
+    assert report.is_complete
+    assert tree_bytes(here) == tree_bytes(there)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """`ray start --head` with its dashboard; ended by pid, other Rays are left alone."""
+    port, dashboard = free_port(), free_port()
+    binaries = Path(sys.executable).parent
+    environment = os.environ | {
+        "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
+        # Ray asks for a token; client and cluster take it from the same file.
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(tmp_path / "token"),
+    }
+    (tmp_path / "token").write_text("0123456789abcdef" * 4)
+    command = [binaries / "ray", "start", "--head", "--block", f"--port={port}"]
+    command += [f"--dashboard-port={dashboard}", "--num-cpus=2", "--disable-usage-stats"]
+    command += ["--object-store-memory=200000000", f"--ray-client-server-port={free_port()}"]
+    with (tmp_path / "ray.log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 90
+        while socket.socket().connect_ex(("127.0.0.1", dashboard)):
+            assert time.monotonic() < deadline, (tmp_path / "ray.log").read_text()
+            assert process.poll() is None, (tmp_path / "ray.log").read_text()
+            time.sleep(0.5)
+        yield f"http://127.0.0.1:{dashboard}", environment
+    finally:
+        end_family(process)
+
+
+def end_family(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and all below it by pid; SIGTERM would drain the node for half a minute."""
+    try:
+        family = psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        family = []
+    process.kill()
+    process.wait()
+    for one in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+
+
+def test_a_submitted_job_writes_the_bytes_of_one_process(
+    cluster, scan, photographs, tmp_path, quick
+):
+    address, environment = cluster
+    here, there = tmp_path / "here.ome.zarr", tmp_path / "there.ome.zarr"
+    medcolor.colorize_volume(scan, photographs, here, settings=quick)
+    settings = tmp_path / "quick.yaml"
+    settings.write_text(
+        "features: {working_size_px: 64}\nstore: {slab_slices: 4, chunk: [4, 16, 16]}\n"
+    )
+    binaries = Path(sys.executable).parent
+    command = [binaries / "ray", "job", "submit", "--address", address, "--working-dir", ROOT]
+    command += ["--", "python", "jobs/colorize.py", scan, photographs, there, "--config", settings]
+
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert tree_bytes(here) == tree_bytes(there)

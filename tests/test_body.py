@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from medcolor.body import (
+    body_mask,
+    bounding_box,
+    largest_parts,
+    pad_to_cells,
+    resize_mask,
+    working_shape,
+)
+from medcolor.domain import Box
+
+
+def disc(shape, center, radius):
+    rows, cols = np.ogrid[: shape[0], : shape[1]]
+    return (rows - center[0]) ** 2 + (cols - center[1]) ** 2 < radius**2
+
+
+def test_the_table_goes_and_the_body_with_its_cavities_stays():
+    body = disc((120, 120), (50, 60), 35)
+    cavity = disc((120, 120), (50, 60), 8)
+    luminance = np.where(body & ~cavity, 0.6, 0.02).astype(np.float32)
+    luminance[100:104, 10:110] = 0.5
+
+    mask = body_mask(luminance, threshold=0.2)
+
+    overlap = 2 * (mask & body).sum() / (mask.sum() + body.sum())
+    assert overlap > 0.97
+    assert not mask[96:].any()
+
+
+def test_arms_beside_the_trunk_stay_and_specks_go():
+    trunk, arm = disc((80, 200), (40, 100), 30), disc((80, 200), (40, 30), 12)
+    speck = disc((80, 200), (10, 180), 3)
+
+    kept = largest_parts(trunk | arm | speck)
+
+    np.testing.assert_array_equal(kept, trunk | arm)
+
+
+def test_an_empty_slice_has_no_body_and_no_box():
+    mask = body_mask(np.zeros((30, 30), np.float32), threshold=0.1)
+    assert not mask.any()
+    assert bounding_box(mask) is None
+
+
+def test_the_box_encloses_the_body_with_a_margin_inside_the_image():
+    mask = np.zeros((100, 50), bool)
+    mask[10:60, 0:20] = True
+    assert bounding_box(mask) == Box(8, 62, 0, 22)
+
+
+@pytest.mark.parametrize(
+    ("box", "shape"), [(Box(0, 100, 0, 50), (64, 32)), (Box(0, 10, 0, 40), (16, 64))]
+)
+def test_the_working_grid_keeps_the_aspect(box, shape):
+    assert working_shape(box, 64) == shape
+
+
+def test_padding_reaches_whole_cells_of_the_coarsest_level():
+    assert pad_to_cells(np.ones((17, 32, 3))).shape == (32, 32, 3)
+
+
+def test_a_mask_keeps_its_share_when_resized():
+    mask = disc((64, 64), (32, 32), 20)
+    assert resize_mask(mask, (32, 32)).mean() == pytest.approx(mask.mean(), abs=0.01)
