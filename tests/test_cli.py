@@ -111,7 +111,7 @@ def workers_without_ray(folder):
     ("make", "problem"),
     [
         (empty_references, "no reference photographs"),
-        (one_coloured_reference, "one colour throughout"),
+        (one_coloured_reference, "none of 1 photographs shows a body"),
         (grey_reference, "grey image has no colours"),
         (absent_target, "no such file or folder"),
         (mixed_sizes, "slices differ in size"),

@@ -47,7 +47,7 @@ def test_overrides_win_over_the_file(tmp_path):
         ("matching.patch_px=[3,3,3,3,4]", "five odd"),
         ("transfer.gamma=0", "gamma must be > 0"),
         ("transfer.vote_patch_px=2", "must be odd"),
-        ("retrieval.cost_per_mm=-1", "costs must be"),
+        ("retrieval.advance_cost=-1", "costs must be"),
         ("store.slab_slices=33", "multiple of chunk"),
         ("render.size_px=101", "must be even"),
         ("render.opacity_low=0.9", "opacity_low < opacity_high"),

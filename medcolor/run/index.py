@@ -58,7 +58,9 @@ def build_index(
             "Give colour cross-sections on white, black or blue gel",
         )
     if len(shown) < len(records):
-        _log.warning("%d of %d photographs are empty and left out", len(records) - len(shown), len(records))
+        _log.warning(
+            "%d of %d photographs are empty and left out", len(records) - len(shown), len(records)
+        )
     thumbnails = [image for part in described for image in part.thumbnails]
     index = ReferenceIndex(
         tuple(records[number] for number in shown),

@@ -109,15 +109,28 @@ def _black_white_cut(
     if unit == "HU" or (low <= _HU_AIR and 0 < top <= _HU_HIGHEST):
         black, white = settings.window or _HU_WINDOW
         return black, white, _HU_BODY
-    # Three classes: where something is very bright (bone in CT, fluid in T2), the two of
-    # Otsu's method would count dark tissue as air.
-    otsu = float(threshold_multiotsu(np.clip(values, low, top), classes=3)[0])
-    air = float(np.median(values[values <= otsu]))
-    cut = air + _THRESHOLD_SHARE * (otsu - air)
+    air, between = _air_and_threshold(np.clip(values, low, top))
+    cut = air + _THRESHOLD_SHARE * (between - air)
     if settings.window is not None:
         return *settings.window, cut
-    white = float(np.percentile(values[values > otsu], settings.white_percentile))
+    white = float(np.percentile(values[values > between], settings.white_percentile))
     return air, max(white, air + 1e-6), cut
+
+
+def _air_and_threshold(values: Float[np.ndarray, " sample"]) -> tuple[float, float]:
+    """Return the level of air and Otsu's threshold between it and the darkest tissue.
+
+    Three classes: where something is very bright (bone in CT, fluid in T2), the two of
+    Otsu's method would count dark tissue as air. The threshold is the middle of the two
+    classes' means, which it equals where values lie between them; in a gap it is anywhere.
+    """
+    counts, edges = np.histogram(values, bins=256)
+    classes = min(3, np.count_nonzero(counts))
+    split = threshold_multiotsu(hist=(counts, (edges[:-1] + edges[1:]) / 2), classes=classes)
+    is_air, is_tissue = values <= split[0], values > split[0]
+    darkest = is_tissue & (values <= split[1]) if classes == 3 else is_tissue
+    middle = (values[is_air].mean() + values[darkest].mean()) / 2
+    return float(np.median(values[is_air])), float(middle)
 
 
 def tone_curve(body: Float[np.ndarray, " sample"], equalization: float) -> tuple[float, ...]:

@@ -36,14 +36,41 @@ def test_air_is_black_bright_tissue_is_white_and_the_body_lies_above_the_thresho
     assert body.sum() == 400
 
 
-def test_hounsfield_units_have_a_fixed_window():
+@pytest.mark.parametrize("unit", ["HU", "raw"])
+def test_hounsfield_units_have_a_fixed_window_also_where_the_file_does_not_name_them(unit):
     values = np.full((2, 4, 4), -1000.0)
     values[:, 1:3] = 40
-    window = find_window(volume(values, "HU"), VolumeSettings(), 0.0)
-    assert (window.black, window.white) == (-200, 600)
+    window = find_window(volume(values, unit), VolumeSettings(), 0.0)
+    assert (window.black, window.white) == (-350, 650)
     assert window.position(np.array([[-300.0]], np.float32))[0, 0] == pytest.approx(
         window.body_threshold
     )
+
+
+def test_ct_stored_with_an_offset_is_not_taken_for_hounsfield_units():
+    values = np.full((2, 4, 4), 24.0)
+    values[:, 1:3] = 1064
+    window = find_window(volume(values), VolumeSettings(), 0.0)
+    assert window.black == 24
+
+
+def test_dark_tissue_beside_something_very_bright_is_body():
+    random = np.random.default_rng(2)
+    values = random.normal(5, 2, (4, 60, 60))
+    values[:, 10:50, 10:50] = random.normal(80, 10, (4, 40, 40))
+    values[:, 20:40, 20:40] = random.normal(900, 50, (4, 20, 20))
+    window = find_window(volume(values), VolumeSettings(), 0.0)
+    body = window.position(values[1].astype(np.float32)) > window.body_threshold
+    assert body[10:50, 10:50].mean() > 0.999
+    assert body.sum() <= 1600
+
+
+def test_a_scan_of_two_values_has_a_window():
+    values = np.zeros((2, 8, 8))
+    values[:, 2:6, 2:6] = 150
+    window = find_window(volume(values), VolumeSettings(), 0.0)
+    assert 0 < window.body_threshold < 1
+    assert window.white > 149
 
 
 def test_a_window_given_by_hand_is_taken(scan):
