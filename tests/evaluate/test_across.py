@@ -1,0 +1,112 @@
+"""Phantom scans of one person coloured from another, small."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+from tables import figures
+
+from medcolor.config import load_settings
+from medcolor.domain import VolumeGeometry
+from medcolor.errors import InputError
+from medcolor.evaluate import across, demo
+from medcolor.evaluate.across import Case, choose_cases, evaluate_across, judge, write_case
+from medcolor.evaluate.phantom import render_cryosection
+from medcolor.progress import Silent
+from medcolor.reference import list_references
+from medcolor.volume.geometry import affine_from_code, as_affine
+from medcolor.volume.open import open_volume
+from medcolor.volume.settings import VolumeSettings
+from medcolor.volume.store import create_store, write_slab
+
+SMALL = Case("head", "t1", 8.0)
+QUICK = load_settings(None, ["features.working_size_px=64"])
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return write_case(SMALL, tmp_path_factory.mktemp("case"))
+
+
+def write_volume(path, rgb):
+    geometry = VolumeGeometry(
+        rgb.shape[:3], (8.0, 8.0, 8.0), as_affine(affine_from_code("LPS", (8.0, 8.0, 8.0)))
+    )
+    create_store(path, geometry, QUICK.store, {})
+    alpha = np.full((*rgb.shape[:3], 1), 255, np.uint8)
+    write_slab(path, 0, range(len(rgb)), np.concatenate([rgb, alpha], axis=-1))
+    return path
+
+
+def test_the_truth_itself_has_no_error_and_colours_of_nothing_have_much(files, tmp_path):
+    truth = render_cryosection(files.target)
+    errors, sheet = judge(files, write_volume(tmp_path / "truth.ome.zarr", truth))
+    assert errors["medcolor"].ciede2000 < 1e-3
+    assert errors["best transfer function*"].chroma < errors["grey"].chroma
+    assert sheet.shape[0] == 3 * truth.shape[1]
+    blue = np.zeros_like(truth) + np.array([0, 0, 255], np.uint8)
+    wrong, _ = judge(files, write_volume(tmp_path / "blue.ome.zarr", blue))
+    assert wrong["medcolor"].ciede2000 > 30
+
+
+def test_photographs_are_read_with_the_products_defaults(files):
+    records = list_references(files.photographs, QUICK.reference)
+    positions = [record.position_mm for record in records]
+    np.testing.assert_allclose(np.diff(positions), 8)
+    assert len(records) == len(files.reference.labels)
+
+
+def test_the_scan_has_the_phantoms_geometry(files, tmp_path):
+    volume = open_volume(files.scan, VolumeSettings(), tmp_path)
+    assert volume.geometry.shape == files.target.labels.shape
+    assert volume.geometry.spacing_mm == pytest.approx((8, 8, 8))
+
+
+def test_a_case_runs_through_the_whole_product(tmp_path):
+    table = evaluate_across([SMALL], QUICK, Silent(), pictures=tmp_path)
+    found = figures(table)
+    assert "head-t1, person 1 from person 2" in table
+    assert found["medcolor"][0] < found["grey"][0]
+    assert (tmp_path / "head-t1.png").is_file()
+
+
+def test_an_unknown_case_is_named():
+    with pytest.raises(InputError, match="head-pet"):
+        choose_cases(["head-pet"])
+    assert [case.name for case in choose_cases(["trunk-ct"])] == ["trunk-ct"]
+    assert choose_cases([]) == list(across.CASES)
+
+
+def test_the_demo_leaves_pictures_a_page_and_the_error_beside_the_baselines(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "_CASE", SMALL)
+    monkeypatch.setattr(
+        demo,
+        "_SETTINGS",
+        ("features.working_size_px=64", "render.frames=2", "render.size_px=64"),
+    )
+    printed = demo.run_demo(tmp_path, Silent())
+    assert {"grey", "look-up by grey level", "best transfer function*", "medcolor"} <= set(
+        figures(printed)
+    )
+    assert (tmp_path / "pictures" / "index.html").is_file()
+    assert (tmp_path / "scan-result-truth.png").is_file()
+    run = json.loads((tmp_path / "head.ome.zarr.run" / "run.json").read_text())
+    assert run
+
+
+def test_a_person_is_written_as_files_by_the_command(tmp_path):
+    command = [sys.executable, "-m", "medcolor", "evaluate", "phantom", str(tmp_path)]
+    subprocess.run([*command, "--spacing-mm", "8", "--seed", "3"], check=True, capture_output=True)
+    shapes = {nib.load(tmp_path / f"{name}.nii.gz").shape for name in ("ct", "t1", "t2")}
+    assert len(shapes) == 1
+    assert len(list((tmp_path / "photographs").iterdir())) == shapes.pop()[2]
+    wrong = subprocess.run(
+        [*command, "--region", "tail"], check=False, capture_output=True, text=True
+    )
+    assert wrong.returncode == 2
+    assert "tail" in wrong.stderr

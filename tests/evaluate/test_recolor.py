@@ -1,0 +1,56 @@
+"""Photographs recoloured from each other, on made-up frames."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from conftest import COLORS, draw_slice, make_photographs
+from tables import figures
+
+from medcolor.config import load_settings
+from medcolor.errors import InputError
+from medcolor.evaluate.recolor import evaluate_recolored
+from medcolor.progress import Silent
+
+SETTINGS = load_settings(None, ["features.working_size_px=64"])
+
+
+def test_matching_beats_grey_and_writes_pictures(tmp_path):
+    folder = make_photographs(tmp_path / "photographs", count=6)
+    table = evaluate_recolored(
+        folder, SETTINGS, Silent(), distance_mm=3.0, pictures=tmp_path / "pictures"
+    )
+    found = figures(table)
+    assert set(found) == {"grey", "look-up", "transfer function*", "medcolor"}
+    assert found["medcolor"][0] < 0.5 * found["grey"][0]
+    pair = cv2.imread(str(tmp_path / "pictures" / "recolored-1000.png"))
+    assert pair.shape[1] > pair.shape[0]
+
+
+def test_references_nearer_than_the_distance_are_not_used(tmp_path):
+    """Frames in pairs: one mm beside each lies its twin; across pairs red and green swap."""
+    swapped = COLORS[:, [1, 0, 2]]
+    for index in range(4):
+        rgb = (COLORS if index % 2 else swapped)[draw_slice(0.5, 60)[1]][::-1]
+        for beside in (0, 1):
+            cv2.imwrite(str(tmp_path / f"{1000 + 20 * index + beside}.png"), rgb[..., ::-1])
+    near, far = (
+        figures(evaluate_recolored(tmp_path, SETTINGS, Silent(), distance_mm=distance, every=8))
+        for distance in (1.0, 10.0)
+    )
+    # The first frame's twin has its colours; the next pair has others.
+    assert near["medcolor"][1] < 5
+    assert far["medcolor"][1] > 15
+
+
+def test_a_distance_that_leaves_no_reference_is_refused(tmp_path):
+    folder = make_photographs(tmp_path, count=3)
+    with pytest.raises(InputError, match="no reference is far enough"):
+        evaluate_recolored(folder, SETTINGS, Silent(), distance_mm=1000.0)
+
+
+def test_frames_without_positions_are_refused(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((20, 20, 3), np.uint8))
+    with pytest.raises(InputError, match="names carry no positions"):
+        evaluate_recolored(tmp_path, SETTINGS, Silent(), distance_mm=1.0)

@@ -1,0 +1,71 @@
+"""What a user installs: one wheel with the embedded weights inside, and a README that is true."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import zipfile
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import typer
+
+from medcolor.cli import app
+from medcolor.config import load_settings
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dist")
+    command = [Path(sys.executable).with_name("hatchling"), "build", "-t", "wheel", "-d", folder]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return zipfile.ZipFile(next(folder.glob("*.whl")))
+
+
+def test_the_wheel_holds_the_weights_its_card_names_and_no_tests(wheel):
+    names = wheel.namelist()
+    card = json.loads(wheel.read("medcolor/features/weights/embedded.json"))
+    weights = wheel.read("medcolor/features/weights/embedded.safetensors")
+    assert sha256(weights).hexdigest() == card["sha256"]
+    assert len(weights) < 8e6
+    assert {Path(name).parts[0].split("-")[0] for name in names} == {"medcolor"}
+    assert not any("test" in name.lower() for name in names)
+
+
+def test_the_wheel_holds_every_module(wheel):
+    packaged = {name for name in wheel.namelist() if name.endswith(".py")}
+    tracked = {str(path.relative_to(ROOT)) for path in (ROOT / "medcolor").rglob("*.py")}
+    assert packaged == tracked
+
+
+def test_the_wheel_installs_the_command(wheel):
+    name = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    assert "medcolor = medcolor.cli:main" in wheel.read(name).decode()
+
+
+def readme_commands():
+    text = (ROOT / "README.md").read_text().replace("\\\n", " ")
+    blocks = re.findall(r"```\n(.*?)```", text, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [re.split(r"\s{4,}|\s+#", line)[0] for line in lines if line.startswith("medcolor ")]
+
+
+@pytest.mark.parametrize("line", readme_commands())
+def test_every_command_of_the_readme_exists_with_its_options(line):
+    words = shlex.split(line)[1:]
+    for position, word in enumerate(words):
+        if word == "--set":
+            load_settings(None, [words[position + 1]])
+    command = typer.main.get_command(app)
+    context = command.make_context("medcolor", list(words), resilient_parsing=True)
+    # Parsed to the end without running anything: an unknown word or option raises.
+    name, command, rest = command.resolve_command(context, words)
+    while hasattr(command, "resolve_command"):
+        name, command, rest = command.resolve_command(context, rest)
+    command.make_context(name, list(rest))
