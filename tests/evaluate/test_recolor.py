@@ -29,17 +29,17 @@ def test_matching_beats_grey_and_writes_pictures(tmp_path):
 
 
 def test_references_nearer_than_the_distance_are_not_used(tmp_path):
-    """Frames in pairs: one mm beside each lies its twin; across pairs red and green swap."""
+    """Frames in pairs, one mm apart; only the first pair has red and green swapped."""
     swapped = COLORS[:, [1, 0, 2]]
     for index in range(4):
-        rgb = (COLORS if index % 2 else swapped)[draw_slice(0.5, 60)[1]][::-1]
+        rgb = (COLORS if index else swapped)[draw_slice(0.5, 60)[1]][::-1]
         for beside in (0, 1):
             cv2.imwrite(str(tmp_path / f"{1000 + 20 * index + beside}.png"), rgb[..., ::-1])
     near, far = (
         figures(evaluate_recolored(tmp_path, SETTINGS, Silent(), distance_mm=distance, every=8))
         for distance in (1.0, 10.0)
     )
-    # The first frame's twin has its colours; the next pair has others.
+    # The first frame's twin has its colours; all others have different ones.
     assert near["medcolor"][1] < 5
     assert far["medcolor"][1] > 15
 
