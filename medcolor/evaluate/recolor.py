@@ -24,15 +24,12 @@ from medcolor.features.extract import describe
 from medcolor.features.network import GrayVGG19
 from medcolor.progress import ProgressReport
 from medcolor.reference import list_references, load_reference
-from medcolor.retrieval.assignment import assign_references, cosine_similarity
+from medcolor.retrieval.assignment import cosine_similarity
 from medcolor.run.plan import open_network
 from medcolor.run.threads import map_slices, usable_cores
 from medcolor.stopwatch import Stopwatch
 from medcolor.volume.images import write_png
 from medcolor.volume.window import tone_curve
-
-_EXCLUDED = -10.0
-"""Similarity of a reference that may not be used; cosines end at -1."""
 
 _PICTURES_EVERY = 5
 
@@ -133,7 +130,10 @@ def _load(folder: Path, settings: RunSettings) -> list[_Photograph]:
 def _choose(
     photographs: list[_Photograph], network: GrayVGG19, settings: RunSettings, distance_mm: float
 ) -> list[int]:
-    """Choose the reference of each photograph as the product does, leaving out the near ones."""
+    """Choose the most similar reference that is far enough, for each photograph on its own.
+
+    The product's course along the whole stack would have to cross the excluded diagonal.
+    """
 
     def describe_one(photograph: _Photograph) -> Float[np.ndarray, " descriptor"]:
         rows, cols = photograph.reference.tissue.shape
@@ -147,12 +147,8 @@ def _choose(
     near = np.abs(positions[:, None] - positions[None, :]) < distance_mm
     if near.all(axis=1).any():
         raise InputError("evaluate color", "no reference is far enough", "Lower --distance-mm")
-    similarity[near] = _EXCLUDED
-    # Photographs run toward the feet, slices toward the head: a step back by the mean spacing.
-    step = -float(np.diff(positions).mean())
-    visible = np.ones(len(photographs), bool)
-    path = assign_references(similarity, visible, positions, step, settings.retrieval)
-    return [int(index) for index in path]
+    similarity[near] = -np.inf
+    return [int(index) for index in similarity.argmax(axis=1)]
 
 
 def _recolor(
