@@ -24,7 +24,7 @@ from medcolor.features.extract import describe
 from medcolor.features.network import GrayVGG19
 from medcolor.progress import ProgressReport
 from medcolor.reference import list_references, load_reference
-from medcolor.retrieval.assignment import cosine_similarity
+from medcolor.retrieval.assignment import assign_references, cosine_similarity
 from medcolor.run.plan import open_network
 from medcolor.run.threads import map_slices, usable_cores
 from medcolor.stopwatch import Stopwatch
@@ -130,10 +130,7 @@ def _load(folder: Path, settings: RunSettings) -> list[_Photograph]:
 def _choose(
     photographs: list[_Photograph], network: GrayVGG19, settings: RunSettings, distance_mm: float
 ) -> list[int]:
-    """Choose the most similar reference that is far enough, for each photograph on its own.
-
-    The product's course along the whole stack would have to cross the excluded diagonal.
-    """
+    """Choose the reference of each photograph as the product would without the near ones."""
 
     def describe_one(photograph: _Photograph) -> Float[np.ndarray, " descriptor"]:
         rows, cols = photograph.reference.tissue.shape
@@ -144,11 +141,19 @@ def _choose(
     descriptors = np.stack(map_slices(describe_one, photographs, threads))
     positions = np.array([photograph.position_mm for photograph in photographs])
     similarity = cosine_similarity(descriptors, descriptors)
-    near = np.abs(positions[:, None] - positions[None, :]) < distance_mm
-    if near.all(axis=1).any():
-        raise InputError("evaluate color", "no reference is far enough", "Lower --distance-mm")
-    similarity[near] = -np.inf
-    return [int(index) for index in similarity.argmax(axis=1)]
+    visible = np.ones(len(photographs), bool)
+    spacing = float(np.diff(positions).mean())
+
+    def choose(z: int) -> int:
+        far = np.flatnonzero(np.abs(positions - positions[z]) >= distance_mm)
+        if len(far) == 0:
+            raise InputError("evaluate color", "no reference is far enough", "Lower --distance-mm")
+        # Photographs run toward the feet, the slices of a scan toward the head.
+        towards_head = similarity[::-1, far]
+        path = assign_references(towards_head, visible, positions[far], spacing, settings.retrieval)
+        return int(far[path[len(path) - 1 - z]])
+
+    return [choose(z) for z in range(len(photographs))]
 
 
 def _recolor(

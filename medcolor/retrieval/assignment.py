@@ -78,7 +78,7 @@ def assign_references(
         similarity: Cosine of descriptors.
         visible: Slices that show a body; the others follow their neighbours for free.
         positions_mm: Of the references along the body, ascending toward the feet, or None.
-        slice_step_mm: From one slice to the next, toward the head.
+        slice_step_mm: From one slice to the next, toward the head, > 0.
         settings: Costs of leaving the expected step.
     """
     if not settings.along_stack:
