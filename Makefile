@@ -39,7 +39,7 @@ demo: setup  ## Colour a procedural person's head and draw it: out/demo
 	$(BIN)/medcolor demo --output out/demo
 
 test: setup  ## Run the tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 check: $(READY)  ## Lint, types, layers
 	$(BIN)/ruff format --check .

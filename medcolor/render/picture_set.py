@@ -26,7 +26,7 @@ def write_picture_set(
     levels = read_levels(volume)
     level = _choose_level(levels, settings.longest_side)
     output.mkdir(parents=True, exist_ok=True)
-    sections = write_sections(volume, levels[0], output / "sections")
+    sections = write_sections(volume, levels[0], output / "sections", settings.opacity_low)
     frames = _write_turntable(volume, level, output / "frames", settings, progress)
     write_video(output / "turntable.mp4", frames, settings.frames_per_second)
     facts = {

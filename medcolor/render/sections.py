@@ -22,13 +22,14 @@ Rgba = UInt8[np.ndarray, "_row _col 4"]
 Rgb = UInt8[np.ndarray, "_row _col 3"]
 
 
-def write_sections(volume: Path, level: Level, folder: Path) -> list[Path]:
+def write_sections(volume: Path, level: Level, folder: Path, opacity_low: float) -> list[Path]:
     """Write the three orthogonal sections through the middle of the body, and an axial sheet.
 
     Args:
         volume: Coloured volume.
         level: Its finest level.
         folder: Where `axial.png`, `coronal.png`, `sagittal.png`, `sheet.png` go.
+        opacity_low: Alpha (0..1) below which colours fade to black, as they do in frames.
     """
     array = zarr.open_array(str(volume), path=str(level.index), mode="r")
     z, y, x = _middle(array, level)
@@ -45,9 +46,9 @@ def write_sections(volume: Path, level: Level, folder: Path) -> list[Path]:
     for name, (cut, pixel_mm, upside_down) in cuts.items():
         rgba = np.moveaxis(np.asarray(cut), 0, -1)
         rgba = np.ascontiguousarray(rgba[::-1] if upside_down else rgba)
-        pair = _in_proportion(_grey_beside_color(rgba), pixel_mm, _LONG_SIDE_PX)
+        pair = _in_proportion(_grey_beside_color(rgba, opacity_low), pixel_mm, _LONG_SIDE_PX)
         written.append(write_png(folder / f"{name}.png", pair))
-    written.append(write_png(folder / "sheet.png", _sheet(array, level)))
+    written.append(write_png(folder / "sheet.png", _sheet(array, level, opacity_low)))
     return written
 
 
@@ -71,11 +72,14 @@ def _middle(array: zarr.Array[Any], level: Level) -> tuple[int, int, int]:
     )
 
 
-def _grey_beside_color(rgba: Rgba) -> Rgb:
+def _grey_beside_color(rgba: Rgba, opacity_low: float) -> Rgb:
     """Return the scan (alpha is its luminance) to the left of its colours."""
     grey = np.repeat(rgba[..., 3:], 3, axis=-1)
     gap = np.zeros((rgba.shape[0], _GAP_PX, 3), np.uint8)
-    return np.concatenate([grey, gap, rgba[..., :3]], axis=1)
+    # Air inside the body has colours too, but nobody should see them.
+    visible = np.clip(rgba[..., 3:] / max(1.0, 255 * opacity_low), 0, 1)
+    color = np.rint(rgba[..., :3] * visible).astype(np.uint8)
+    return np.concatenate([grey, gap, color], axis=1)
 
 
 def _in_proportion(image: Rgb, pixel_mm: tuple[float, float], half_px: int) -> Rgb:
@@ -89,14 +93,14 @@ def _in_proportion(image: Rgb, pixel_mm: tuple[float, float], half_px: int) -> R
     return np.asarray(cv2.resize(image, size, interpolation=method))
 
 
-def _sheet(array: zarr.Array[Any], level: Level) -> Rgb:
+def _sheet(array: zarr.Array[Any], level: Level, opacity_low: float) -> Rgb:
     """Return evenly spread axial slices, head first, each grey beside colour."""
     count = min(_SHEET_COLUMNS * _SHEET_ROWS, level.shape[0])
     cells = []
     for z in np.linspace(level.shape[0] - 1, 0, count).round().astype(int):
         rgba = np.moveaxis(np.asarray(array[:, int(z)]), 0, -1)
-        pair = _in_proportion(_grey_beside_color(rgba), level.spacing_mm[1:], _SHEET_CELL_PX)
-        cells.append(pair)
+        pair = _grey_beside_color(rgba, opacity_low)
+        cells.append(_in_proportion(pair, level.spacing_mm[1:], _SHEET_CELL_PX))
     blank = np.zeros_like(cells[0])
     cells += [blank] * (-len(cells) % _SHEET_COLUMNS)
     rows = [

@@ -19,7 +19,8 @@ SMALL = load_settings(None, ["render.frames=5", "render.size_px=64"])
 
 @pytest.fixture(scope="module")
 def volume(tmp_path_factory):
-    """A box: red in front, green behind, bright at the head; voxels twice as deep as wide."""
+    """A box: red in front, green behind with air (blue) inside, bright at the head; voxels twice
+    as deep as wide."""
     path = tmp_path_factory.mktemp("v") / "box.ome.zarr"
     spacing = (2.0, 1.0, 1.0)
     affine = as_affine(affine_from_code("LPS", spacing))
@@ -27,6 +28,7 @@ def volume(tmp_path_factory):
     rgba[2:14, 6:20, 4:20] = [200, 40, 40, 180]
     rgba[2:14, 20:34, 4:20] = [40, 200, 40, 180]
     rgba[10:14, 6:34, 4:20, 3] = 250
+    rgba[4:8, 24:30, 8:16] = [40, 40, 250, 0]
     settings = StoreSettings(slab_slices=16, chunk=(16, 16, 16))
     create_store(path, VolumeGeometry(rgba.shape[:3], spacing, affine), settings, {})
     write_slab(path, 0, range(16), rgba)
@@ -76,6 +78,12 @@ def test_sections_show_grey_beside_colour_in_true_proportion_head_up(pictures):
     assert middle[-quarter, 1] > middle[-quarter, 2]
 
 
+def test_air_inside_the_body_is_black_in_sections(pictures):
+    for name in ("axial", "coronal", "sagittal", "sheet"):
+        blue, green, red = cv2.split(cv2.imread(str(pictures / "sections" / f"{name}.png")))
+        assert not ((blue > 60) & (blue > green) & (blue > red)).any()
+
+
 def test_the_page_asks_for_nothing_that_is_not_there(pictures):
     page = (pictures / "index.html").read_text()
     sources = re.findall(r'src="([^"]+)"', page)
@@ -119,7 +127,7 @@ def test_an_empty_volume_has_sections_too(tmp_path):
     spacing = (1.0, 1.0, 1.0)
     geometry = VolumeGeometry((4, 20, 20), spacing, as_affine(affine_from_code("LPS", spacing)))
     (level,) = create_store(path, geometry, StoreSettings(), {})
-    assert len(write_sections(path, level, tmp_path / "s")) == 4
+    assert len(write_sections(path, level, tmp_path / "s", 0.1)) == 4
 
 
 def test_a_folder_without_a_volume_is_refused(tmp_path):

@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -177,6 +178,14 @@ def test_an_index_built_before_gives_the_same_volume(scan, photographs, tmp_path
     medcolor.colorize_volume(scan, photographs, straight, settings=quick)
     medcolor.colorize_volume(scan, tmp_path / "index", indexed, settings=quick)
     assert tree_bytes(straight) == tree_bytes(indexed)
+
+
+def test_empty_photographs_are_left_out_and_told(photographs, output, quick, scan, caplog):
+    cv2.imwrite(str(photographs / "990.png"), np.full((60, 60, 3), 255, np.uint8))
+    medcolor.colorize_volume(scan, photographs, output, settings=quick)
+    assert "1 of 7 photographs are empty" in caplog.text
+    table = pq.read_table(output.with_name("scan.ome.zarr.run") / "assignment.parquet").to_pydict()
+    assert min(table["position_mm"]) >= 1000
 
 
 def test_a_photograph_finds_itself_in_the_index(photographs, tmp_path, quick):
