@@ -3,7 +3,8 @@
 Devkota and Pattanaik, "Reference Based Color Transfer for Medical Volume
 Rendering": match deep features coarse to fine (section 4.1), vote the reference's
 colours through the field, bring scan and reconstruction to gamma 1/2, keep the
-scan's structure with equation 1, and go back with gamma 2 (section 5.1).
+scan's structure with equation 1, and go back with gamma 2 (section 5.1). Ours is
+the pooling of votes by place and grey level between voting and gamma.
 """
 
 from __future__ import annotations
@@ -19,7 +20,13 @@ from medcolor.color import encode_gamma, grey_of, lab_to_srgb, lightness, srgb_t
 from medcolor.domain import Box, ColorSlice, ReferenceSlice, TargetSlice
 from medcolor.features.extract import FeaturePyramid, FeatureSettings, extract_pyramid
 from medcolor.features.network import GrayVGG19
-from medcolor.filters import SmoothingSettings, smooth_weighted
+from medcolor.filters import (
+    PoolingSettings,
+    SmoothingSettings,
+    pool_votes,
+    restore_spread,
+    smooth_weighted,
+)
 from medcolor.matching import Correspondence, MatchingSettings, match_coarse_to_fine, vote
 from medcolor.settings import Settings
 from medcolor.stopwatch import Stopwatch
@@ -29,7 +36,7 @@ from medcolor.stopwatch import Stopwatch
 class TransferSettings(Settings):
     """From correspondence to colour."""
 
-    vote_patch_px: int = 3
+    vote_patch_px: int = 5
     """Side of the patches that vote for a pixel's colour, in working pixels; odd."""
 
     least_confidence: float = 0.05
@@ -91,6 +98,7 @@ def colorize_slice(
     features: FeatureSettings,
     matching: MatchingSettings,
     transfer: TransferSettings,
+    pooling: PoolingSettings,
     smoothing: SmoothingSettings,
     stopwatch: Stopwatch,
 ) -> ColorSlice:
@@ -110,6 +118,11 @@ def colorize_slice(
         correspondence = match_coarse_to_fine(pyramid, reference.pyramid, matching)
     with stopwatch("voting"):
         voted, trust = vote_colors(correspondence, reference, working_body, transfer)
+    with stopwatch("pooling"):
+        heard = trust * working_body
+        own = matched_colors(correspondence, reference, working_body.shape)
+        voted = pool_votes(voted, matched, heard, pooling)
+        voted = restore_spread(voted, own, heard, pooling.spread)
     with stopwatch("transfer"):
         rgb = equation_1(luminance, body, voted, trust, transfer, smoothing)
 
@@ -137,6 +150,15 @@ def vote_colors(
     )
     rows, cols = body.shape
     return lab.permute(1, 2, 0).numpy()[:rows, :cols], trust.numpy()[:rows, :cols]
+
+
+def matched_colors(
+    correspondence: Correspondence, reference: PreparedReference, shape: tuple[int, int]
+) -> Float[np.ndarray, "row col 3"]:
+    """Return the colour of each pixel's own match, without its neighbours' votes."""
+    rows, cols = shape
+    row, col = correspondence.target_to_reference.position[:, :rows, :cols].numpy()
+    return np.asarray(reference.lab[row, col])
 
 
 def equation_1(

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from medcolor.colorize import TransferSettings
 from medcolor.errors import InputError
 from medcolor.features.extract import FeatureSettings
-from medcolor.filters import SmoothingSettings
+from medcolor.filters import PoolingSettings, SmoothingSettings
 from medcolor.matching import MatchingSettings
 from medcolor.reference import ReferenceSettings
 from medcolor.render.settings import RenderSettings
@@ -68,6 +68,9 @@ class RunSettings(BaseModel):
 
     transfer: TransferSettings = TransferSettings()
     """From correspondence to colour."""
+
+    pooling: PoolingSettings = PoolingSettings()
+    """What votes of one grey level in one neighbourhood agree on."""
 
     smoothing: SmoothingSettings = SmoothingSettings()
     """The edge-preserving filter of equation 1."""

@@ -12,7 +12,7 @@ from medcolor.colorize import (
 )
 from medcolor.domain import ReferenceSlice, TargetSlice
 from medcolor.features.extract import FeatureSettings
-from medcolor.filters import SmoothingSettings
+from medcolor.filters import PoolingSettings, SmoothingSettings
 from medcolor.matching import MatchingSettings
 from medcolor.stopwatch import Stopwatch
 
@@ -32,6 +32,7 @@ def color(network, target, reference, **transfer):
         features=FEATURES,
         matching=MatchingSettings(),
         transfer=TransferSettings(**transfer),
+        pooling=PoolingSettings(),
         smoothing=SmoothingSettings(),
         stopwatch=Stopwatch(),
     )

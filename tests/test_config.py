@@ -47,6 +47,8 @@ def test_overrides_win_over_the_file(tmp_path):
         ("matching.patch_px=[3,3,3,3,4]", "five odd"),
         ("transfer.gamma=0", "gamma must be > 0"),
         ("transfer.vote_patch_px=2", "must be odd"),
+        ("pooling.share=2", "must lie in 0..1"),
+        ("pooling.levels=1", "levels >= 2"),
         ("retrieval.advance_cost=-1", "costs must be"),
         ("store.slab_slices=33", "multiple of chunk"),
         ("render.size_px=101", "must be even"),

@@ -32,6 +32,8 @@ from medcolor.volume.images import write_png
 from medcolor.volume.window import tone_curve
 
 _PICTURES_EVERY = 5
+_METHODS = ("grey", "look-up", "transfer function*", "medcolor", "medcolor, lightness kept")
+"""All but grey and medcolor itself take the target's lightness, which here is the truth's."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def evaluate_recolored(
     for z in targets:
         where = photographs[z].reference.tissue
         hindsight.fit(photographs[z].grey[where], photographs[z].truth[where])
-    errors = {name: ColorError() for name in ("grey", "look-up", "transfer function*", "medcolor")}
+    errors = {name: ColorError() for name in _METHODS}
 
     def recolor(z: int) -> Float[np.ndarray, "row col 3"]:
         result = _recolor(photographs[z], photographs[chosen[z]], network, settings)
@@ -101,6 +103,7 @@ def evaluate_recolored(
             "look-up": _keep_lightness(look_up(grey), grey),
             "transfer function*": _keep_lightness(hindsight(grey), grey),
             "medcolor": srgb_to_lab(rgb),
+            "medcolor, lightness kept": _keep_lightness(srgb_to_lab(rgb), grey),
         }
         for name, result in lab.items():
             errors[name].add(result, photograph.truth, where)
@@ -170,6 +173,7 @@ def _recolor(
         features=settings.features,
         matching=settings.matching,
         transfer=settings.transfer,
+        pooling=settings.pooling,
         smoothing=settings.smoothing,
         stopwatch=Stopwatch(),
     )

@@ -1,5 +1,12 @@
-"""Edge-preserving smoothing guided by the scan."""
+"""Smoothing and pooling of votes, guided by the scan."""
 
 from medcolor.filters.fast_global_smoother import SmoothingSettings, smooth_weighted
+from medcolor.filters.pooling import PoolingSettings, pool_votes, restore_spread
 
-__all__ = ["SmoothingSettings", "smooth_weighted"]
+__all__ = [
+    "PoolingSettings",
+    "SmoothingSettings",
+    "pool_votes",
+    "restore_spread",
+    "smooth_weighted",
+]

@@ -21,12 +21,12 @@ from medcolor.settings import Settings
 class SmoothingSettings(Settings):
     """Fast global smoother, Min et al. 2014."""
 
-    smoothness: float = 32.0
+    smoothness: float = 60.0
     """lambda >= 0 (the paper: 32), weight of the smoothness term on the working
     grid of features.working_size_px; finer grids use it times the squared ratio of
     pixel sizes, so that the same tissue is smoothed alike. 0 smooths nothing."""
 
-    guide_sigma: float = 10.0
+    guide_sigma: float = 5.0
     """Grey-level step of the guide (0..255) across which smoothing falls to 1/e
     (the paper: 200, which is nearly blind to edges)."""
 

@@ -38,8 +38,7 @@ class ReferenceSettings(Settings):
     """Distance in CIE Lab from the border's colour up to which a pixel is background."""
 
     air_blueness: float = 4.0
-    """A pixel whose b* lies below minus this is gel or paint, not tissue; its neighbours,
-    which it shines into, neither."""
+    """A pixel whose b* lies below minus this is gel or paint, not tissue."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
@@ -70,9 +69,7 @@ def prepare_photograph(
             "one colour throughout, expected a cross-section on a plain background",
             "Take the frame out of the folder",
         )
-    painted = (body & (lab[..., 2] < -settings.air_blueness)).astype(np.uint8)
-    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    tissue = body & (cv2.dilate(painted, cross) == 0)
+    tissue = body & (lab[..., 2] > -settings.air_blueness)
     if not tissue.any():
         raise EmptyFrameError(reference_id, "no tissue, only gel or paint", "Take the frame out")
     return ReferenceSlice(reference_id, rgb[box.slices], tissue[box.slices])

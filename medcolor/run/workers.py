@@ -146,6 +146,7 @@ class ColorizeSlab:
             features=settings.features,
             matching=settings.matching,
             transfer=settings.transfer,
+            pooling=settings.pooling,
             smoothing=settings.smoothing,
             stopwatch=stopwatch,
         )

@@ -22,7 +22,15 @@ def test_matching_beats_grey_and_writes_pictures(tmp_path):
         folder, SETTINGS, Silent(), distance_mm=3.0, pictures=tmp_path / "pictures"
     )
     found = figures(table)
-    assert set(found) == {"grey", "look-up", "transfer function*", "medcolor"}
+    assert list(found) == [
+        "grey",
+        "look-up",
+        "transfer function*",
+        "medcolor",
+        "medcolor, lightness kept",
+    ]
+    assert found["medcolor, lightness kept"][1] == pytest.approx(found["medcolor"][1], abs=1e-6)
+    assert found["medcolor, lightness kept"][0] <= found["medcolor"][0]
     assert found["medcolor"][0] < 0.5 * found["grey"][0]
     pair = cv2.imread(str(tmp_path / "pictures" / "recolored-1000.png"))
     assert pair.shape[1] > pair.shape[0]

@@ -40,17 +40,6 @@ def test_the_body_is_found_on_any_plain_background_and_painted_air_gives_no_colo
     assert not (blue & reference.tissue).any()
 
 
-def test_tissue_into_which_paint_shines_gives_no_colour():
-    rgb, _, cavity = frame("white")
-    beside = [np.roll(cavity, step, axis) for step in (-1, 1) for axis in (0, 1)]
-    rim = np.logical_or.reduce(beside) & ~cavity
-    rgb[rim] = (120, 95, 95)
-    reference = prepare_photograph(rgb, "r", STRAIGHT)
-    mixed = (reference.rgb == (120, 95, 95)).all(axis=-1)
-    assert mixed.sum() > 20
-    assert not (mixed & reference.tissue).any()
-
-
 def test_the_crop_leaves_a_margin_of_background():
     reference = prepare_photograph(frame("white")[0], "r", STRAIGHT)
     assert reference.tissue.shape[0] < 70

@@ -1,0 +1,159 @@
+"""What votes of one grey level in one neighbourhood agree on: a transfer function for every place.
+
+Single matches err; all matches of one grey level in one neighbourhood err less, and where
+the scan is flat they are all there is. The votes are averaged in a bilateral grid (Chen,
+Paris, Durand 2007, doi:10.1145/1276377.1276506), again and again with less weight for those
+that disagree with the last average (Welsch's estimator), so that wrong matches do not pull it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from medcolor.settings import Settings
+
+_LEAST_MASS = 1e-9
+_LARGEST_GAIN = 1.6
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolingSettings(Settings):
+    """Pooling of votes by place and grey level."""
+
+    share: float = 0.7
+    """How far a pixel's colour moves to what its grey level got around it: 0 (the paper,
+    every pixel on its own) .. 1 (a transfer function for every place)."""
+
+    cell_px: int = 32
+    """Standard deviation of a neighbourhood, in working pixels."""
+
+    levels: int = 40
+    """Grey levels told apart; each reaches into its neighbours. At least 2."""
+
+    tolerance: float = 7.0
+    """Distance in CIE Lab from the average at which a vote's weight has fallen to 0.61."""
+
+    rounds: int = 5
+    """Averages after the first, each with the weights of the last; 0 takes the plain mean."""
+
+    spread: float = 0.5
+    """How far the standard deviations of L*, a* and b* over the slice are brought back
+    to those of the single matches, which averaging narrows: 0 (not) .. 1 (fully)."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        if not 0 <= self.share <= 1 or not 0 <= self.spread <= 1:
+            raise ValueError("share and spread must lie in 0..1")
+        if self.cell_px < 1 or self.levels < 2 or self.rounds < 0 or self.tolerance <= 0:
+            raise ValueError("cell_px >= 1, levels >= 2, rounds >= 0 and tolerance > 0 are needed")
+
+
+@torch.inference_mode()
+def pool_votes(
+    lab: Float[np.ndarray, "row col 3"],
+    grey: Float[np.ndarray, "row col"],
+    weight: Float[np.ndarray, "row col"],
+    settings: PoolingSettings,
+) -> Float[np.ndarray, "row col 3"]:
+    """Move colours toward what pixels near in place and alike in grey level agree on.
+
+    Args:
+        lab: Votes, CIE Lab.
+        grey: 0..1, of the scan.
+        weight: >= 0, trust in each vote; pixels of weight zero are not heard.
+        settings: `spread` is not used here.
+    """
+    if settings.share == 0 or not weight.any():
+        return lab
+    grid = _BilateralGrid(torch.from_numpy(grey), settings.cell_px, settings.levels)
+    votes, trust = torch.from_numpy(lab).permute(2, 0, 1), torch.from_numpy(weight)
+    mean = grid.mean(votes, trust)
+    for _ in range(settings.rounds):
+        distance = (votes - mean).square().sum(0)
+        mean = grid.mean(votes, trust * torch.exp(-distance / (2 * settings.tolerance**2)))
+    moved = votes + settings.share * (mean - votes)
+    return moved.permute(1, 2, 0).numpy()
+
+
+class _BilateralGrid:
+    """Cells along rows, columns and grey levels of one slice."""
+
+    def __init__(self, grey: Float[Tensor, "row col"], cell_px: int, levels: int) -> None:
+        """Find the place of every pixel in the grid."""
+        rows, cols = grey.shape
+        row = (torch.arange(rows) / cell_px)[:, None].expand(rows, cols)
+        col = (torch.arange(cols) / cell_px)[None, :].expand(rows, cols)
+        place = torch.stack([row, col, grey.clamp(0, 1) * (levels - 1)])
+        self._shape = round((rows - 1) / cell_px) + 1, round((cols - 1) / cell_px) + 1, levels
+        last = torch.tensor(self._shape)[:, None, None] - 1
+        nearest = torch.minimum(place.round().long(), last)
+        self._cell = (
+            (nearest[0] * self._shape[1] + nearest[1]) * self._shape[2] + nearest[2]
+        ).flatten()
+        # grid_sample wants (x, y, z) in -1..1 from the first cell's centre to the last's.
+        self._place = (2 * place / last.clamp(min=1) - 1).flip(0).permute(1, 2, 0)[None, None]
+
+    def mean(
+        self, values: Float[Tensor, "channel row col"], weight: Float[Tensor, "row col"]
+    ) -> Float[Tensor, "channel row col"]:
+        """Return the weighted mean around every pixel; its own value where nobody is heard."""
+        carried = torch.cat([values * weight, weight[None]]).flatten(1)
+        cells = torch.zeros(len(carried), int(np.prod(self._shape)))
+        cells.index_add_(1, self._cell, carried)
+        blurred = _blur(cells.view(-1, 1, *self._shape))
+        read = F.grid_sample(
+            blurred.transpose(0, 1), self._place, padding_mode="border", align_corners=True
+        )[0, :, 0]
+        mass = read[-1:]
+        return torch.where(mass > _LEAST_MASS, read[:-1] / mass.clamp(min=_LEAST_MASS), values)
+
+
+def _blur(
+    cells: Float[Tensor, "channel 1 row col level"],
+) -> Float[Tensor, "channel 1 row col level"]:
+    """Blur by a Gaussian of one cell along rows and columns, by 1-2-1 along levels."""
+    gauss = torch.exp(-0.5 * torch.arange(-3.0, 4.0).square())
+    level = torch.tensor([1.0, 2.0, 1.0])
+    for axis, kernel in ((2, gauss), (3, gauss), (4, level)):
+        shape, padding = [1, 1, 1, 1, 1], [0, 0, 0]
+        shape[axis], padding[axis - 2] = len(kernel), len(kernel) // 2
+        cells = F.conv3d(cells, (kernel / kernel.sum()).view(shape), padding=padding)
+    return cells
+
+
+def restore_spread(
+    lab: Float[np.ndarray, "row col 3"],
+    matched: Float[np.ndarray, "row col 3"],
+    weight: Float[np.ndarray, "row col"],
+    strength: float,
+) -> Float[np.ndarray, "row col 3"]:
+    """Widen colours about their mean toward the standard deviations of single matches.
+
+    Each average between a right and a wrong match is paler than both; over a slice
+    that is a loss of contrast. No channel is widened more than 1.6 times.
+
+    Args:
+        lab: Averaged colours, CIE Lab.
+        matched: Colour of each pixel's own match.
+        weight: >= 0 of each pixel in mean and deviation.
+        strength: 0 (nothing) .. 1 (fully).
+    """
+    total = weight.sum()
+    if strength == 0 or total == 0:
+        return lab
+
+    def moments(image: Float[np.ndarray, "row col 3"]) -> tuple[np.ndarray, np.ndarray]:
+        mean = np.einsum("rcn,rc->n", image, weight) / total
+        variance = np.einsum("rcn,rc->n", (image - mean) ** 2, weight) / total
+        return mean, np.sqrt(variance)
+
+    mean, narrow = moments(lab)
+    _, wide = moments(matched)
+    gain = np.clip(wide / np.maximum(narrow, 1e-3), 1, _LARGEST_GAIN) ** strength
+    return np.asarray(mean + gain * (lab - mean), np.float32)
