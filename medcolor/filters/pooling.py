@@ -26,7 +26,7 @@ _LARGEST_GAIN = 1.6
 class PoolingSettings(Settings):
     """Pooling of votes by place and grey level."""
 
-    share: float = 0.7
+    share: float = 0.4
     """How far a pixel's colour moves to what its grey level got around it: 0 (the paper,
     every pixel on its own) .. 1 (a transfer function for every place)."""
 

@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 
 _PACKAGES = "libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libxrender1"
 _FIELD_OF_VIEW_DEG = 30.0
+_MARGIN = 0.04
 
 
 class OffscreenRenderer:
-    """Holds one volume on the renderer and draws frames of it."""
+    """Holds one volume on the renderer and draws frames of it.
+
+    The camera turns about `center_mm` (x, y, z) at `distance_mm`.
+    """
 
     def __init__(
         self,
@@ -51,7 +55,12 @@ class OffscreenRenderer:
         self._plotter.set_background(settings.background)
         blurred = _blur_alpha(rgba, settings.alpha_blur_voxels)
         self._plotter.renderer.AddVolume(_volume(pyvista, blurred, spacing_mm, settings))
-        self._center, self._radius_mm = _visible_sphere(rgba, spacing_mm, settings.opacity_low)
+        self.center_mm, radius_mm, half_height_mm = _visible_cylinder(
+            rgba, spacing_mm, settings.opacity_low
+        )
+        self.distance_mm = _camera_distance_mm(
+            radius_mm, half_height_mm, float(np.radians(settings.tilt_deg))
+        )
         self._reach_mm = float(np.linalg.norm(np.array(rgba.shape[:3]) * spacing_mm))
 
     def frame(self, azimuth_deg: float) -> UInt8[np.ndarray, "row col 3"]:
@@ -64,10 +73,10 @@ class OffscreenRenderer:
         toward_camera = np.array(
             [np.sin(azimuth) * np.cos(tilt), -np.cos(azimuth) * np.cos(tilt), np.sin(tilt)]
         )
-        distance = self._radius_mm / np.sin(np.radians(_FIELD_OF_VIEW_DEG / 2))
+        distance = self.distance_mm
         camera = self._plotter.camera
-        camera.position = tuple(self._center + distance * toward_camera)
-        camera.focal_point = tuple(self._center)
+        camera.position = tuple(self.center_mm + distance * toward_camera)
+        camera.focal_point = tuple(self.center_mm)
         camera.up = (0.0, 0.0, 1.0)
         camera.view_angle = _FIELD_OF_VIEW_DEG
         near = max(0.01 * distance, distance - self._reach_mm)
@@ -109,21 +118,47 @@ def _check_opengl() -> None:
         raise RunError("rendering", "no OpenGL to draw with", f"On Debian install: {_PACKAGES}")
 
 
-def _visible_sphere(
+def _visible_cylinder(
     rgba: UInt8[np.ndarray, "z y x 4"], spacing_mm: tuple[float, float, float], opacity_low: float
-) -> tuple[Float[np.ndarray, " 3"], float]:
-    """Return centre (x, y, z) and radius in mm of the sphere around all that can be seen."""
+) -> tuple[Float[np.ndarray, " 3"], float, float]:
+    """Return centre (x, y, z), radius and half height of the upright cylinder around the visible.
+
+    In mm. A turn about its axis shows the same extent from everywhere.
+    """
     visible = rgba[..., 3] > 255 * opacity_low
-    bounds = []
-    for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        shown = np.flatnonzero(visible.any(axis=others))
-        ends = (shown[0], shown[-1]) if len(shown) else (0, visible.shape[axis] - 1)
-        bounds.append(np.array(ends) * spacing_mm[axis])
-    low, high = np.array(bounds).T
-    # A voxel more: a single one has a size too.
-    radius_mm = float(np.linalg.norm(high - low)) / 2 + max(spacing_mm)
-    return ((low + high) / 2)[::-1], radius_mm
+    if not visible.any():
+        visible = np.ones_like(visible)
+    heights_mm = np.flatnonzero(visible.any(axis=(1, 2))) * spacing_mm[0]
+    places_mm = np.argwhere(visible.any(axis=0)) * spacing_mm[1:]
+    low, high = places_mm.min(axis=0), places_mm.max(axis=0)
+    middle = (low + high) / 2
+    # Half a voxel more: voxels have a size too.
+    radius_mm = np.linalg.norm(places_mm - middle, axis=1).max() + max(spacing_mm) / 2
+    half_height_mm = (heights_mm[-1] - heights_mm[0] + spacing_mm[0]) / 2
+    center = np.array([middle[1], middle[0], (heights_mm[0] + heights_mm[-1]) / 2])
+    return center, float(radius_mm), float(half_height_mm)
+
+
+def _camera_distance_mm(radius_mm: float, half_height_mm: float, tilt: float) -> float:
+    """Return the distance from which a whole upright cylinder fills the view.
+
+    Args:
+        radius_mm: Of the cylinder.
+        half_height_mm: Of the cylinder.
+        tilt: How far the camera looks down, in radians.
+    """
+    half_angle = np.radians(_FIELD_OF_VIEW_DEG / 2)
+    rise, run = abs(np.sin(tilt)), np.cos(tilt)
+    # The near and the far rims, above and below; then the sides.
+    rims = [
+        near * radius_mm * run
+        + up * half_height_mm * rise
+        + abs(up * half_height_mm * run - near * radius_mm * rise) / np.tan(half_angle)
+        for near in (-1, 1)
+        for up in (-1, 1)
+    ]
+    sides = radius_mm / np.sin(half_angle) + half_height_mm * rise
+    return float((1 + _MARGIN) * max(*rims, sides))
 
 
 def _blur_alpha(
@@ -183,8 +218,8 @@ def _volume(
     properties.SetScalarOpacityUnitDistance(1.0)
     properties.SetInterpolationTypeToLinear()
     properties.SetShade(int(settings.shade))
-    properties.SetAmbient(0.35)
-    properties.SetDiffuse(0.75)
+    properties.SetAmbient(0.45)
+    properties.SetDiffuse(0.95)
     properties.SetSpecular(0.12)
     properties.SetSpecularPower(12)
     volume = vtkVolume()

@@ -29,7 +29,8 @@ def write_sections(volume: Path, level: Level, folder: Path, opacity_low: float)
         volume: Coloured volume.
         level: Its finest level.
         folder: Where `axial.png`, `coronal.png`, `sagittal.png`, `sheet.png` go.
-        opacity_low: Alpha (0..1) below which colours fade to black, as they do in frames.
+        opacity_low: Alpha (0..1) below which colours fade, to black at half of it: frames do
+            not show what is darker.
     """
     array = zarr.open_array(str(volume), path=str(level.index), mode="r")
     z, y, x = _middle(array, level)
@@ -77,7 +78,8 @@ def _grey_beside_color(rgba: Rgba, opacity_low: float) -> Rgb:
     grey = np.repeat(rgba[..., 3:], 3, axis=-1)
     gap = np.zeros((rgba.shape[0], _GAP_PX, 3), np.uint8)
     # Air inside the body has colours too, but nobody should see them.
-    visible = np.clip(rgba[..., 3:] / max(1.0, 255 * opacity_low), 0, 1)
+    low = 255 * opacity_low
+    visible = np.clip((rgba[..., 3:] - low / 2) / max(1.0, low / 2), 0, 1)
     color = np.rint(rgba[..., :3] * visible).astype(np.uint8)
     return np.concatenate([grey, gap, color], axis=1)
 

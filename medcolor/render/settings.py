@@ -29,10 +29,10 @@ class RenderSettings(Settings):
     background: tuple[int, int, int] = (16, 17, 20)
     """sRGB, 0..255, around the body."""
 
-    opacity_low: float = 0.08
+    opacity_low: float = 0.12
     """Alpha (0..1, the scan's luminance) up to which a voxel is invisible."""
 
-    opacity_high: float = 0.45
+    opacity_high: float = 0.5
     """Alpha from which a voxel is as opaque as opacity_per_mm says."""
 
     opacity_per_mm: float = 0.5

@@ -35,18 +35,13 @@ def rgba():
     return np.stack([red, green, blue, alpha], axis=-1).astype(np.uint8)
 
 
-def march(rgba, spacing_mm, settings, azimuth_deg):
-    """Cast rays through the volume, front to back, with the renderer's camera and opacity."""
+def march(rgba, spacing_mm, settings, azimuth_deg, center, distance):
+    """Cast rays through the volume, front to back, with the settings' opacity."""
     extent = np.array(rgba.shape[:3]) * spacing_mm
-    shown = np.argwhere(rgba[..., 3] > 255 * settings.opacity_low)
-    low, high = shown.min(axis=0) * spacing_mm, shown.max(axis=0) * spacing_mm
-    center = ((low + high) / 2)[::-1]
-    radius = np.sqrt(((high - low) ** 2).sum()) / 2 + max(spacing_mm)
     azimuth, tilt = np.radians([azimuth_deg, settings.tilt_deg])
     toward = np.array(
         [np.sin(azimuth) * np.cos(tilt), -np.cos(azimuth) * np.cos(tilt), np.sin(tilt)]
     )
-    distance = radius / np.sin(np.radians(15))
     camera = center + distance * toward
     right = np.cross(-toward, [0, 0, 1])
     right /= np.linalg.norm(right)
@@ -83,7 +78,8 @@ def test_a_frame_agrees_with_an_independent_projection(rgba, azimuth_deg):
     frame = renderer.frame(azimuth_deg).astype(float)
     renderer.close()
 
-    difference = np.abs(frame - march(rgba, SPACING_MM, FLAT, azimuth_deg))
+    expected = march(rgba, SPACING_MM, FLAT, azimuth_deg, renderer.center_mm, renderer.distance_mm)
+    difference = np.abs(frame - expected)
 
     assert difference.mean() < 2
     assert np.percentile(difference, 99) < 10
@@ -98,6 +94,26 @@ def test_the_first_frame_looks_at_the_face(rgba):
     assert left[0] > left[2] + 20
     assert right[2] > right[0] + 20
     assert frame[30:45, 48, 1].mean() > frame[52:66, 48, 1].mean() + 20
+
+
+@pytest.mark.parametrize("tilt_deg", [-60.0, 0.0, 35.0])
+@pytest.mark.parametrize("sides", [(10, 10, 40), (40, 12, 12)])
+def test_a_turn_shows_all_and_fills_the_frame(tilt_deg, sides):
+    rgba = np.zeros((44, 44, 44, 4), np.uint8)
+    inner = tuple(slice((44 - side) // 2, (44 + side) // 2) for side in sides)
+    rgba[inner] = [200, 160, 120, 255]
+    settings = RenderSettings(
+        size_px=128, tilt_deg=tilt_deg, alpha_blur_voxels=0.0, background=(0,) * 3
+    )
+    renderer = OffscreenRenderer(rgba, (1.0, 1.0, 1.0), settings)
+    seen = np.zeros((128, 128), bool)
+    for eighth in range(8):
+        seen |= renderer.frame(45.0 * eighth).max(axis=-1) > 20
+    renderer.close()
+    rows, cols = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    assert min(rows[0], cols[0]) > 0
+    assert max(rows[-1], cols[-1]) < 127
+    assert max(np.ptp(rows), np.ptp(cols)) > 0.75 * 128
 
 
 def test_the_same_frame_twice_is_identical(rgba):
