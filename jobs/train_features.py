@@ -4,7 +4,7 @@ Run from the project's root:
 
     .venv/bin/python jobs/train_features.py --output medcolor/features/weights
 
-About 100 minutes on two CPU cores. The same seed, thread count and machine type
+Two to three hours on two CPU cores. The same seed, thread count and machine type
 give the same weights; progress is one JSON line every hundred steps.
 """
 
@@ -22,6 +22,15 @@ import typer
 from medcolor.features.network import NetworkSpec
 from medcolor.features.store import load_network, save_network
 from medcolor.features.training import TrainingSettings, train
+
+_ABOUT = {
+    "data": "synthetic label maps and renderings of them (medcolor/features/synthetic.py), made"
+    " while training; no picture of a person",
+    "use": "correspondence between CT, MRI and photographs of cross-sections in medcolor",
+    "limits": "relu1_1 and relu2_1 find little on their own; fc6 alone often picks a neighbouring"
+    " level of the body (the assignment along the stack makes up for it); never run on a GPU",
+    "licence": "MIT",
+}
 
 
 def main(
@@ -58,6 +67,7 @@ def main(
     notes = {"training": json.dumps(dataclasses.asdict(settings)), "torch": torch.__version__}
     save_network(network, path, notes)
     card = {
+        **_ABOUT,
         "spec": dataclasses.asdict(spec),
         "training": dataclasses.asdict(settings),
         "threads": threads,
