@@ -125,12 +125,16 @@ def _air_and_threshold(values: Float[np.ndarray, " sample"]) -> tuple[float, flo
     classes' means, which it equals where values lie between them; in a gap it is anywhere.
     """
     counts, edges = np.histogram(values, bins=256)
+    centers = (edges[:-1] + edges[1:]) / 2
     classes = min(3, np.count_nonzero(counts))
-    split = threshold_multiotsu(hist=(counts, (edges[:-1] + edges[1:]) / 2), classes=classes)
-    is_air, is_tissue = values <= split[0], values > split[0]
-    darkest = is_tissue & (values <= split[1]) if classes == 3 else is_tissue
-    middle = (values[is_air].mean() + values[darkest].mean()) / 2
-    return float(np.median(values[is_air])), float(middle)
+    split = threshold_multiotsu(hist=(counts, centers), classes=classes)
+    ends = [*np.searchsorted(centers, split, side="right"), len(centers)]
+    means = [
+        np.average(centers[begin:end], weights=counts[begin:end])
+        for begin, end in zip([0, *ends[:1]], ends[:2], strict=True)
+    ]
+    middle = float(sum(means)) / 2
+    return float(np.median(values[values < middle])), middle
 
 
 def tone_curve(body: Float[np.ndarray, " sample"], equalization: float) -> tuple[float, ...]:

@@ -35,6 +35,7 @@ def ray_runner():
     here = str(Path(__file__).parent)
     paths = os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])
     ray.init(
+        address="local",  # never a cluster that an earlier, killed test left on record
         num_cpus=2,
         include_dashboard=False,
         object_store_memory=200_000_000,
@@ -157,9 +158,14 @@ def test_a_submitted_job_writes_the_bytes_of_one_process(
     command = [binaries / "ray", "job", "submit", "--address", address, "--working-dir", ROOT]
     command += ["--", "python", "jobs/colorize.py", scan, photographs, there, "--config", settings]
 
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
+    # The head answers before its agent can take a job.
+    for _ in range(30):
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=240, check=False
+        )
+        if "No available agent" not in done.stderr:
+            break
+        time.sleep(2)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert tree_bytes(here) == tree_bytes(there)

@@ -73,6 +73,18 @@ def test_a_scan_of_two_values_has_a_window():
     assert window.white > 149
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_few_levels_anywhere_have_a_window(seed):
+    random = np.random.default_rng(seed)
+    levels = np.sort(random.uniform(-100, 1000, random.integers(2, 6)))
+    values = levels[random.integers(0, len(levels), (2, 20, 20))]
+    values[0, 0, :2] = levels[0], levels[-1]
+    window = find_window(volume(values), VolumeSettings(), 0.5)
+    assert levels[0] - 1e-3 <= window.black < window.white <= levels[-1] + 1e-3
+    cut = window.black + window.body_threshold * (window.white - window.black)
+    assert levels[0] < cut < levels[-1]
+
+
 def test_a_window_given_by_hand_is_taken(scan):
     window = find_window(volume(scan), VolumeSettings(window=(50.0, 250.0)), 0.0)
     assert (window.black, window.white) == (50, 250)
