@@ -118,6 +118,8 @@ def cluster(tmp_path):
     command = [binaries / "ray", "start", "--head", "--block", f"--port={port}"]
     command += [f"--dashboard-port={dashboard}", "--num-cpus=2", "--disable-usage-stats"]
     command += ["--object-store-memory=200000000", f"--ray-client-server-port={free_port()}"]
+    # Its default is taken by any other Ray on this machine, and then no job is ever accepted.
+    command += [f"--dashboard-agent-listen-port={free_port()}"]
     with (tmp_path / "ray.log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
@@ -159,7 +161,7 @@ def test_a_submitted_job_writes_the_bytes_of_one_process(
     command += ["--", "python", "jobs/colorize.py", scan, photographs, there, "--config", settings]
 
     # The head answers before its agent can take a job.
-    for _ in range(30):
+    for _ in range(8):
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=240, check=False
         )
