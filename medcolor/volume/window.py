@@ -19,7 +19,7 @@ from medcolor.volume.open import read_slice
 from medcolor.volume.settings import VolumeSettings
 
 _HU_WINDOW = (-350.0, 650.0)
-_HU_BODY = -300.0
+_HU_BODY = -500.0
 _HU_AIR = -900.0
 _HU_HIGHEST = 4100.0
 _THRESHOLD_SHARE = 0.45

@@ -42,7 +42,7 @@ def test_hounsfield_units_have_a_fixed_window_also_where_the_file_does_not_name_
     values[:, 1:3] = 40
     window = find_window(volume(values, unit), VolumeSettings(), 0.0)
     assert (window.black, window.white) == (-350, 650)
-    assert window.position(np.array([[-300.0]], np.float32))[0, 0] == pytest.approx(
+    assert window.position(np.array([[-500.0]], np.float32))[0, 0] == pytest.approx(
         window.body_threshold
     )
 
