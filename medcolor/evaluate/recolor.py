@@ -7,6 +7,7 @@ photographs had been taken further apart.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +33,6 @@ from medcolor.volume.images import write_png
 from medcolor.volume.window import tone_curve
 
 _PICTURES_EVERY = 5
-_METHODS = ("grey", "look-up", "transfer function*", "medcolor", "medcolor, lightness kept")
-"""All but grey and medcolor itself take the target's lightness, which here is the truth's."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def evaluate_recolored(
     for z in targets:
         where = photographs[z].reference.tissue
         hindsight.fit(photographs[z].grey[where], photographs[z].truth[where])
-    errors = {name: ColorError() for name in _METHODS}
+    errors: defaultdict[str, ColorError] = defaultdict(ColorError)
 
     def recolor(z: int) -> Float[np.ndarray, "row col 3"]:
         result = _recolor(photographs[z], photographs[chosen[z]], network, settings)
@@ -98,12 +97,14 @@ def evaluate_recolored(
         look_up.fit(
             reference.grey[reference.reference.tissue], reference.truth[reference.reference.tissue]
         )
+        result_lab = srgb_to_lab(rgb)
+        # All but grey and medcolor itself take the target's lightness, here the truth's.
         lab = {
             "grey": srgb_to_lab(np.repeat(grey[..., None], 3, axis=-1)),
             "look-up": _keep_lightness(look_up(grey), grey),
             "transfer function*": _keep_lightness(hindsight(grey), grey),
-            "medcolor": srgb_to_lab(rgb),
-            "medcolor, lightness kept": _keep_lightness(srgb_to_lab(rgb), grey),
+            "medcolor": result_lab,
+            "medcolor, lightness kept": _keep_lightness(result_lab, grey),
         }
         for name, result in lab.items():
             errors[name].add(result, photograph.truth, where)
@@ -145,7 +146,6 @@ def _choose(
     positions = np.array([photograph.position_mm for photograph in photographs])
     similarity = cosine_similarity(descriptors, descriptors)
     visible = np.ones(len(photographs), bool)
-    spacing = float(np.diff(positions).mean())
 
     def choose(z: int) -> int:
         far = np.flatnonzero(np.abs(positions - positions[z]) >= distance_mm)
@@ -153,6 +153,7 @@ def _choose(
             raise InputError("evaluate color", "no reference is far enough", "Lower --distance-mm")
         # Photographs run toward the feet, the slices of a scan toward the head.
         towards_head = similarity[::-1, far]
+        spacing = float(np.diff(positions).mean())
         path = assign_references(towards_head, visible, positions[far], spacing, settings.retrieval)
         return int(far[path[len(path) - 1 - z]])
 

@@ -8,6 +8,7 @@ that disagree with the last average (Welsch's estimator), so that wrong matches 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,8 +28,9 @@ class PoolingSettings(Settings):
     """Pooling of votes by place and grey level."""
 
     share: float = 0.4
-    """How far a pixel's colour moves to what its grey level got around it: 0 (the paper,
-    every pixel on its own) .. 1 (a transfer function for every place)."""
+    """How far a pixel's colour moves to what its grey level got around it: 0 (every pixel
+    on its own) .. 1 (a transfer function for every place). The paper has neither this
+    nor `spread`: 0 for both."""
 
     cell_px: int = 32
     """Standard deviation of a neighbourhood, in working pixels."""
@@ -104,7 +106,7 @@ class _BilateralGrid:
     ) -> Float[Tensor, "channel row col"]:
         """Return the weighted mean around every pixel; its own value where nobody is heard."""
         carried = torch.cat([values * weight, weight[None]]).flatten(1)
-        cells = torch.zeros(len(carried), int(np.prod(self._shape)))
+        cells = torch.zeros(len(carried), math.prod(self._shape))
         cells.index_add_(1, self._cell, carried)
         blurred = _blur(cells.view(-1, 1, *self._shape))
         read = F.grid_sample(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -17,9 +17,6 @@ from scipy.ndimage import gaussian_filter
 
 from medcolor.errors import RunError
 from medcolor.render.settings import RenderSettings
-
-if TYPE_CHECKING:
-    pass
 
 _PACKAGES = "libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libxrender1"
 _FIELD_OF_VIEW_DEG = 30.0

@@ -29,7 +29,8 @@ class VolumeSettings(Settings):
 
     body_threshold: float | None = None
     """Luminance (0..1, after the window) above which a pixel is body and not air. Unset:
-    a share of Otsu's threshold between air and tissue."""
+    -500 HU for CT in Hounsfield units, else a share of Otsu's threshold between air and
+    tissue."""
 
     nonfinite_value: float | None = None
     """Stored value to take for NaN and infinity. Unset: they are an error."""

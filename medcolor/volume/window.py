@@ -20,6 +20,8 @@ from medcolor.volume.settings import VolumeSettings
 
 _HU_WINDOW = (-350.0, 650.0)
 _HU_BODY = -500.0
+"""Half way between air and skin: where the smoothed edge of the body lies."""
+
 _HU_AIR = -900.0
 _HU_HIGHEST = 4100.0
 _THRESHOLD_SHARE = 0.45
@@ -128,12 +130,9 @@ def _air_and_threshold(values: Float[np.ndarray, " sample"]) -> tuple[float, flo
     centers = (edges[:-1] + edges[1:]) / 2
     classes = min(3, np.count_nonzero(counts))
     split = threshold_multiotsu(hist=(counts, centers), classes=classes)
-    ends = [*np.searchsorted(centers, split, side="right"), len(centers)]
-    means = [
-        np.average(centers[begin:end], weights=counts[begin:end])
-        for begin, end in zip([0, *ends[:1]], ends[:2], strict=True)
-    ]
-    middle = float(sum(means)) / 2
+    bins = np.split(np.arange(len(centers)), np.searchsorted(centers, split, side="right"))
+    air, darkest = (np.average(centers[part], weights=counts[part]) for part in bins[:2])
+    middle = float(air + darkest) / 2
     return float(np.median(values[values < middle])), middle
 
 

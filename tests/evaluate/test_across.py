@@ -96,7 +96,7 @@ def test_the_demo_leaves_pictures_a_page_and_the_error_beside_the_baselines(tmp_
     assert (tmp_path / "pictures" / "index.html").is_file()
     assert (tmp_path / "scan-result-truth.png").is_file()
     run = json.loads((tmp_path / "head.ome.zarr.run" / "run.json").read_text())
-    assert run
+    assert run["complete"]
 
 
 def test_a_person_is_written_as_files_by_the_command(tmp_path):

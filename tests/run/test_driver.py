@@ -16,6 +16,7 @@ from medcolor.progress import Silent
 from medcolor.run import workers
 from medcolor.run.index import build_index, query_index
 from medcolor.run.serial import SerialRunner
+from medcolor.volume.images import read_image
 from medcolor.volume.store import read_levels, read_slices
 
 
@@ -191,10 +192,6 @@ def test_empty_photographs_are_left_out_and_told(photographs, output, quick, sca
 def test_a_photograph_finds_itself_in_the_index(photographs, tmp_path, quick):
     build_index(photographs, tmp_path / "index", quick, SerialRunner(), Silent())
     dark = make_photographs(tmp_path / "dark")
-    import cv2
-
-    from medcolor.volume.images import read_image
-
     image = read_image(dark / "1010.png")[::-1]
     grey = image.mean(axis=-1)
     grey[(image == 255).all(axis=-1)] = 0

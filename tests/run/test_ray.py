@@ -32,8 +32,8 @@ def ray_runner():
 
     from medcolor.run.ray_pool import RayRunner
 
-    here = str(Path(__file__).parent)
-    paths = os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])
+    helpers = str(Path(__file__).parents[1])
+    paths = os.pathsep.join([helpers, os.environ.get("PYTHONPATH", "")])
     ray.init(
         address="local",  # never a cluster that an earlier, killed test left on record
         num_cpus=2,
@@ -103,10 +103,15 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture
 def cluster(tmp_path):
     """`ray start --head` with its dashboard; ended by pid, other Rays are left alone."""
-    port, dashboard = free_port(), free_port()
+    port, dashboard, agent = free_port(), free_port(), free_port()
     binaries = Path(sys.executable).parent
     environment = os.environ | {
         "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
@@ -119,12 +124,12 @@ def cluster(tmp_path):
     command += [f"--dashboard-port={dashboard}", "--num-cpus=2", "--disable-usage-stats"]
     command += ["--object-store-memory=200000000", f"--ray-client-server-port={free_port()}"]
     # Its default is taken by any other Ray on this machine, and then no job is ever accepted.
-    command += [f"--dashboard-agent-listen-port={free_port()}"]
+    command += [f"--dashboard-agent-listen-port={agent}"]
     with (tmp_path / "ray.log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 90
-        while socket.socket().connect_ex(("127.0.0.1", dashboard)):
+        while not (answers(dashboard) and answers(agent)):
             assert time.monotonic() < deadline, (tmp_path / "ray.log").read_text()
             assert process.poll() is None, (tmp_path / "ray.log").read_text()
             time.sleep(0.5)
@@ -160,14 +165,9 @@ def test_a_submitted_job_writes_the_bytes_of_one_process(
     command = [binaries / "ray", "job", "submit", "--address", address, "--working-dir", ROOT]
     command += ["--", "python", "jobs/colorize.py", scan, photographs, there, "--config", settings]
 
-    # The head answers before its agent can take a job.
-    for _ in range(8):
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=240, check=False
-        )
-        if "No available agent" not in done.stderr:
-            break
-        time.sleep(2)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert tree_bytes(here) == tree_bytes(there)
