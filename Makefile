@@ -5,7 +5,7 @@ READY := .venv/.ready
 # Offscreen drawing: EGL and a driver behind it (Mesa's, unless NVIDIA's is there).
 SYSTEM_PACKAGES := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libxrender1
 
-.PHONY: setup system demo test check format bench clean
+.PHONY: setup system demo test check format bench train clean
 .DEFAULT_GOAL := setup
 
 help:  ## List the targets
@@ -53,6 +53,9 @@ format: $(READY)  ## Format the code
 
 bench: setup  ## Cost of a slice by stage, on this machine
 	$(BIN)/python jobs/bench.py
+
+train: setup  ## Train the embedded network again (hours): out/weights
+	$(BIN)/python jobs/train_features.py --output out/weights
 
 clean:  ## Remove what was made here
 	rm -rf .venv out dist build .pytest_cache .mypy_cache .ruff_cache

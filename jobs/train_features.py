@@ -4,7 +4,7 @@ Run from the project's root:
 
     .venv/bin/python jobs/train_features.py --output medcolor/features/weights
 
-Two to three hours on two CPU cores. The same seed, thread count and machine type
+Under three hours on two CPU cores. The same seed, thread count and machine type
 give the same weights; progress is one JSON line every hundred steps.
 """
 
@@ -24,11 +24,11 @@ from medcolor.features.store import load_network, save_network
 from medcolor.features.training import TrainingSettings, train
 
 _ABOUT = {
-    "data": "synthetic label maps and renderings of them (medcolor/features/synthetic.py), made"
+    "data": "synthetic label maps and renderings of them (medcolor/features/synthetic/), made"
     " while training; no picture of a person",
     "use": "correspondence between CT, MRI and photographs of cross-sections in medcolor",
-    "limits": "relu1_1 and relu2_1 find little on their own; fc6 alone often picks a neighbouring"
-    " level of the body (the assignment along the stack makes up for it); never run on a GPU",
+    "limits": "relu1_1 is a fixed bank of derivatives; fc6 alone often picks another level of the"
+    " body (the assignment along the stack makes up for it); never run on a GPU",
     "licence": "MIT",
 }
 
@@ -44,7 +44,7 @@ def main(
     """Train, write `embedded.safetensors` and `embedded.json`."""
     torch.set_num_threads(threads)
     spec = NetworkSpec(
-        name="medcolor-embedded-1",
+        name="medcolor-embedded-2",
         width=width,
         descriptor_size=256,
         input_scale=1.0,

@@ -29,8 +29,10 @@ app = typer.Typer(
     "Not a medical device.",
 )
 index_app = typer.Typer(no_args_is_help=True, help="Reference indexes.")
+weights_app = typer.Typer(no_args_is_help=True, help="Networks: published ones and our own.")
 evaluate_app = typer.Typer(no_args_is_help=True, help="Quality where the truth is known.")
 app.add_typer(index_app, name="index")
+app.add_typer(weights_app, name="weights")
 app.add_typer(evaluate_app, name="evaluate")
 
 Config = Annotated[
@@ -158,6 +160,56 @@ def index_query(
         typer.echo(f"{similarity:7.4f}  {reference_id}")
 
 
+@weights_app.command("list")
+def weights_list() -> None:
+    """List the networks known by name and whether they are on this machine."""
+    from medcolor.weights import list_weights
+
+    typer.echo(list_weights())
+
+
+@weights_app.command("pull")
+def weights_pull(
+    name: Annotated[str, typer.Argument(help="A name of `medcolor weights list`.")],
+    url: Annotated[
+        str | None, typer.Option(help="A mirror of the file; it is checked all the same.")
+    ] = None,
+) -> None:
+    """Download the network NAME; a download that was cut off is continued."""
+    from medcolor.features.registry import REGISTRY
+    from medcolor.weights import pull_weights
+
+    if name not in REGISTRY:
+        raise InputError(f"weights pull {name}", "no such network", f"Give {', '.join(REGISTRY)}")
+    with _progress() as progress:
+        stored = pull_weights(REGISTRY[name], progress, url=url)
+    typer.echo(f"{stored.name}: {stored.path}, origin SHA-256 {stored.origin_digest}")
+
+
+@weights_app.command("import")
+def weights_import(
+    file: Annotated[
+        Path, typer.Argument(help="vgg19_gray.pth, or VGG-19 as torchvision saves it.")
+    ],
+) -> None:
+    """Store FILE, a published network you have, under its name; no code in it is run."""
+    from medcolor.weights import import_weights
+
+    stored = import_weights(file)
+    typer.echo(f"{stored.name}: {stored.path}, origin SHA-256 {stored.origin_digest}")
+
+
+@weights_app.command("verify")
+def weights_verify() -> None:
+    """Check every network on this machine against the digest it was stored with."""
+    from medcolor.weights import verify_weights
+
+    found = verify_weights()
+    for name, is_good, words in found:
+        typer.echo(f"{'ok ' if is_good else 'BAD'}  {name}  {words}")
+    raise typer.Exit(0 if all(is_good for _, is_good, _ in found) else 1)
+
+
 @evaluate_app.command("color")
 def evaluate_color(
     references: Annotated[
@@ -168,6 +220,13 @@ def evaluate_color(
         float, typer.Option(help="References nearer than this to a slice are not used for it.")
     ] = 7.0,
     every: Annotated[int, typer.Option(min=1, help="Take every n-th photograph only.")] = 1,
+    by_position: Annotated[
+        bool, typer.Option(help="Take the nearest photograph that is far enough, not by fc6.")
+    ] = False,
+    distilled: Annotated[
+        Path | None,
+        typer.Option(help="Match with distilled-vgg19-16x.pth, for comparison; by position."),
+    ] = None,
     case: Annotated[
         list[str] | None,
         typer.Option(help="Phantom case: head-ct, head-t1, head-t2, trunk-ct. Repeatable."),
@@ -180,6 +239,7 @@ def evaluate_color(
 ) -> None:
     """Measure colour errors: recoloured photographs, and phantom CT, T1 and T2 across persons."""
     from medcolor.evaluate.across import choose_cases, evaluate_across
+    from medcolor.evaluate.features.rivals import DistilledVGG19
     from medcolor.evaluate.recolor import evaluate_recolored
 
     chosen = _settings(config, overrides)
@@ -188,9 +248,42 @@ def evaluate_color(
             table = evaluate_across(choose_cases(case or []), chosen, progress, pictures=output)
         else:
             table = evaluate_recolored(
-                references, chosen, progress, distance_mm=distance_mm, every=every, pictures=output
+                references,
+                chosen,
+                progress,
+                distance_mm=distance_mm,
+                every=every,
+                by_position=by_position or distilled is not None,
+                taps=None if distilled is None else DistilledVGG19(distilled),
+                pictures=output,
             )
     typer.echo(table)
+
+
+@evaluate_app.command("features")
+def evaluate_features(
+    photographs: Annotated[
+        Path | None, typer.Option(help="Real cryosections, positions in mm in their names.")
+    ] = None,
+    mri: Annotated[Path | None, typer.Option(help="A real MRI of the same part.")] = None,
+    ct: Annotated[Path | None, typer.Option(help="A real CT of the same part.")] = None,
+    distilled: Annotated[
+        Path | None, typer.Option(help="distilled-vgg19-16x.pth, to compare with.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of deformations, tones and phantoms.")] = 0,
+    config: Config = None,
+    overrides: Set = None,
+) -> None:
+    """Measure whether features and fc6 find what belongs together; phantoms need no files."""
+    from medcolor.evaluate.features.report import FeatureEvaluation
+    from medcolor.evaluate.features.report import evaluate_features as evaluate
+
+    what = FeatureEvaluation(
+        photographs=photographs, mri=mri, ct=ct, distilled=distilled, seed=seed
+    )
+    with _progress() as progress:
+        report = evaluate(what, _settings(config, overrides), progress)
+    typer.echo(report)
 
 
 @evaluate_app.command("phantom")

@@ -19,7 +19,7 @@ from medcolor.body import bounding_box, pad_to_cells, resize, resize_mask, worki
 from medcolor.color import encode_gamma, grey_of, lab_to_srgb, lightness, srgb_to_lab
 from medcolor.domain import Box, ColorSlice, ReferenceSlice, TargetSlice
 from medcolor.features.extract import FeaturePyramid, FeatureSettings, extract_pyramid
-from medcolor.features.network import GrayVGG19
+from medcolor.features.network import TapNetwork
 from medcolor.filters import (
     PoolingSettings,
     SmoothingSettings,
@@ -75,7 +75,7 @@ class PreparedReference:
 
 
 def prepare_reference(
-    reference: ReferenceSlice, network: GrayVGG19, settings: FeatureSettings
+    reference: ReferenceSlice, network: TapNetwork, settings: FeatureSettings
 ) -> PreparedReference:
     """Scale a reference to the working size and extract its features."""
     rows, cols = reference.tissue.shape
@@ -93,7 +93,7 @@ def prepare_reference(
 def colorize_slice(
     target: TargetSlice,
     reference: PreparedReference,
-    network: GrayVGG19,
+    network: TapNetwork,
     *,
     features: FeatureSettings,
     matching: MatchingSettings,

@@ -22,7 +22,7 @@ from medcolor.errors import InputError
 from medcolor.evaluate.baselines import GreyTransfer
 from medcolor.evaluate.metrics import ColorError, error_table
 from medcolor.features.extract import describe
-from medcolor.features.network import GrayVGG19
+from medcolor.features.network import GrayVGG19, TapNetwork
 from medcolor.progress import ProgressReport
 from medcolor.reference import list_references, load_reference
 from medcolor.retrieval.assignment import assign_references, cosine_similarity
@@ -58,6 +58,8 @@ def evaluate_recolored(
     *,
     distance_mm: float,
     every: int = 1,
+    by_position: bool = False,
+    taps: TapNetwork | None = None,
     pictures: Path | None = None,
 ) -> str:
     """Recolour every n-th photograph of `folder` and return the table of mean errors.
@@ -68,6 +70,8 @@ def evaluate_recolored(
         progress: Told how far it is.
         distance_mm: References nearer than this to the slice are not used.
         every: Take every n-th photograph as a target.
+        by_position: Take the nearest photograph that is far enough, not the most similar.
+        taps: Match with these features instead of those of the settings' network.
         pictures: Folder for truth beside result, or None.
 
     Raises:
@@ -75,7 +79,11 @@ def evaluate_recolored(
     """
     photographs = _load(folder, settings)
     network = open_network(settings).module
-    chosen = _choose(photographs, network, settings, distance_mm)
+    if by_position:
+        chosen = _nearest_far_enough(photographs, distance_mm)
+    else:
+        chosen = _choose(photographs, network, settings, distance_mm)
+    matched_with: TapNetwork = taps or network
     targets = range(0, len(photographs), every)
     progress.begin("recolor", len(targets))
     hindsight = GreyTransfer()
@@ -85,7 +93,7 @@ def evaluate_recolored(
     errors: defaultdict[str, ColorError] = defaultdict(ColorError)
 
     def recolor(z: int) -> Float[np.ndarray, "row col 3"]:
-        result = _recolor(photographs[z], photographs[chosen[z]], network, settings)
+        result = _recolor(photographs[z], photographs[chosen[z]], matched_with, settings)
         progress.advance(1)
         return result
 
@@ -160,8 +168,18 @@ def _choose(
     return [choose(z) for z in range(len(photographs))]
 
 
+def _nearest_far_enough(photographs: list[_Photograph], distance_mm: float) -> list[int]:
+    """Choose for each photograph the nearest one at least `distance_mm` off."""
+    positions = np.array([photograph.position_mm for photograph in photographs])
+    distance = np.abs(positions[:, None] - positions)
+    distance[distance < distance_mm] = np.inf
+    if np.isinf(distance.min(axis=1)).any():
+        raise InputError("evaluate color", "no reference is far enough", "Lower --distance-mm")
+    return [int(index) for index in distance.argmin(axis=1)]
+
+
 def _recolor(
-    photograph: _Photograph, reference: _Photograph, network: GrayVGG19, settings: RunSettings
+    photograph: _Photograph, reference: _Photograph, network: TapNetwork, settings: RunSettings
 ) -> Float[np.ndarray, "row col 3"]:
     """Colour the luminance of one photograph from another; sRGB 0..1."""
     grey, tissue = photograph.grey, photograph.reference.tissue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 from medcolor.body import pad_to_cells, resize, resize_mask, working_shape
 from medcolor.domain import Box
 from medcolor.errors import InputError
-from medcolor.features.network import DESCRIPTOR_INPUT_PX, GrayVGG19
+from medcolor.features.network import DESCRIPTOR_INPUT_PX, GrayVGG19, TapNetwork
 from medcolor.settings import Settings
 
 _DESCRIPTOR_MARGIN_PX = 6
@@ -24,7 +25,12 @@ class FeatureSettings(Settings):
     """What the network sees."""
 
     network: str = "embedded"
-    """`embedded`, or the path of a network file written by jobs/train_features.py."""
+    """`embedded`, another name of `medcolor weights list`, or the path of a network file
+    written by jobs/train_features.py."""
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the network. auto: bf16 where the processor multiplies it in hardware
+    (AMX), else fp32; decided once a run and the same for all its workers."""
 
     working_size_px: int = 256
     """Long side of the body crop that is matched; 16 or more. Larger finds finer
@@ -58,7 +64,7 @@ class FeaturePyramid:
 
 @torch.inference_mode()
 def extract_pyramid(
-    network: GrayVGG19,
+    network: TapNetwork,
     luminance: Float[np.ndarray, "row col"],
     tissue: Bool[np.ndarray, "row col"],
 ) -> FeaturePyramid:
@@ -75,7 +81,7 @@ def extract_pyramid(
     mask = torch.from_numpy(pad_to_cells(tissue)).float()[None, None]
     levels, masks = [], []
     for index, tap in enumerate(taps):
-        levels.append(F.normalize(tap[0], dim=0, eps=1e-6).contiguous())
+        levels.append(F.normalize(tap[0].float(), dim=0, eps=1e-6).contiguous())
         stride = 2**index
         masks.append(F.max_pool2d(mask, stride)[0, 0] > 0)
     return FeaturePyramid(tuple(levels), tuple(masks), luminance.shape)

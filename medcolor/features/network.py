@@ -10,7 +10,7 @@ are the same code. The five taps relu1_1..relu5_1 feed the matching (Liao et al.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -39,25 +39,43 @@ class NetworkSpec:
     descriptor_size: int = 4096
     """Length of the fc6 descriptor."""
 
+    input_tone: Literal["grey", "lightness"] = "grey"
+    """What the first convolution sees: sRGB grey, or CIE L*; both 0..1 before `input_scale`."""
+
     input_scale: float = 255.0
-    """Luminance 0..1 is multiplied by this before the first convolution."""
+    """The input is multiplied by this before the first convolution."""
+
+    presence: bool = False
+    """Whether the first convolution also sees a plane of ones. With zero padding it tells the
+    image from its border, which makes folding a mean exact there (see published.py)."""
 
     padding_mode: Literal["zeros", "replicate"] = "zeros"
     """`replicate` lets no position leak in where the border is plain background."""
+
+    ceil_pools: bool = True
+    """Whether poolings round odd sizes up (Caffe) or down (torchvision)."""
 
     def channels(self) -> tuple[int, ...]:
         """Return the channel count of each of the five stages."""
         return tuple(round(count * self.width) for count, _ in _STAGES)
 
 
+@runtime_checkable
+class TapNetwork(Protocol):
+    """What gives five taps: gray-VGG19, or what it is measured against."""
+
+    def __call__(self, luminance: Tensor, /) -> list[Tensor]:
+        """Return relu1_1..relu5_1 of luminance 0..1, (batch, 1, row, col)."""
+
+
 class GrayVGG19(nn.Module):
-    """VGG-19 configuration E for luminance images, with max pools that round sizes up."""
+    """VGG-19 configuration E for luminance images."""
 
     def __init__(self, spec: NetworkSpec) -> None:
         """Build the layers of `spec` with Kaiming start values (He et al. 2015)."""
         super().__init__()
         self.spec = spec
-        previous = 1
+        previous = 2 if spec.presence else 1
         for stage, ((_, depth), count) in enumerate(zip(_STAGES, spec.channels(), strict=True), 1):
             for layer in range(1, depth + 1):
                 conv = nn.Conv2d(previous, count, 3, padding=1, padding_mode=spec.padding_mode)
@@ -67,15 +85,17 @@ class GrayVGG19(nn.Module):
                 self.add_module(f"conv{stage}_{layer}", conv)
                 previous = count
         self.fc6 = nn.Linear(previous * _POOLED_SIDE**2, spec.descriptor_size)
-        self.pool = nn.MaxPool2d(2, 2, ceil_mode=True)
+        self.pool = nn.MaxPool2d(2, 2, ceil_mode=spec.ceil_pools)
 
     def forward(self, luminance: Float[Tensor, "batch 1 row col"]) -> list[Tensor]:
         """Return the post-ReLU taps relu1_1..relu5_1, fine to coarse.
 
         Args:
-            luminance: 0 (background, black) .. 1 (white).
+            luminance: sRGB grey, 0 (background, black) .. 1 (white).
+
+        The taps have the type of the weights.
         """
-        signal = luminance * self.spec.input_scale
+        signal = self._input(luminance)
         taps = []
         for stage, (_, depth) in enumerate(_STAGES, 1):
             signal = self._conv_relu(signal, stage, 1)
@@ -103,7 +123,7 @@ class GrayVGG19(nn.Module):
         for layer in range(2, _STAGES[-1][1] + 1):
             signal = self._conv_relu(signal, len(_STAGES), layer)
         descriptor = self.fc6(torch.flatten(self.pool(signal), 1))
-        return nn.functional.normalize(descriptor, dim=1)
+        return nn.functional.normalize(descriptor.float(), dim=1)
 
     def head(self) -> list[nn.Module]:
         """Return the layers that only the descriptor uses: conv5_2..conv5_4 and fc6."""
@@ -111,8 +131,26 @@ class GrayVGG19(nn.Module):
         convs = [self.get_submodule(f"conv{stage}_{layer}") for layer in range(2, depth + 1)]
         return [*convs, self.fc6]
 
+    def _input(self, luminance: Tensor) -> Tensor:
+        """Return what the first convolution sees, in the type of the weights."""
+        if self.spec.input_tone == "lightness":
+            luminance = _lightness(luminance)
+        signal = luminance * self.spec.input_scale
+        if self.spec.presence:
+            signal = torch.cat([signal, torch.ones_like(signal)], 1)
+        return signal.to(self.fc6.weight.dtype)
+
     def _conv_relu(self, signal: Tensor, stage: int, layer: int) -> Tensor:
         return torch.relu(self.get_submodule(f"conv{stage}_{layer}")(signal))
+
+
+def _lightness(grey: Tensor) -> Tensor:
+    """Return L* / 100 of grey sRGB values 0..1 (CIE 15:2004)."""
+    linear = torch.where(
+        grey <= 0.04045, grey / 12.92, ((grey.clamp(min=0) + 0.055) / 1.055) ** 2.4
+    )
+    cube_root = linear.clamp(min=1e-6) ** (1 / 3)
+    return torch.where(linear > 216 / 24389, 1.16 * cube_root - 0.16, 24389 / 2700 * linear)
 
 
 def channels_last(network: GrayVGG19) -> GrayVGG19:

@@ -31,34 +31,40 @@ class LoadedNetwork:
         return self.module.spec
 
 
-def save_network(network: GrayVGG19, path: Path, notes: dict[str, str]) -> None:
-    """Write `network` in half precision; `notes` join the specification in the header."""
+def save_network(
+    network: GrayVGG19, path: Path, notes: dict[str, str], *, dtype: torch.dtype = torch.float16
+) -> None:
+    """Write `network` as `dtype`; `notes` join the specification in the header."""
     tensors = {
-        name: tensor.detach().to(torch.float16).contiguous()
+        name: tensor.detach().to(dtype).contiguous()
         for name, tensor in network.state_dict().items()
     }
     header = {"spec": json.dumps(dataclasses.asdict(network.spec)), **notes}
     save_file(tensors, str(path), metadata=header)
 
 
-def load_network(path: Path = EMBEDDED_PATH) -> LoadedNetwork:
-    """Read a network; its weights become float32, whatever the file holds.
+def load_network(
+    path: Path = EMBEDDED_PATH, *, dtype: torch.dtype = torch.float32
+) -> LoadedNetwork:
+    """Read a network; its weights become `dtype`, whatever the file holds.
 
     Raises:
         InputError: If the file is absent or is not one of ours.
     """
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        with safe_open(str(path), framework="pt") as file:
-            spec = NetworkSpec(**json.loads((file.metadata() or {})["spec"]))
-            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        network = GrayVGG19(spec)
-        network.load_state_dict(state)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with safe_open(str(path), framework="pt") as tensors:
+            spec = NetworkSpec(**json.loads((tensors.metadata() or {})["spec"]))
+            state = {name: tensors.get_tensor(name).to(dtype) for name in tensors.keys()}  # noqa: SIM118
+        with torch.device("meta"):  # no start values for what is read anyway
+            network = GrayVGG19(spec)
+        network.load_state_dict(state, assign=True)
     except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise InputError(
             path,
             f"no network file of medcolor ({error})",
-            "Give a file of jobs/train_features.py, or leave features.network at 'embedded'",
+            "Give a file of jobs/train_features.py or a name of `medcolor weights list`",
         ) from error
     network.eval().requires_grad_(False)
     return LoadedNetwork(channels_last(network), digest)

@@ -10,7 +10,6 @@ slice, among them other levels of the same body.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,13 +25,10 @@ from medcolor.features.network import (
     NetworkSpec,
     channels_last,
 )
-from medcolor.features.synthetic import (
-    random_anatomy,
-    random_warp,
-    render_contrast,
-    uniform,
-    warp_labels,
-)
+from medcolor.features.synthetic.anatomy import random_anatomy
+from medcolor.features.synthetic.contrast import remap_tones, render_contrast, set_background
+from medcolor.features.synthetic.deform import centre_on_body, random_warp, warp_image, warp_labels
+from medcolor.features.synthetic.noise import uniform
 
 Report = Callable[[dict[str, float]], None]
 """Receives step number, loss and accuracies now and then."""
@@ -43,15 +39,38 @@ class TrainingSettings:
     """What decides the weights, beside the code and the seed."""
 
     seed: int = 0
-    dense_steps: int = 9000
-    dense_bodies: int = 4
-    dense_size_px: int = 160
-    points: int = 192
+    dense_steps: int = 5500
+    dense_sizes: tuple[tuple[int, int], ...] = ((128, 6), (176, 3), (256, 2))
+    """(side in px, bodies) of the batches, in turn: near and far surroundings of a point
+    must both be enough, and images of the product's working size must be among them."""
+
+    same_rendering: float = 0.3
+    """Share of bodies whose second image is the first with other tones, instead of another
+    rendering: texture and fine detail are then worth knowing."""
+
+    points: tuple[int, ...] = (192, 192, 128, 96)
+    """Points compared with each other in each image, relu2_1 first."""
+
+    cluster: int = 8
+    """Points drawn near each other at relu2_1 and relu3_1, where the product searches
+    windows."""
+
+    cluster_radius: float = 5.0
+    """In cells of the level."""
+
+    patch: int = 3
+    """Side of the patches compared, in cells: those of the product's matching."""
+
     temperature: float = 0.07
     dense_rate: float = 1e-3
-    descriptor_steps: int = 1000
-    descriptor_bodies: int = 6
-    descriptor_levels: int = 4
+    descriptor_steps: int = 60
+    descriptor_plans: int = 3
+    descriptor_levels: int = 8
+    """Levels of one plan are the hard ones to tell apart."""
+
+    descriptor_margin: float = 0.027
+    """Kept free around a body, as a share of the image: what `describe` leaves."""
+
     descriptor_rate: float = 1e-3
     gradient_norm: float = 1.0
     report_every: int = 100
@@ -61,61 +80,166 @@ def train(spec: NetworkSpec, settings: TrainingSettings, report: Report) -> Gray
     """Train a network of `spec` from scratch; repeats exactly on one machine and thread count."""
     torch.manual_seed(settings.seed)
     network = channels_last(GrayVGG19(spec))
-    generator = Generator().manual_seed(settings.seed)
-    train_dense(network, settings, generator, report)
-    train_descriptor(network, settings, generator, report)
-    network.eval()
+    set_derivatives(network)
+    set_pass_through(network)
+    train_dense(network, settings, Generator().manual_seed(settings.seed), report)
+    train_descriptor(network, settings, Generator().manual_seed(settings.seed + 1), report)
+    network.requires_grad_(False).eval()
     return network
+
+
+def set_derivatives(network: GrayVGG19) -> None:
+    """Set conv1_1 to the eight derivatives of a 3 x 3 neighbourhood and their negatives.
+
+    They are the orthonormal cosine basis without its mean, so unit features of a patch compare
+    as normalised cross-correlation does, and no grey level leaks in. Training on random
+    contrasts makes relu1_1 worse at finding fine detail than this (LOG.md).
+    """
+    cosines = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
+    cosines = cosines / cosines.norm(dim=1, keepdim=True)
+    basis = torch.einsum("ir,jc->ijrc", cosines, cosines).flatten(0, 1)[1:, None]
+    bank = torch.cat([basis, -basis])
+    count = network.spec.channels()[0]
+    filters = bank.repeat(math.ceil(count / len(bank)), 1, 1, 1)[:count]
+    with torch.no_grad():
+        network.get_parameter("conv1_1.weight").copy_(filters)
+        network.get_parameter("conv1_1.bias").zero_()
+
+
+def set_pass_through(network: GrayVGG19) -> None:
+    """Let conv5_2..conv5_4 hand on relu5_1 unchanged, so that fc6 begins as a projection of it.
+
+    Pooled features of the level know much already (LOG.md); random layers would lose it first.
+    """
+    for name in ("conv5_2", "conv5_3", "conv5_4"):
+        torch.nn.init.dirac_(network.get_parameter(f"{name}.weight"))
+        torch.nn.init.zeros_(network.get_parameter(f"{name}.bias"))
 
 
 def train_dense(
     network: GrayVGG19, settings: TrainingSettings, generator: Generator, report: Report
 ) -> None:
-    """Train the five taps on pairs of renderings."""
-    weights = [p for name, p in network.named_parameters() if not name.startswith("fc6")]
+    """Train the taps relu2_1..relu5_1 on pairs of images; relu1_1 stays as it is."""
+    weights = [
+        parameter
+        for name, parameter in network.named_parameters()
+        if not name.startswith(("fc6", "conv1_1"))
+    ]
     optimizer, schedule = _optimizer(weights, settings.dense_rate, settings.dense_steps)
+    means = _Means(settings.report_every, settings.dense_steps, report)
+    network.get_submodule("conv1_1").requires_grad_(False)
     for step in range(settings.dense_steps):
-        fixed, moving, warp, inside = dense_pair(generator, settings)
-        taps = network(torch.cat([fixed, moving]).to(memory_format=torch.channels_last))
-        losses, accuracies = [], {}
-        for name, tap in zip(LEVEL_NAMES, taps, strict=True):
-            fixed_tap, moving_tap = tap.chunk(2)
-            points = sample_points(generator, inside, settings.points)
-            loss, accuracy = dense_loss(
-                fixed_tap, moving_tap, points, warp, temperature=settings.temperature
+        batch = dense_batch(generator, settings, step)
+        taps = network(batch.images.to(memory_format=torch.channels_last))
+        losses, figures = [], {}
+        for name, tap, points in zip(LEVEL_NAMES[1:], taps[1:], batch.points, strict=True):
+            fixed, moving = tap.chunk(2)
+            loss, figures[name] = dense_loss(
+                fixed,
+                moving,
+                points,
+                batch.warp,
+                temperature=settings.temperature,
+                patch=settings.patch,
             )
             losses.append(loss)
-            accuracies[name] = accuracy
-        _step(optimizer, schedule, torch.stack(losses).sum(), weights, settings)
-        if step % settings.report_every == 0 or step == settings.dense_steps - 1:
-            total = float(torch.stack(losses).detach().sum())
-            report({"step": step, "dense_loss": total, **accuracies, "time_s": time.monotonic()})
+        total = torch.stack(losses).sum()
+        _step(optimizer, schedule, total, weights, settings)
+        means.add({"dense_loss": float(total.detach()), **figures})
+
+
+@dataclass(frozen=True)
+class DenseBatch:
+    """Two images of each body, and where their features are compared."""
+
+    images: Float[Tensor, "image 1 row col"]
+    """First all fixed images, then all moving ones."""
+
+    warp: Float[Tensor, "body row col 2"]
+    """Pixel of the moving image -> place in the fixed one."""
+
+    points: tuple[Float[Tensor, "body _p 2"], ...]
+    """(col, row) in the moving image, -1..1, for each level from relu2_1."""
+
+
+def dense_batch(generator: Generator, settings: TrainingSettings, step: int) -> DenseBatch:
+    """Draw the batch of one step."""
+    size_px, bodies = settings.dense_sizes[step % len(settings.dense_sizes)]
+    fixed, moving, warp, inside = dense_pair(generator, settings, size_px, bodies)
+    points = tuple(
+        sample_points(
+            generator,
+            inside,
+            count,
+            cluster=settings.cluster,
+            radius=settings.cluster_radius * 2 ** (level + 1) / size_px if level < 3 else 0.0,
+        )
+        for level, count in enumerate(settings.points, 1)
+    )
+    return DenseBatch(torch.cat([fixed, moving]), warp, points)
+
+
+class _Means:
+    """Averages figures over steps and reports them now and then."""
+
+    def __init__(self, every: int, steps: int, report: Report) -> None:
+        self._every, self._steps, self._report = every, steps, report
+        self._step, self._count = 0, 0
+        self._sums: dict[str, float] = {}
+
+    def add(self, figures: dict[str, float]) -> None:
+        """Count one step."""
+        self._step, self._count = self._step + 1, self._count + 1
+        for name, value in figures.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        if self._count == self._every or self._step == self._steps:
+            means = {name: value / self._count for name, value in self._sums.items()}
+            self._report({"step": self._step, **means})
+            self._sums, self._count = {}, 0
 
 
 def dense_pair(
-    generator: Generator, settings: TrainingSettings
+    generator: Generator, settings: TrainingSettings, size_px: int, bodies: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Draw two renderings of the same slices, the second deformed.
+    """Draw two images of the same slices, the second deformed.
 
     Returns:
         The two images, the warp (pixel of the second -> place in the first) and a
         mask of the second's pixels that show body in both.
     """
-    size_px = settings.dense_size_px
-    levels = uniform(generator, (settings.dense_bodies, 1))
-    labels = random_anatomy(generator, settings.dense_bodies, levels, size_px)
-    warp = random_warp(generator, settings.dense_bodies, size_px)
+    labels = random_anatomy(generator, uniform(generator, (bodies, 1, 1)), size_px)
+    warp = random_warp(generator, bodies, size_px)
     moved = warp_labels(labels, warp)
-    return render_contrast(generator, labels), render_contrast(generator, moved), warp, moved > 0
+    fixed = render_contrast(generator, labels)
+    # The first bodies of the batch: all else about them is drawn anyway.
+    same = torch.rand(bodies, 1, 1, 1, generator=generator) < settings.same_rendering
+    moving = torch.where(
+        same, remap_tones(generator, warp_image(fixed, warp)), render_contrast(generator, moved)
+    )
+    fixed, shown = set_background(generator, fixed, labels > 0)
+    moving, inside = set_background(generator, moving, moved > 0)
+    both = inside & (warp_labels(shown.long(), warp) > 0)
+    return fixed, moving, warp, both
 
 
-def sample_points(generator: Generator, inside: Tensor, count: int) -> Float[Tensor, "batch p 2"]:
-    """Draw (col, row) in -1..1 of `count` pixels of each mask; all pixels if a mask is empty."""
+def sample_points(
+    generator: Generator, inside: Tensor, count: int, *, cluster: int, radius: float
+) -> Float[Tensor, "batch p 2"]:
+    """Draw (col, row) in -1..1 of `count` pixels of each mask; any pixels if a mask is empty.
+
+    With a `radius` above 0 they come in clusters of `cluster` points.
+    """
     size_px = inside.shape[-1]
     weights = inside.flatten(1).float() + 1e-6
     index = torch.multinomial(weights, count, replacement=True, generator=generator)
     row, col = index // size_px, index % size_px
-    return torch.stack([(2 * col + 1) / size_px - 1, (2 * row + 1) / size_px - 1], dim=-1)
+    spread = torch.stack([(2 * col + 1) / size_px - 1, (2 * row + 1) / size_px - 1], dim=-1)
+    if radius == 0:
+        return spread
+    centres = spread[:, ::cluster].repeat_interleave(cluster, 1)[:, :count]
+    near = centres + uniform(generator, tuple(centres.shape), -radius, radius)
+    kept = F.grid_sample(inside[:, None].float(), near[:, :, None], align_corners=False)
+    return torch.where(kept[:, 0] > 0.5, near, centres)
 
 
 def dense_loss(
@@ -125,6 +249,7 @@ def dense_loss(
     warp: Float[Tensor, "batch h w 2"],
     *,
     temperature: float,
+    patch: int,
 ) -> tuple[Tensor, float]:
     """Return symmetric InfoNCE over the points of each image, and its top-1 accuracy.
 
@@ -133,17 +258,24 @@ def dense_loss(
     partner = F.grid_sample(
         warp.permute(0, 3, 1, 2), points[:, :, None], mode="bilinear", align_corners=False
     )[..., 0].transpose(1, 2)
+    cell = 2 / moving.shape[-1]
+    reach = cell * (torch.arange(patch) - patch // 2)
+    offsets = torch.cartesian_prod(reach, reach)
 
     def gather(features: Tensor, at: Tensor) -> Tensor:
+        """Return patches of unit cells, (batch, p, channel * offset), of unit length."""
         sampled = F.grid_sample(
-            features, at[:, :, None], mode="bilinear", padding_mode="border", align_corners=False
-        )[..., 0]
-        return F.normalize(sampled.transpose(1, 2), dim=-1, eps=1e-6)
+            features,
+            at[:, :, None] + offsets,
+            mode="bilinear",
+            padding_mode="border",
+            align_corners=False,
+        )
+        cells = F.normalize(sampled, dim=1, eps=1e-6) / patch
+        return cells.transpose(1, 2).flatten(2)
 
     similarity = gather(moving, points) @ gather(fixed, partner).transpose(1, 2)
-    distance = torch.cdist(points, points)
-    cell = 2 / moving.shape[-1]
-    duplicate = (distance < cell) & ~torch.eye(points.shape[1], dtype=torch.bool)
+    duplicate = (torch.cdist(points, points) < cell) & ~torch.eye(points.shape[1], dtype=torch.bool)
     logits = (similarity / temperature).masked_fill(duplicate, -1e4)
     truth = torch.arange(points.shape[1]).expand(len(points), -1)
     loss = 0.5 * (
@@ -160,41 +292,56 @@ def train_descriptor(
     """Train conv5_2..fc6 on frozen taps."""
     weights = [p for module in network.head() for p in module.parameters()]
     optimizer, schedule = _optimizer(weights, settings.descriptor_rate, settings.descriptor_steps)
-    bodies, levels = settings.descriptor_bodies, settings.descriptor_levels
-    truth = torch.arange(bodies * levels)
-    for step in range(settings.descriptor_steps):
-        at = _spread_levels(generator, bodies, levels)
-        # The product crops to the body: bodies fill the image here.
-        labels = random_anatomy(generator, bodies, at, DESCRIPTOR_INPUT_PX, scale=(0.85, 1.05))
-        warp = random_warp(generator, len(labels), DESCRIPTOR_INPUT_PX, rotation_deg=10.0)
-        images = torch.cat(
-            [
-                render_contrast(generator, labels),
-                render_contrast(generator, warp_labels(labels, warp)),
-            ]
-        )
+    _centre_descriptor(network, descriptor_pair(generator, settings))
+    means = _Means(settings.report_every, settings.descriptor_steps, report)
+    truth = torch.arange(settings.descriptor_plans * settings.descriptor_levels)
+    for _ in range(settings.descriptor_steps):
+        images = descriptor_pair(generator, settings)
         with torch.no_grad():
             relu5_1 = network(images.to(memory_format=torch.channels_last))[-1]
         first, second = network.describe_from_relu5_1(relu5_1).chunk(2)
         logits = first @ second.T / settings.temperature
         loss = 0.5 * (F.cross_entropy(logits, truth) + F.cross_entropy(logits.T, truth))
         _step(optimizer, schedule, loss, weights, settings)
-        if step % settings.report_every == 0 or step == settings.descriptor_steps - 1:
-            accuracy = (logits.argmax(1) == truth).float().mean()
-            report(
-                {
-                    "step": step,
-                    "descriptor_loss": float(loss.detach()),
-                    "fc6": float(accuracy),
-                    "time_s": time.monotonic(),
-                }
-            )
+        accuracy = (logits.argmax(1) == truth).float().mean()
+        means.add({"descriptor_loss": float(loss.detach()), "fc6": float(accuracy)})
 
 
-def _spread_levels(generator: Generator, bodies: int, levels: int) -> Float[Tensor, "body level"]:
-    """Draw levels 0..1 of each body, one in each of `levels` equal parts."""
-    jitter = uniform(generator, (bodies, levels), 0.1, 0.9)
-    return (torch.arange(levels) + jitter) / levels
+@torch.no_grad()
+def _centre_descriptor(network: GrayVGG19, images: Tensor) -> None:
+    """Set the bias of fc6 so that descriptors of `images` scatter around zero.
+
+    What all slices share would otherwise make every pair of them alike.
+    """
+    signal = network(images.to(memory_format=torch.channels_last))[-1]
+    for name in ("conv5_2", "conv5_3", "conv5_4"):
+        signal = torch.relu(network.get_submodule(name)(signal))
+    mean = network.pool(signal).flatten(1).mean(0)
+    network.fc6.bias.copy_(-network.fc6.weight @ mean)
+
+
+def descriptor_pair(generator: Generator, settings: TrainingSettings) -> Float[Tensor, "i 1 r c"]:
+    """Draw slices of two persons of each plan at the same levels: first all of one, then the other.
+
+    The levels of a plan are far apart or near each other, so that both must be told apart.
+    """
+    plans, count = settings.descriptor_plans, settings.descriptor_levels
+    span = uniform(generator, (plans, 1), 0.4, 1.0)
+    start = uniform(generator, (plans, 1)) * (1 - span)
+    jitter = uniform(generator, (plans, count), 0.2, 0.8)
+    levels = start + span * (torch.arange(count) + jitter) / count
+    both = levels[:, None].expand(-1, 2, -1).contiguous()
+    half = random_anatomy(generator, both, DESCRIPTOR_INPUT_PX // 2, scale=(0.75, 0.95))
+    labels = half.repeat_interleave(2, -1).repeat_interleave(2, -2)  # a quarter of the time
+    warp = random_warp(
+        generator, len(labels), DESCRIPTOR_INPUT_PX, rotation_deg=8.0, zoom=1.05, shift=0.02
+    )
+    labels = warp_labels(labels, warp)
+    # The product crops to the body and centres it.
+    labels = warp_labels(labels, centre_on_body(labels, settings.descriptor_margin))
+    images, _ = set_background(generator, render_contrast(generator, labels), labels > 0)
+    by_plan = images.view(plans, 2, count, 1, DESCRIPTOR_INPUT_PX, DESCRIPTOR_INPUT_PX)
+    return by_plan.transpose(0, 1).flatten(0, 2)
 
 
 def _optimizer(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+import torch
 
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
-from medcolor.features.store import EMBEDDED_PATH, LoadedNetwork, load_network
+from medcolor.features.precision import has_fast_bf16
+from medcolor.features.registry import find_network
+from medcolor.features.store import LoadedNetwork, load_network
 from medcolor.run.ledger import Ledger
 from medcolor.run.tasks import Runner
 from medcolor.run.threads import usable_cores
@@ -17,10 +22,33 @@ from medcolor.volume.target import TargetReader
 from medcolor.volume.window import Window
 
 
+def resolve_precision(settings: RunSettings) -> RunSettings:
+    """Return the settings with `features.precision` decided for this machine.
+
+    The driver calls it once, so that all workers compute alike.
+
+    Raises:
+        InputError: bf16 was asked for and this processor has no AMX.
+    """
+    asked = settings.features.precision
+    if asked == "bf16" and not has_fast_bf16():
+        raise InputError(
+            "features.precision=bf16",
+            "this processor does not multiply bf16 in hardware (AMX)",
+            "Set fp32, or auto where all nodes are alike",
+        )
+    if asked != "auto":
+        return settings
+    chosen: Literal["fp32", "bf16"] = "bf16" if has_fast_bf16() else "fp32"
+    features = dataclasses.replace(settings.features, precision=chosen)
+    return settings.model_copy(update={"features": features})
+
+
 def open_network(settings: RunSettings) -> LoadedNetwork:
-    """Load the network that `features.network` names."""
-    name = settings.features.network
-    return load_network(EMBEDDED_PATH if name == "embedded" else Path(name))
+    """Load the network that `features.network` names, in the precision asked for."""
+    features = resolve_precision(settings).features
+    dtype = torch.bfloat16 if features.precision == "bf16" else torch.float32
+    return load_network(find_network(features.network), dtype=dtype)
 
 
 def resolve_threads(settings: RunSettings, runner: Runner) -> int:

@@ -18,7 +18,9 @@ from medcolor.evaluate.phantom.anatomy.trunk import (
     paint_trunk_muscles,
 )
 from medcolor.evaluate.phantom.drawing.canvas import Canvas
+from medcolor.evaluate.phantom.drawing.fields import Field, Profile
 from medcolor.evaluate.phantom.drawing.lattice import Lattice, Region
+from medcolor.evaluate.phantom.drawing.posture import canonical_plane, posture_of
 from medcolor.evaluate.phantom.person import Person, make_person
 from medcolor.evaluate.phantom.tissues import Tissue
 
@@ -54,6 +56,18 @@ class Phantom:
     def person(self) -> Person:
         """The measures this phantom was built from."""
         return make_person(self.seed)
+
+    def canonical_z_mm(self) -> Profile:
+        """Height of each slice in the canonical coordinates that all persons share, (z,)."""
+        return posture_of(self.person, self.lattice.axes_mm()[0]).z
+
+    def canonical_plane_mm(self, z: int) -> Field:
+        """Canonical (y, x) of every voxel of slice `z`, shape (2, row, col), in mm."""
+        _, rows, columns = self.lattice.shape
+        lattice = self.lattice.part((slice(z, z + 1), slice(0, rows), slice(0, columns)))
+        posture = posture_of(self.person, lattice.axes_mm()[0])
+        x, y = canonical_plane(posture, self.person, lattice)
+        return np.stack([y[0], x[0]])
 
 
 def make_phantom(seed: int, *, region: Region = "head", spacing_mm: float = 2.0) -> Phantom:

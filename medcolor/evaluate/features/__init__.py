@@ -1,0 +1,1 @@
+"""How well features find what belongs together, where that is known."""
