@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
@@ -10,6 +12,9 @@ from medcolor.domain import Box
 
 _STRIDE_PX = 16
 """Coarsest stride of the features: working images are padded to whole cells."""
+
+_HALF_SIDE = 2.1
+_LEAST_BRIGHTNESS = 0.35
 
 
 def largest_parts(
@@ -35,6 +40,20 @@ def largest_parts(
     return _fill_holes(kept)
 
 
+def _bright_parts(
+    mask: Bool[np.ndarray, "row col"], luminance: Float[np.ndarray, "row col"]
+) -> Bool[np.ndarray, "row col"]:
+    """Drop parts that are dark against the brightest large one: pillows and head holders."""
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+    if count < 3:
+        return mask
+    medians = np.array([np.median(luminance[labels == part]) for part in range(1, count)])
+    areas = np.bincount(labels.ravel())[1:]
+    brightest = medians[areas >= areas.max() / 4].max()
+    kept = np.concatenate([[False], medians >= _LEAST_BRIGHTNESS * brightest])
+    return np.asarray(kept[labels])
+
+
 def _fill_holes(mask: Bool[np.ndarray, "row col"]) -> Bool[np.ndarray, "row col"]:
     """Fill what the outside cannot reach."""
     padded = np.pad(~mask, 1, constant_values=True).astype(np.uint8)
@@ -56,7 +75,7 @@ def body_mask(
     reach = max(1, round(min(luminance.shape) / 100))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     opened = cv2.morphologyEx(bright, cv2.MORPH_OPEN, kernel)
-    core = largest_parts(opened.astype(bool))
+    core = _bright_parts(largest_parts(opened.astype(bool)), luminance)
     near = cv2.dilate(core.astype(np.uint8), kernel).astype(bool)
     outline = (core | (near & bright.astype(bool))).astype(np.uint8)
     # Close cracks in dark skin, so that the cavities behind them are inside.
@@ -83,6 +102,21 @@ def working_shape(box: Box, long_side_px: int) -> tuple[int, int]:
     rows, cols = box.shape
     scale = long_side_px / max(rows, cols)
     return max(1, round(rows * scale)), max(1, round(cols * scale))
+
+
+def body_square(mask: Bool[np.ndarray, "row col"]) -> tuple[int, int, int] | None:
+    """Return first row, first column and side of the square a body fills, or None if empty.
+
+    It is centred on the body's centre of mass, its half side 2.1 times the larger standard
+    deviation (a disc has its radius at 2): stretched arms or a speck move it little, as
+    they would move a bounding box. It may reach beyond the image.
+    """
+    rows, cols = np.nonzero(mask)
+    if len(rows) == 0:
+        return None
+    half = max(1, math.ceil(_HALF_SIDE * max(rows.std(), cols.std()) + 0.5))
+    row, col = (round(float(places.mean() + 0.5)) for places in (rows, cols))
+    return row - half, col - half, 2 * half
 
 
 def resize(

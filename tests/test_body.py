@@ -3,6 +3,7 @@ import pytest
 
 from medcolor.body import (
     body_mask,
+    body_square,
     bounding_box,
     largest_parts,
     pad_to_cells,
@@ -39,10 +40,32 @@ def test_arms_beside_the_trunk_stay_and_specks_go():
     np.testing.assert_array_equal(kept, trunk | arm)
 
 
+def test_a_thick_but_dark_pillow_goes():
+    body, pillow = disc((80, 200), (40, 60), 25), disc((80, 200), (40, 150), 20)
+    arm = disc((80, 200), (40, 105), 10)
+    luminance = np.where(body, 0.4, np.where(arm, 0.3, np.where(pillow, 0.1, 0)))
+    mask = body_mask(luminance.astype(np.float32), threshold=0.08)
+    assert mask[body].mean() > 0.95
+    assert mask[arm].mean() > 0.9
+    assert not mask[pillow].any()
+
+
+def test_the_square_of_a_disc_leaves_a_small_margin_and_arms_move_it_little():
+    trunk = disc((200, 300), (90, 150), 60)
+    row, col, side = body_square(trunk)
+    assert side == pytest.approx(2 * 63, abs=4)
+    assert (row + side / 2, col + side / 2) == (90, 150)
+    arm = disc((200, 300), (90, 250), 12)
+    _, col2, side2 = body_square(trunk | arm)
+    assert side2 < 1.2 * side  # its bounding box is 1.6 times as wide
+    assert abs(col2 + side2 / 2 - 150) < 6
+
+
 def test_an_empty_slice_has_no_body_and_no_box():
     mask = body_mask(np.zeros((30, 30), np.float32), threshold=0.1)
     assert not mask.any()
     assert bounding_box(mask) is None
+    assert body_square(mask) is None
 
 
 def test_the_box_encloses_the_body_with_a_margin_inside_the_image():

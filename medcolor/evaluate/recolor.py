@@ -17,7 +17,7 @@ from jaxtyping import Float
 from medcolor.color import grey_of, lightness, srgb_to_lab
 from medcolor.colorize import colorize_slice, prepare_reference
 from medcolor.config import RunSettings
-from medcolor.domain import Box, ReferenceSlice, TargetSlice
+from medcolor.domain import ReferenceSlice, TargetSlice
 from medcolor.errors import InputError
 from medcolor.evaluate.baselines import GreyTransfer
 from medcolor.evaluate.metrics import ColorError, error_table
@@ -145,9 +145,7 @@ def _choose(
     """Choose the reference of each photograph as the product would without the near ones."""
 
     def describe_one(photograph: _Photograph) -> Float[np.ndarray, " descriptor"]:
-        rows, cols = photograph.reference.tissue.shape
-        whole = Box(0, rows, 0, cols)
-        return describe(network, photograph.grey, photograph.reference.tissue, whole)
+        return describe(network, photograph.grey, photograph.reference.tissue)
 
     threads = settings.compute.threads or usable_cores()
     descriptors = np.stack(map_slices(describe_one, photographs, threads))

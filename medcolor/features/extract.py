@@ -7,17 +7,14 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
-from medcolor.body import pad_to_cells, resize, resize_mask, working_shape
-from medcolor.domain import Box
+from medcolor.body import body_square, pad_to_cells, resize, resize_mask
 from medcolor.errors import InputError
 from medcolor.features.network import DESCRIPTOR_INPUT_PX, GrayVGG19, TapNetwork
 from medcolor.settings import Settings
-
-_DESCRIPTOR_MARGIN_PX = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +58,12 @@ class FeaturePyramid:
     extent_px: tuple[int, int]
     """Rows and columns of the crop before padding to whole cells."""
 
+    luminance: Float[Tensor, "_row _col"]
+    """What the features were taken from, padded: 0..1, background black."""
+
+    tissue: Bool[Tensor, "_row _col"]
+    """Padded likewise."""
+
 
 @torch.inference_mode()
 def extract_pyramid(
@@ -84,7 +87,7 @@ def extract_pyramid(
         levels.append(F.normalize(tap[0].float(), dim=0, eps=1e-6).contiguous())
         stride = 2**index
         masks.append(F.max_pool2d(mask, stride)[0, 0] > 0)
-    return FeaturePyramid(tuple(levels), tuple(masks), luminance.shape)
+    return FeaturePyramid(tuple(levels), tuple(masks), luminance.shape, image[0, 0], mask[0, 0] > 0)
 
 
 @torch.inference_mode()
@@ -92,19 +95,28 @@ def describe(
     network: GrayVGG19,
     luminance: Float[np.ndarray, "row col"],
     tissue: Bool[np.ndarray, "row col"],
-    box: Box,
 ) -> Float[np.ndarray, " descriptor"]:
-    """Return the fc6 descriptor (unit length) of the body in `box`.
+    """Return the fc6 descriptor (unit length) of a body on black.
 
-    The body keeps its aspect and is centred on the network's square input.
+    The body keeps its aspect; `body_square` decides what of it fills the network's input.
+
+    Raises:
+        InputError: If there is no tissue.
     """
-    if min(box.shape) == 0:
-        raise InputError("describe", "an empty box", "Describe slices that show a body")
-    shape = working_shape(box, DESCRIPTOR_INPUT_PX - 2 * _DESCRIPTOR_MARGIN_PX)
-    body = resize(np.where(tissue, luminance, 0).astype(np.float32)[box.slices], shape)
-    inside = resize_mask(tissue[box.slices], shape)
-    canvas = np.zeros((DESCRIPTOR_INPUT_PX, DESCRIPTOR_INPUT_PX), np.float32)
-    row, col = ((DESCRIPTOR_INPUT_PX - side) // 2 for side in shape)
-    canvas[row : row + shape[0], col : col + shape[1]] = np.where(inside, body, 0)
+    square = body_square(tissue)
+    if square is None:
+        raise InputError("describe", "no tissue", "Describe slices that show a body")
+    shape = DESCRIPTOR_INPUT_PX, DESCRIPTOR_INPUT_PX
+    body = resize(_cut(np.where(tissue, luminance, 0).astype(np.float32), square), shape)
+    canvas = np.where(resize_mask(_cut(tissue, square), shape), body, 0).astype(np.float32)
     image = torch.from_numpy(canvas)[None, None].to(memory_format=torch.channels_last)
     return np.asarray(network.describe(image)[0].numpy(), np.float32)
+
+
+def _cut(
+    image: Shaped[np.ndarray, "row col"], square: tuple[int, int, int]
+) -> Shaped[np.ndarray, "side side"]:
+    """Cut a square out of an image, zero where it reaches beyond."""
+    row, col, side = square
+    padded = np.pad(image, side)
+    return padded[row + side : row + 2 * side, col + side : col + 2 * side]

@@ -52,6 +52,11 @@ class NetworkSpec:
     padding_mode: Literal["zeros", "replicate"] = "zeros"
     """`replicate` lets no position leak in where the border is plain background."""
 
+    descriptor_tap: Literal["relu5_1", "relu3_1"] = "relu5_1"
+    """What fc6 reads: relu5_1 through conv5_2..conv5_4 and a pooling, as in VGG-19, or unit
+    cells of relu3_1 averaged over a grid of 7 x 7, which know the level of the body better
+    (LOG.md); conv5_2..conv5_4 do not exist then."""
+
     ceil_pools: bool = True
     """Whether poolings round odd sizes up (Caffe) or down (torchvision)."""
 
@@ -76,32 +81,36 @@ class GrayVGG19(nn.Module):
         super().__init__()
         self.spec = spec
         previous = 2 if spec.presence else 1
-        for stage, ((_, depth), count) in enumerate(zip(_STAGES, spec.channels(), strict=True), 1):
-            for layer in range(1, depth + 1):
+        for stage, count in enumerate(spec.channels(), 1):
+            for layer in range(1, self._depth(stage) + 1):
                 conv = nn.Conv2d(previous, count, 3, padding=1, padding_mode=spec.padding_mode)
                 nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
                 if conv.bias is not None:
                     nn.init.zeros_(conv.bias)
                 self.add_module(f"conv{stage}_{layer}", conv)
                 previous = count
-        self.fc6 = nn.Linear(previous * _POOLED_SIDE**2, spec.descriptor_size)
+        read = spec.channels()[2] if spec.descriptor_tap == "relu3_1" else previous
+        self.fc6 = nn.Linear(read * _POOLED_SIDE**2, spec.descriptor_size)
         self.pool = nn.MaxPool2d(2, 2, ceil_mode=spec.ceil_pools)
 
-    def forward(self, luminance: Float[Tensor, "batch 1 row col"]) -> list[Tensor]:
+    def forward(
+        self, luminance: Float[Tensor, "batch 1 row col"], *, count: int = len(_STAGES)
+    ) -> list[Tensor]:
         """Return the post-ReLU taps relu1_1..relu5_1, fine to coarse.
 
         Args:
             luminance: sRGB grey, 0 (background, black) .. 1 (white).
+            count: How many taps; what lies behind the last is not computed.
 
         The taps have the type of the weights.
         """
         signal = self._input(luminance)
         taps = []
-        for stage, (_, depth) in enumerate(_STAGES, 1):
+        for stage in range(1, count + 1):
             signal = self._conv_relu(signal, stage, 1)
             taps.append(signal)
-            if stage < len(_STAGES):
-                for layer in range(2, depth + 1):
+            if stage < count:
+                for layer in range(2, self._depth(stage) + 1):
                     signal = self._conv_relu(signal, stage, layer)
                 signal = self.pool(signal)
         return taps
@@ -113,23 +122,26 @@ class GrayVGG19(nn.Module):
 
         The linear output is taken before its ReLU. A descriptor of length zero stays zero.
         """
-        return self.describe_from_relu5_1(self.forward(luminance)[-1])
-
-    def describe_from_relu5_1(
-        self, relu5_1: Float[Tensor, "batch channel 14 14"]
-    ) -> Float[Tensor, "batch descriptor"]:
-        """Run the rest of stage five and fc6 on the coarsest tap."""
-        signal = relu5_1
-        for layer in range(2, _STAGES[-1][1] + 1):
-            signal = self._conv_relu(signal, len(_STAGES), layer)
-        descriptor = self.fc6(torch.flatten(self.pool(signal), 1))
+        descriptor = self.fc6(self.descriptor_input(luminance))
         return nn.functional.normalize(descriptor.float(), dim=1)
 
-    def head(self) -> list[nn.Module]:
-        """Return the layers that only the descriptor uses: conv5_2..conv5_4 and fc6."""
-        stage, depth = len(_STAGES), _STAGES[-1][1]
-        convs = [self.get_submodule(f"conv{stage}_{layer}") for layer in range(2, depth + 1)]
-        return [*convs, self.fc6]
+    def descriptor_input(
+        self, luminance: Float[Tensor, "batch 1 224 224"]
+    ) -> Float[Tensor, "batch value"]:
+        """Return what fc6 reads, flattened channel by channel, row by row."""
+        if self.spec.descriptor_tap == "relu3_1":
+            cells = nn.functional.normalize(self.forward(luminance, count=3)[2], dim=1, eps=1e-6)
+            return nn.functional.adaptive_avg_pool2d(cells, _POOLED_SIDE).flatten(1)
+        signal = self.forward(luminance)[-1]
+        for layer in range(2, self._depth(len(_STAGES)) + 1):
+            signal = self._conv_relu(signal, len(_STAGES), layer)
+        pooled: Tensor = self.pool(signal)
+        return pooled.flatten(1)
+
+    def _depth(self, stage: int) -> int:
+        """Return how many convolutions a stage has."""
+        unread = stage == len(_STAGES) and self.spec.descriptor_tap != "relu5_1"
+        return 1 if unread else _STAGES[stage - 1][1]
 
     def _input(self, luminance: Tensor) -> Tensor:
         """Return what the first convolution sees, in the type of the weights."""

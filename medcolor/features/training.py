@@ -2,24 +2,23 @@
 
 Two phases. *Dense*: features of two renderings of one slice, deformed against
 each other, must agree where the anatomy agrees (InfoNCE, van den Oord et al.
-2018, arXiv:1807.03748, at each of the five taps). *Descriptor*: with the taps
-frozen, fc6 of two renderings of one slice must be nearer than that of any other
-slice, among them other levels of the same body.
+2018, arXiv:1807.03748, at relu2_1..relu5_1). *Descriptor*: fc6 is then solved for
+(descriptor.py).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from medcolor.features.descriptor import DescriptorSettings, fit_descriptor
 from medcolor.features.network import (
-    DESCRIPTOR_INPUT_PX,
     LEVEL_NAMES,
     GrayVGG19,
     NetworkSpec,
@@ -27,7 +26,7 @@ from medcolor.features.network import (
 )
 from medcolor.features.synthetic.anatomy import random_anatomy
 from medcolor.features.synthetic.contrast import remap_tones, render_contrast, set_background
-from medcolor.features.synthetic.deform import centre_on_body, random_warp, warp_image, warp_labels
+from medcolor.features.synthetic.deform import random_warp, warp_image, warp_labels
 from medcolor.features.synthetic.noise import uniform
 
 Report = Callable[[dict[str, float]], None]
@@ -63,15 +62,7 @@ class TrainingSettings:
 
     temperature: float = 0.07
     dense_rate: float = 1e-3
-    descriptor_steps: int = 60
-    descriptor_plans: int = 3
-    descriptor_levels: int = 8
-    """Levels of one plan are the hard ones to tell apart."""
-
-    descriptor_margin: float = 0.027
-    """Kept free around a body, as a share of the image: what `describe` leaves."""
-
-    descriptor_rate: float = 1e-3
+    descriptor: DescriptorSettings = field(default_factory=DescriptorSettings)
     gradient_norm: float = 1.0
     report_every: int = 100
 
@@ -81,9 +72,8 @@ def train(spec: NetworkSpec, settings: TrainingSettings, report: Report) -> Gray
     torch.manual_seed(settings.seed)
     network = channels_last(GrayVGG19(spec))
     set_derivatives(network)
-    set_pass_through(network)
     train_dense(network, settings, Generator().manual_seed(settings.seed), report)
-    train_descriptor(network, settings, Generator().manual_seed(settings.seed + 1), report)
+    fit_descriptor(network, settings.descriptor, Generator().manual_seed(settings.seed + 1), report)
     network.requires_grad_(False).eval()
     return network
 
@@ -104,16 +94,6 @@ def set_derivatives(network: GrayVGG19) -> None:
     with torch.no_grad():
         network.get_parameter("conv1_1.weight").copy_(filters)
         network.get_parameter("conv1_1.bias").zero_()
-
-
-def set_pass_through(network: GrayVGG19) -> None:
-    """Let conv5_2..conv5_4 hand on relu5_1 unchanged, so that fc6 begins as a projection of it.
-
-    Pooled features of the level know much already (LOG.md); random layers would lose it first.
-    """
-    for name in ("conv5_2", "conv5_3", "conv5_4"):
-        torch.nn.init.dirac_(network.get_parameter(f"{name}.weight"))
-        torch.nn.init.zeros_(network.get_parameter(f"{name}.bias"))
 
 
 def train_dense(
@@ -284,64 +264,6 @@ def dense_loss(
     )
     accuracy = (logits.argmax(-1) == truth).float().mean()
     return loss, float(accuracy)
-
-
-def train_descriptor(
-    network: GrayVGG19, settings: TrainingSettings, generator: Generator, report: Report
-) -> None:
-    """Train conv5_2..fc6 on frozen taps."""
-    weights = [p for module in network.head() for p in module.parameters()]
-    optimizer, schedule = _optimizer(weights, settings.descriptor_rate, settings.descriptor_steps)
-    _centre_descriptor(network, descriptor_pair(generator, settings))
-    means = _Means(settings.report_every, settings.descriptor_steps, report)
-    truth = torch.arange(settings.descriptor_plans * settings.descriptor_levels)
-    for _ in range(settings.descriptor_steps):
-        images = descriptor_pair(generator, settings)
-        with torch.no_grad():
-            relu5_1 = network(images.to(memory_format=torch.channels_last))[-1]
-        first, second = network.describe_from_relu5_1(relu5_1).chunk(2)
-        logits = first @ second.T / settings.temperature
-        loss = 0.5 * (F.cross_entropy(logits, truth) + F.cross_entropy(logits.T, truth))
-        _step(optimizer, schedule, loss, weights, settings)
-        accuracy = (logits.argmax(1) == truth).float().mean()
-        means.add({"descriptor_loss": float(loss.detach()), "fc6": float(accuracy)})
-
-
-@torch.no_grad()
-def _centre_descriptor(network: GrayVGG19, images: Tensor) -> None:
-    """Set the bias of fc6 so that descriptors of `images` scatter around zero.
-
-    What all slices share would otherwise make every pair of them alike.
-    """
-    signal = network(images.to(memory_format=torch.channels_last))[-1]
-    for name in ("conv5_2", "conv5_3", "conv5_4"):
-        signal = torch.relu(network.get_submodule(name)(signal))
-    mean = network.pool(signal).flatten(1).mean(0)
-    network.fc6.bias.copy_(-network.fc6.weight @ mean)
-
-
-def descriptor_pair(generator: Generator, settings: TrainingSettings) -> Float[Tensor, "i 1 r c"]:
-    """Draw slices of two persons of each plan at the same levels: first all of one, then the other.
-
-    The levels of a plan are far apart or near each other, so that both must be told apart.
-    """
-    plans, count = settings.descriptor_plans, settings.descriptor_levels
-    span = uniform(generator, (plans, 1), 0.4, 1.0)
-    start = uniform(generator, (plans, 1)) * (1 - span)
-    jitter = uniform(generator, (plans, count), 0.2, 0.8)
-    levels = start + span * (torch.arange(count) + jitter) / count
-    both = levels[:, None].expand(-1, 2, -1).contiguous()
-    half = random_anatomy(generator, both, DESCRIPTOR_INPUT_PX // 2, scale=(0.75, 0.95))
-    labels = half.repeat_interleave(2, -1).repeat_interleave(2, -2)  # a quarter of the time
-    warp = random_warp(
-        generator, len(labels), DESCRIPTOR_INPUT_PX, rotation_deg=8.0, zoom=1.05, shift=0.02
-    )
-    labels = warp_labels(labels, warp)
-    # The product crops to the body and centres it.
-    labels = warp_labels(labels, centre_on_body(labels, settings.descriptor_margin))
-    images, _ = set_background(generator, render_contrast(generator, labels), labels > 0)
-    by_plan = images.view(plans, 2, count, 1, DESCRIPTOR_INPUT_PX, DESCRIPTOR_INPUT_PX)
-    return by_plan.transpose(0, 1).flatten(0, 2)
 
 
 def _optimizer(

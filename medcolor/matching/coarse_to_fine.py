@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from medcolor.features.extract import FeaturePyramid
@@ -14,7 +14,8 @@ from medcolor.matching.field import (
     NearestNeighborField,
     forward_backward_confidence,
 )
-from medcolor.matching.search import search_global, search_window, similarity_table
+from medcolor.matching.search import Features, search_global, search_window, similarity_table
+from medcolor.matching.tone import add_tone
 from medcolor.settings import Settings
 
 
@@ -36,6 +37,10 @@ class MatchingSettings(Settings):
     """Taken from the mean cosine for each working pixel between a match and the
     upsampled match of the coarser level. Keeps the field smooth where the scan is flat."""
 
+    tone_weight: float = 0.8
+    """Share of tone in the score below relu5_1, where the scan's tone predicts the
+    photograph's fully; less where it predicts less (tone.py)."""
+
     confidence_scale_px: float = 6.0
     """Way there and back, in working pixels, at which confidence has fallen to 0.61."""
 
@@ -47,6 +52,8 @@ class MatchingSettings(Settings):
             raise ValueError("radius_px needs four reaches >= 0, relu4_1 first")
         if self.position_prior < 0 or self.leave_cost < 0 or self.confidence_scale_px <= 0:
             raise ValueError("weights must be >= 0 and confidence_scale_px > 0")
+        if not 0 <= self.tone_weight < 1:
+            raise ValueError("tone_weight must lie in 0..1 (not 1)")
 
 
 @torch.inference_mode()
@@ -59,12 +66,30 @@ def match_coarse_to_fine(
     """
     forward, backward = _match_top(target, reference, settings)
     for index in range(len(target.levels) - 2, -1, -1):
-        forward = _refine(forward, target, reference, index, settings)
-        backward = _refine(backward, reference, target, index, settings)
+        own, other = _with_tone(target, reference, index, forward, backward, settings)
+        masks = target.masks[index], reference.masks[index]
+        forward = _refine(forward, own, other, masks[1], index, settings)
+        backward = _refine(backward, other, own, masks[0], index, settings)
     confidence = forward_backward_confidence(
         forward.position, backward.position, scale_px=settings.confidence_scale_px
     )
     return Correspondence(forward, backward, confidence)
+
+
+def _with_tone(
+    target: FeaturePyramid,
+    reference: FeaturePyramid,
+    index: int,
+    forward: NearestNeighborField,
+    backward: NearestNeighborField,
+    settings: MatchingSettings,
+) -> tuple[Features, Features]:
+    """Return the features of a level with tone, which the fields of the level above teach."""
+    stride = 2 ** (index + 1)
+    trust = forward_backward_confidence(
+        forward.position, backward.position, scale_px=settings.confidence_scale_px / stride
+    )
+    return add_tone(target, reference, index, forward.position, trust, weight=settings.tone_weight)
 
 
 def _match_top(
@@ -90,18 +115,19 @@ def _body_position(pyramid: FeaturePyramid) -> Float[Tensor, "2 row col"]:
 
 def _refine(
     coarse: NearestNeighborField,
-    own: FeaturePyramid,
-    other: FeaturePyramid,
+    own: Features,
+    other: Features,
+    other_mask: Bool[Tensor, "_row _col"],
     index: int,
     settings: MatchingSettings,
 ) -> NearestNeighborField:
     """Carry a field to level `index` (0 is relu1_1) and search around it."""
-    step = len(own.levels) - 1 - index
+    step = len(settings.patch_px) - 1 - index
     return search_window(
-        own.levels[index],
-        other.levels[index],
+        own,
+        other,
         coarse.position,
-        other.masks[index],
+        other_mask,
         radius_px=settings.radius_px[step - 1],
         patch_px=settings.patch_px[step],
         leave_cost=settings.leave_cost * 2**index,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medcolor.body import body_mask, bounding_box
+from medcolor.body import body_mask
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
 from medcolor.features.extract import describe
@@ -106,11 +106,10 @@ def query_index(
     window = window_of_values(grey, settings.volume, settings.features.equalization)
     luminance = np.clip(window.position(grey), 0, 1)
     body = body_mask(window.position(grey), threshold=window.body_threshold)
-    box = bounding_box(body)
-    if box is None:
+    if not body.any():
         raise InputError(image, "no body found", "Give one slice on a dark background")
     network = open_network(settings).module
-    descriptor = describe(network, window.matched(luminance), body, box)
+    descriptor = describe(network, window.matched(luminance), body)
     similarity = cosine_similarity(descriptor[None], index.descriptors)
     best = top_k(similarity, count)[0]
     return [(index.records[i].reference_id, float(similarity[0, i])) for i in best]

@@ -15,11 +15,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from medcolor.body import bounding_box
 from medcolor.color import grey_of
 from medcolor.colorize import PreparedReference, colorize_slice, prepare_reference
 from medcolor.config import RunSettings
-from medcolor.domain import Box
 from medcolor.errors import EmptyFrameError, RunError
 from medcolor.features.extract import describe
 from medcolor.reference import ReferenceRecord, load_reference
@@ -76,8 +74,8 @@ class DescribeReferences:
         except EmptyFrameError:
             return np.zeros(self._network.spec.descriptor_size, np.float32), b""
         grey = grey_of(reference.rgb.astype(np.float32) / 255)
+        descriptor = describe(self._network, grey, reference.tissue)
         rows, cols = reference.tissue.shape
-        descriptor = describe(self._network, grey, reference.tissue, Box(0, rows, 0, cols))
         scale = _THUMBNAIL_PX / max(rows, cols)
         size = max(1, round(cols * scale)), max(1, round(rows * scale))
         small = cv2.resize(reference.rgb, size, interpolation=cv2.INTER_AREA)
@@ -101,10 +99,9 @@ class DescribeSlices:
 
     def _describe(self, z: int) -> Float[np.ndarray, " descriptor"]:
         target = self._read(z)
-        box = bounding_box(target.body)
-        if box is None:
+        if not target.body.any():
             return np.zeros(self._network.spec.descriptor_size, np.float32)
-        return describe(self._network, target.matched_luminance, target.body, box)
+        return describe(self._network, target.matched_luminance, target.body)
 
 
 class ColorizeSlab:

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from medcolor.features.synthetic.anatomy import BONES, ORGANS, RIMS, TISSUE_COUNT, random_anatomy
@@ -104,16 +105,30 @@ def test_warped_labels_are_those_the_warp_points_to():
     assert float((moved == expected).float().mean()) > 0.999
 
 
-def test_a_centred_body_fills_the_image_up_to_its_margin():
+def test_a_centred_body_has_its_deviation_at_a_set_place():
     labels = torch.zeros(2, 80, 80, dtype=torch.long)
     labels[0, 10:30, 5:65] = 3
-    warp = centre_on_body(labels, 0.1)
-    shown = warp_labels(labels, warp)
-    rows, cols = (shown[0] > 0).any(1).nonzero(), (shown[0] > 0).any(0).nonzero()
-    assert (int(cols.min()), int(cols.max())) == (8, 71)
-    assert abs(int(rows.min()) + int(rows.max()) - 79) <= 1
-    assert int(rows.max() - rows.min()) + 1 in (21, 22)
+    shown = warp_labels(labels, centre_on_body(labels, 2.5))
+    rows, cols = shown[0].nonzero().float().T
+    assert abs(float(rows.mean()) - 39.5) < 0.6
+    assert abs(float(cols.mean()) - 39.5) < 0.6
+    assert float(cols.std()) * 2.5 == pytest.approx(40, rel=0.02)
+    assert float(rows.std()) / float(cols.std()) == pytest.approx(1 / 3, rel=0.05)
     assert not shown[1].any()
+
+
+def test_whole_bodies_change_their_outline_and_close_at_some_ends():
+    levels = torch.linspace(0, 1, 9).expand(8, 1, 9).contiguous()
+    plain, whole = (
+        (random_anatomy(generator(4), levels, 64, scale=(0.8, 0.9), whole=whole) > 0)
+        .float()
+        .mean((1, 2))
+        .view(8, 9)
+        for whole in (False, True)
+    )
+    assert float(whole.std(1).mean()) > 1.5 * float(plain.std(1).mean())
+    ends = torch.cat([whole[:, 0], whole[:, -1]]) / whole.amax(1).repeat(2)
+    assert 2 <= int((ends < 0.2).sum()) <= 14
 
 
 def test_a_warped_image_shows_what_the_warp_points_to():

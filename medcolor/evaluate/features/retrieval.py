@@ -12,10 +12,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.stats import spearmanr
 
-from medcolor.body import bounding_box
 from medcolor.color import grey_of
 from medcolor.config import RunSettings
-from medcolor.domain import Box, TargetSlice
+from medcolor.domain import TargetSlice
 from medcolor.errors import InputError
 from medcolor.evaluate.features.pairs import PhantomCase, matched_scan, phantom_tissue, remap
 from medcolor.evaluate.phantom import make_phantom, render_cryosection, render_ct
@@ -68,8 +67,7 @@ def describe_photographs(photographs: Sequence[GreyPhotograph], network: GrayVGG
     """Return the descriptor of every photograph."""
 
     def one(photograph: GreyPhotograph) -> Float[np.ndarray, " descriptor"]:
-        rows, cols = photograph.tissue.shape
-        return describe(network, photograph.grey, photograph.tissue, Box(0, rows, 0, cols))
+        return describe(network, photograph.grey, photograph.tissue)
 
     return np.stack(map_slices(one, photographs, usable_cores()))
 
@@ -106,17 +104,16 @@ def rank_correlation(
     network: GrayVGG19,
 ) -> float:
     """Return |Spearman's rho| of slice number and position of the most similar photograph."""
-    shown = [(part, box) for part in slices if (box := bounding_box(part.body)) is not None]
+    shown = [part for part in slices if part.body.any()]
 
-    def one(item: tuple[TargetSlice, Box]) -> Float[np.ndarray, " descriptor"]:
-        part, box = item
-        return describe(network, part.matched_luminance, part.body, box)
+    def one(part: TargetSlice) -> Float[np.ndarray, " descriptor"]:
+        return describe(network, part.matched_luminance, part.body)
 
     descriptors = np.stack(map_slices(one, shown, usable_cores()))
     similarity = cosine_similarity(descriptors, describe_photographs(photographs, network))
     positions = np.array([photograph.position_mm for photograph in photographs])
     best = positions[similarity.argmax(axis=1)]
-    rho = spearmanr([part.z for part, _ in shown], best).statistic
+    rho = spearmanr([part.z for part in shown], best).statistic
     return float(abs(rho))
 
 
@@ -134,17 +131,14 @@ def share_of_levels(
     photographs = []
     for z, height in enumerate(heights2):
         tissue = phantom_tissue(reference, z)
-        box = bounding_box(tissue)
-        if box is not None:
+        if tissue.any():
             grey = grey_of(frames[z].astype(np.float32) / 255)
-            crop = box.slices
-            photographs.append(GreyPhotograph(str(z), grey[crop], tissue[crop], float(height)))
+            photographs.append(GreyPhotograph(str(z), grey, tissue, float(height)))
     scan = matched_scan(render_ct(target), equalization)
 
     def one(z: int) -> Float[np.ndarray, " descriptor"] | None:
         body = phantom_tissue(target, z)
-        box = bounding_box(body)
-        return None if box is None else describe(network, scan[z], body, box)
+        return describe(network, scan[z], body) if body.any() else None
 
     low, high = heights2.min() - within_mm, heights2.max() + within_mm
     asked = [z for z in range(len(scan)) if low <= heights[z] <= high]

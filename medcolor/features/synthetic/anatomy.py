@@ -9,6 +9,7 @@ drawn from one plan differ in size, outline, thickness and details, as people do
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -39,6 +40,7 @@ def random_anatomy(
     *,
     scale: tuple[float, float] = (0.75, 1.5),
     individuality: float = 0.35,
+    whole: bool = False,
 ) -> Int[Tensor, "slice row col"]:
     """Draw bodies and cut each at its levels.
 
@@ -48,13 +50,16 @@ def random_anatomy(
         size_px: Side of the square slices.
         scale: Size of a body against the image; above 1 the image shows a part of it.
         individuality: How much persons of one plan differ, 0..1.
+        whole: Whether outlines change along the body and may close at its ends, as they do
+            between shoulders, neck and crown.
 
     Returns:
         Tissue labels 0 (background) .. TISSUE_COUNT - 1, slices in the order of `levels`.
     """
     draw = Draw(generator, levels, size_px, individuality)
     symmetric = draw.chance(0.5)
-    depth, across, along = _outline(draw, scale)
+    girth = _girth(draw) if whole else None
+    depth, across, along = _outline(draw, scale, girth)
     inside = depth > 0
     labels = torch.where(inside, _mosaic(draw, symmetric), 0)
     labels = _curves(draw, labels, inside, symmetric)
@@ -64,7 +69,30 @@ def random_anatomy(
     return _vessels(draw, labels, (across, along), depth)
 
 
-def _outline(draw: Draw, scale: tuple[float, float]) -> tuple[Tensor, Tensor, Tensor]:
+@dataclass(frozen=True)
+class _Girth:
+    """How the outline changes along the body: factors of its sizes, 1 on average."""
+
+    width: Tensor
+    height: Tensor
+    limb: Tensor
+    closing: Tensor
+    """1 along most of the body; toward a closed end the surface draws near from above, too."""
+
+
+def _girth(draw: Draw) -> _Girth:
+    closing = torch.ones_like(draw.level())
+    for level in (draw.level(), 1 - draw.level()):
+        length = draw.per_plan(0.08, 0.35)
+        into = ((level - 1 + length) / length).clamp(0, 0.99) * draw.chance(0.5)
+        closing = closing * torch.sqrt(1 - into**2)
+    width, height, limb = (torch.exp(s * draw.curve()) for s in (0.25, 0.15, 0.25))
+    return _Girth(width * closing, height * closing, limb * closing, closing)
+
+
+def _outline(
+    draw: Draw, scale: tuple[float, float], girth: _Girth | None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return depth under the surface and place (across, along) in half sizes of the body."""
     axis = torch.linspace(-1, 1, draw.size_px)
     rows, cols = torch.meshgrid(axis, axis, indexing="ij")
@@ -76,11 +104,15 @@ def _outline(draw: Draw, scale: tuple[float, float]) -> tuple[Tensor, Tensor, Te
     kind = draw.per_plan(0.0, 1.0)
     arms, legs = (kind < 0.2).float(), ((kind >= 0.2) & (kind < 0.35)).float()
     width = width * (1 - 0.35 * arms - 0.5 * legs)
+    if girth is not None:
+        width, height = width * girth.width, height * girth.height
     row = rows - draw.per_person(-0.12, 0.12)
     col = cols - draw.per_person(-0.12, 0.12) - legs * 0.52 * size
     across, along = col / width, row / height
     depth = 1 - torch.sqrt(across**2 + along**2)
     limb = width * draw.per_plan(0.25, 0.4) * (1 - legs) + width * legs
+    if girth is not None:
+        limb = limb * girth.limb
     limb_height = limb * draw.per_plan(0.8, 1.3) * (1 - legs) + height * legs
     away = width + limb * draw.per_person(0.95, 1.15)
     for side in (-1, 1):
@@ -93,7 +125,7 @@ def _outline(draw: Draw, scale: tuple[float, float]) -> tuple[Tensor, Tensor, Te
     wobble = draw.field(1, draw.size_px / 3.5)[:, 0]
     ripple = draw.field(1, draw.size_px / 10)[:, 0]
     depth = depth + draw.per_plan(0.02, 0.12) * wobble + draw.per_plan(0.0, 0.03) * ripple
-    return depth, across, along
+    return depth if girth is None else depth * girth.closing, across, along
 
 
 def _mosaic(draw: Draw, symmetric: Tensor) -> Int[Tensor, "slice row col"]:

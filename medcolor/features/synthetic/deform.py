@@ -52,27 +52,28 @@ def random_warp(
     return grid + (strength * (0.07 * coarse + 0.025 * fine)).permute(0, 2, 3, 1)
 
 
-def centre_on_body(labels: Int[Tensor, "batch row col"], margin: float) -> Warp:
-    """Return the warp that shows each body centred and as large as fits.
+def centre_on_body(labels: Int[Tensor, "batch row col"], half_side: float) -> Warp:
+    """Return the warp that shows each body centred, as the product's `body_square` does.
 
     Args:
         labels: 0 is background; where there is nothing else the image stays as it is.
-        margin: Kept free around the body, as a share of the side.
+        half_side: Half side of what is shown, in standard deviations of the body's pixels
+            along the wider axis.
     """
     size_px = labels.shape[-1]
+    shown = (labels > 0).float()
+    count = shown.sum((1, 2))
+    axis = (2 * torch.arange(size_px) + 1) / size_px - 1
     theta = torch.zeros(len(labels), 2, 3)
-    ends = []
-    for axis in (1, 2):  # columns, then rows
-        shown = (labels > 0).any(axis)
-        first = shown.float().argmax(1)
-        last = size_px - shown.flip(1).float().argmax(1)
-        empty = ~shown.any(1)
-        ends.append((first.masked_fill(empty, 0), last.masked_fill(empty, size_px)))
-    longest = torch.stack([last - first for first, last in ends]).amax(0)
-    scale = longest / size_px / (1 - 2 * margin)
-    for axis, (first, last) in enumerate(ends):
-        theta[:, axis, axis] = scale
-        theta[:, axis, 2] = (first + last) / size_px - 1
+    deviations = []
+    for number, profile in enumerate((shown.sum(1), shown.sum(2))):  # columns, then rows
+        mean = (profile * axis).sum(1) / count.clamp(min=1)
+        variance = (profile * (axis - mean[:, None]) ** 2).sum(1) / count.clamp(min=1)
+        theta[:, number, 2] = mean
+        deviations.append(variance.sqrt())
+    scale = half_side * torch.stack(deviations).amax(0)
+    scale = torch.where(count > 0, scale.clamp(min=1 / size_px), 1.0)
+    theta[:, 0, 0] = theta[:, 1, 1] = scale
     return F.affine_grid(theta, [len(labels), 1, size_px, size_px], align_corners=False)
 
 

@@ -57,6 +57,18 @@ class Draw:
         """Draw 1 with `probability`, else 0, for each plan."""
         return (self.per_plan(0.0, 1.0) < probability).float()
 
+    def curve(self, knots: int = 7) -> Float[Tensor, "slice 1 1"]:
+        """Draw a smooth curve along the body, of unit variance, and read it at the levels."""
+        plans, persons, _ = self.levels.shape
+        shared = torch.randn(plans, 1, knots, generator=self.generator)
+        own = torch.randn(plans, persons, knots, generator=self.generator)
+        share = self.individuality
+        curves = (math.sqrt(1 - share**2) * shared + share * own).flatten(0, 1)
+        level = 2 * self.levels.flatten(0, 1) - 1
+        place = torch.stack([level, torch.zeros_like(level)], -1)[:, None]
+        read = F.grid_sample(curves[:, None, None], place, mode="bicubic", align_corners=True)
+        return read.reshape(-1, 1, 1)
+
     def level(self) -> Float[Tensor, "slice 1 1"]:
         """Return the level of each slice."""
         return self._spread(self.levels)

@@ -1,0 +1,102 @@
+"""What a grey level of the scan tells about the grey level of the photograph.
+
+Features that ignore contrast find the place and not the tissue: of two neighbours with like
+borders they may take either. Where one tone predicts the other (always between photographs, in
+part between scan and photograph) that settles it. How tones go together is learnt from each
+pair itself, from its coarse matches, as its look-up table; nothing is assumed about modality.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from medcolor.features.extract import FeaturePyramid
+from medcolor.matching.search import Features
+
+_KNOTS = 33
+_SIGMA = 0.05
+_ANGLE = 3.0
+"""Tones become points of a half circle; their product is then cos(3 * difference)."""
+
+
+def add_tone(
+    target: FeaturePyramid,
+    reference: FeaturePyramid,
+    index: int,
+    match: Int[Tensor, "2 half_row half_col"],
+    confidence: Float[Tensor, "half_row half_col"],
+    *,
+    weight: float,
+) -> tuple[Features, Features]:
+    """Return the features of level `index` of both with tone appended.
+
+    Args:
+        target: The scan.
+        reference: The photograph.
+        index: The level, 0 is relu1_1.
+        match: Position in the photograph for each cell of the next coarser level of the scan.
+        confidence: How far each of these matches counts, 0..1.
+        weight: Share of tone in the score, 0..1, were one tone to predict the other fully;
+            scaled by how far it does (correlation ratio).
+    """
+    levels = target.levels[index], reference.levels[index]
+    own, other = cell_tone(target, index + 1), cell_tone(reference, index + 1)
+    counted = target.masks[index + 1]
+    curve, ratio = tone_curve(own[counted], other[match[0], match[1]][counted], confidence[counted])
+    share = weight * ratio
+    if share <= 0:
+        return levels
+    predicted = read_curve(curve, cell_tone(target, index))
+    return (
+        _append(levels[0], predicted, target.masks[index], share),
+        _append(levels[1], cell_tone(reference, index), reference.masks[index], share),
+    )
+
+
+def cell_tone(pyramid: FeaturePyramid, index: int) -> Float[Tensor, "row col"]:
+    """Return the mean luminance of the tissue in each cell of a level; 0 without tissue."""
+    stride = 2**index
+    tissue = pyramid.tissue[None].float()
+    total = F.avg_pool2d(pyramid.luminance[None] * tissue, stride)[0]
+    return total / F.avg_pool2d(tissue, stride)[0].clamp(min=1e-6)
+
+
+def tone_curve(
+    own: Float[Tensor, " cell"], other: Float[Tensor, " cell"], weight: Float[Tensor, " cell"]
+) -> tuple[Float[Tensor, " knot"], float]:
+    """Return E[other | own] at evenly spaced tones and the share of variance it explains.
+
+    Kernel regression (Nadaraya 1964, Watson 1964), drawn to the mean where nothing is known.
+    """
+    if float(weight.sum()) <= 0:
+        return torch.zeros(_KNOTS), 0.0
+    mean = (weight * other).sum() / weight.sum()
+    knots = torch.linspace(0, 1, _KNOTS)
+    kernel = weight * torch.exp(-0.5 * ((knots[:, None] - own) / _SIGMA) ** 2)
+    prior = 1e-3 * weight.sum()
+    curve = ((kernel * other).sum(1) + prior * mean) / (kernel.sum(1) + prior)
+    total = (weight * (other - mean) ** 2).sum()
+    rest = (weight * (other - read_curve(curve, own)) ** 2).sum()
+    if float(total) <= 1e-6 * float(weight.sum()):
+        return curve, 0.0
+    ratio = math.sqrt(max(0.0, 1 - float(rest / total)))
+    spread = (weight * (read_curve(curve, own) - mean) ** 2).sum()
+    return mean + (curve - mean) * torch.sqrt(total / spread.clamp(min=1e-9)).clamp(max=3), ratio
+
+
+def read_curve(curve: Float[Tensor, " knot"], tone: Float[Tensor, "*cell"]) -> Tensor:
+    """Return the curve at tones 0..1, linear between its knots."""
+    place = tone.clamp(0, 1) * (len(curve) - 1)
+    below = place.floor().clamp(max=len(curve) - 2).long()
+    part = place - below
+    return curve[below] * (1 - part) + curve[below + 1] * part
+
+
+def _append(features: Tensor, tone: Tensor, mask: Tensor, share: float) -> Tensor:
+    circle = torch.stack([torch.cos(_ANGLE * tone), torch.sin(_ANGLE * tone)]) * mask
+    return torch.cat([features * math.sqrt(1 - share), circle * math.sqrt(share)])

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import torch
+
+from medcolor.features.extract import FeaturePyramid
+from medcolor.matching.tone import add_tone, cell_tone, read_curve, tone_curve
+
+
+def pyramid(luminance, tissue=None):
+    """Two levels of dead features: tone is all there is."""
+    tissue = torch.ones_like(luminance, dtype=torch.bool) if tissue is None else tissue
+    shapes = [luminance.shape, (luminance.shape[0] // 2, luminance.shape[1] // 2)]
+    masks = [tissue, torch.nn.functional.max_pool2d(tissue[None].float(), 2)[0] > 0]
+    levels = tuple(torch.zeros(3, *shape) for shape in shapes)
+    return FeaturePyramid(levels, tuple(masks), tuple(luminance.shape), luminance, tissue)
+
+
+def test_a_curve_is_learnt_whether_it_rises_or_falls_and_its_spread_is_kept():
+    own = torch.rand(2000, generator=torch.Generator().manual_seed(0)) * 0.8 + 0.1
+    for law in (lambda t: 0.2 + 0.5 * t, lambda t: 0.9 - 0.7 * t, lambda t: (2 * t - 1) ** 2):
+        curve, ratio = tone_curve(own, law(own), torch.ones(2000))
+        assert ratio > 0.98
+        inner = torch.linspace(0.2, 0.8, 20)
+        np.testing.assert_allclose(read_curve(curve, inner), law(inner), atol=0.06)
+
+
+def test_the_ratio_is_that_of_variances_and_noise_has_none():
+    source = torch.Generator().manual_seed(1)
+    own, noise = torch.rand(5000, generator=source), torch.randn(5000, generator=source)
+    assert tone_curve(own, noise, torch.ones(5000))[1] < 0.1
+    mixed = own + own.std() * noise  # half of the variance
+    assert tone_curve(own, mixed, torch.ones(5000))[1] == pytest.approx(0.5**0.5, abs=0.03)
+
+
+def test_nothing_trusted_or_one_tone_tell_nothing():
+    own = torch.rand(50, generator=torch.Generator().manual_seed(2))
+    assert tone_curve(own, own, torch.zeros(50))[1] == 0
+    assert tone_curve(own, torch.full((50,), 0.4), torch.ones(50))[1] == 0
+
+
+def test_cells_hold_the_mean_of_their_tissue_alone():
+    luminance = torch.tensor([[0.2, 0.4], [0.9, 0.9]])
+    tissue = torch.tensor([[True, True], [False, False]])
+    assert float(cell_tone(pyramid(luminance, tissue), 1)) == pytest.approx(0.3)
+    assert float(cell_tone(pyramid(luminance, ~tissue & False), 1)) == 0
+
+
+def test_tone_draws_like_to_like_through_an_inverted_contrast():
+    source = torch.Generator().manual_seed(3)
+    blocks = torch.rand(8, 8, generator=source).repeat_interleave(2, 0).repeat_interleave(2, 1)
+    target, reference = pyramid(1 - blocks), pyramid(blocks)
+    rows, cols = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
+    own, other = add_tone(
+        target, reference, 0, torch.stack([rows, cols]), torch.ones(8, 8), weight=0.5
+    )
+    score = (own.flatten(1).T @ other.flatten(1)).diagonal()
+    assert float(score.min()) > 0.5 * 0.95
+    assert float(own.square().sum(0).max()) == pytest.approx(0.5, abs=0.05)
+
+
+def test_without_weight_features_stay_as_they_are():
+    image = torch.rand(4, 4, generator=torch.Generator().manual_seed(4))
+    both = pyramid(image)
+    rows, cols = torch.meshgrid(torch.arange(2), torch.arange(2), indexing="ij")
+    own, other = add_tone(both, both, 0, torch.stack([rows, cols]), torch.ones(2, 2), weight=0.0)
+    assert own is both.levels[0]
+    assert other is both.levels[0]
