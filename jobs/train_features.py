@@ -4,7 +4,7 @@ Run from the project's root:
 
     .venv/bin/python jobs/train_features.py --output medcolor/features/weights
 
-About an hour and a half on one CPU core. The same seed, thread count and machine type
+About an hour and a quarter on two CPU cores. The same seed, thread count and machine type
 give the same weights; progress is one JSON line every hundred steps.
 """
 
@@ -45,10 +45,11 @@ def main(
     """Train, write `embedded.safetensors` and `embedded.json`."""
     torch.set_num_threads(threads)
     spec = NetworkSpec(
-        name="medcolor-embedded-2",
+        name="medcolor-embedded-3",
         width=width,
-        descriptor_size=800,
-        descriptor_tap="relu3_1",
+        descriptor_size=1280,
+        descriptor_taps=("relu3_1", "relu4_1"),
+        descriptor_grid=5,
         input_scale=1.0,
         padding_mode="replicate",
     )

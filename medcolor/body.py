@@ -13,7 +13,7 @@ from medcolor.domain import Box
 _STRIDE_PX = 16
 """Coarsest stride of the features: working images are padded to whole cells."""
 
-_HALF_SIDE = 2.1
+_HALF_SIDE = 2.6
 _LEAST_BRIGHTNESS = 0.35
 
 
@@ -107,7 +107,7 @@ def working_shape(box: Box, long_side_px: int) -> tuple[int, int]:
 def body_square(mask: Bool[np.ndarray, "row col"]) -> tuple[int, int, int] | None:
     """Return first row, first column and side of the square a body fills, or None if empty.
 
-    It is centred on the body's centre of mass, its half side 2.1 times the larger standard
+    It is centred on the body's centre of mass, its half side 2.6 times the larger standard
     deviation (a disc has its radius at 2): stretched arms or a speck move it little, as
     they would move a bounding box. It may reach beyond the image.
     """

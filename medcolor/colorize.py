@@ -19,7 +19,7 @@ from medcolor.body import bounding_box, pad_to_cells, resize, resize_mask, worki
 from medcolor.color import encode_gamma, grey_of, lab_to_srgb, lightness, srgb_to_lab
 from medcolor.domain import Box, ColorSlice, ReferenceSlice, TargetSlice
 from medcolor.features.extract import FeaturePyramid, FeatureSettings, extract_pyramid
-from medcolor.features.network import TapNetwork
+from medcolor.features.network import PlacedNetwork
 from medcolor.filters import (
     PoolingSettings,
     SmoothingSettings,
@@ -75,7 +75,7 @@ class PreparedReference:
 
 
 def prepare_reference(
-    reference: ReferenceSlice, network: TapNetwork, settings: FeatureSettings
+    reference: ReferenceSlice, network: PlacedNetwork, settings: FeatureSettings
 ) -> PreparedReference:
     """Scale a reference to the working size and extract its features."""
     rows, cols = reference.tissue.shape
@@ -93,7 +93,7 @@ def prepare_reference(
 def colorize_slice(
     target: TargetSlice,
     reference: PreparedReference,
-    network: TapNetwork,
+    network: PlacedNetwork,
     *,
     features: FeatureSettings,
     matching: MatchingSettings,
@@ -139,17 +139,19 @@ def vote_colors(
     settings: TransferSettings,
 ) -> tuple[Float[np.ndarray, "row col 3"], Float[np.ndarray, "row col"]]:
     """Return T'_Lab, the target reconstructed from the reference, and the trust in each pixel."""
-    weight = torch.from_numpy(pad_to_cells(body).astype(np.float32))
+    device = correspondence.confidence.device
+    weight = torch.from_numpy(pad_to_cells(body).astype(np.float32)).to(device)
     weight = weight * correspondence.confidence.clamp(min=settings.least_confidence)
     lab, trust = vote(
         correspondence.target_to_reference.position,
         weight,
-        torch.from_numpy(reference.lab).permute(2, 0, 1).contiguous(),
-        torch.from_numpy(reference.tissue),
+        torch.from_numpy(reference.lab).to(device).permute(2, 0, 1).contiguous(),
+        torch.from_numpy(reference.tissue).to(device),
         patch_px=settings.vote_patch_px,
     )
     rows, cols = body.shape
-    return lab.permute(1, 2, 0).numpy()[:rows, :cols], trust.numpy()[:rows, :cols]
+    lab, trust = lab.permute(1, 2, 0).cpu(), trust.cpu()
+    return lab.numpy()[:rows, :cols], trust.numpy()[:rows, :cols]
 
 
 def matched_colors(
@@ -157,7 +159,7 @@ def matched_colors(
 ) -> Float[np.ndarray, "row col 3"]:
     """Return the colour of each pixel's own match, without its neighbours' votes."""
     rows, cols = shape
-    row, col = correspondence.target_to_reference.position[:, :rows, :cols].numpy()
+    row, col = correspondence.target_to_reference.position[:, :rows, :cols].cpu().numpy()
     return np.asarray(reference.lab[row, col])
 
 

@@ -31,10 +31,12 @@ from medcolor.volume.settings import StoreSettings, VolumeSettings
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeSettings(Settings):
-    """Where and how fast; no pixel depends on it."""
+    """Where and how fast."""
 
-    device: Literal["cpu"] = "cpu"
-    """What computes. Only the CPU for now; a GPU that is asked for is refused, not ignored."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """What the network and the matching run on. auto: a GPU where torch sees one, else the
+    CPU; decided once a run. A GPU that is asked for and absent is an error. The last digits
+    of a voxel may depend on it. Runs on Ray use CPUs."""
 
     threads: int = 0
     """Slices coloured at once by one worker, one thread each; 0 takes every core the
@@ -82,12 +84,14 @@ class RunSettings(BaseModel):
     """Pictures. Decides no voxel."""
 
     compute: ComputeSettings = ComputeSettings()
-    """Speed. Decides no voxel."""
+    """Where and how fast."""
 
     def digest(self, *parts: str) -> str:
         """Return a digest of the named parts, or of all that decide a voxel."""
         chosen = set(parts) or set(type(self).model_fields) - {"render", "compute"}
         values = self.model_dump(mode="json", include=chosen)
+        if not parts:
+            values["device"] = self.compute.device
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -53,7 +53,7 @@ def test_overrides_win_over_the_file(tmp_path):
         ("store.slab_slices=33", "multiple of chunk"),
         ("render.size_px=101", "must be even"),
         ("render.opacity_low=0.9", "opacity_low < opacity_high"),
-        ("compute.device=cuda", "Input should be 'cpu'"),
+        ("compute.device=tpu", "Input should be 'auto'"),
         ("compute.threads=-1", "threads must be"),
     ],
 )

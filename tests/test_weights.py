@@ -16,7 +16,7 @@ from medcolor.features import published
 from medcolor.features.network import GrayVGG19
 from medcolor.features.registry import REGISTRY, find_network, stored_path
 from medcolor.progress import Silent
-from medcolor.run.plan import open_network, resolve_precision
+from medcolor.run.plan import open_network, resolve_hardware
 
 QUICK = weights.Patience(attempts=3, timeout_s=1.0, pause_s=0.01)
 
@@ -150,14 +150,35 @@ def test_the_card_names_the_origin(tmp_path, cache):
 def test_precision_is_what_the_processor_does_fast(monkeypatch):
     settings = load_settings(None, [])
     for fast, expected in ((True, "bf16"), (False, "fp32")):
-        monkeypatch.setattr("medcolor.run.plan.has_fast_bf16", lambda fast=fast: fast)
-        assert resolve_precision(settings).features.precision == expected
-    assert resolve_precision(settings).digest() != settings.digest()
+        monkeypatch.setattr("medcolor.run.plan.has_fast_bf16", lambda _, fast=fast: fast)
+        assert resolve_hardware(settings).features.precision == expected
+    assert resolve_hardware(settings).digest() != settings.digest()
     with pytest.raises(InputError, match="does not multiply bf16 in hardware"):
         open_network(load_settings(None, ["features.precision=bf16"]))
 
 
 def test_bf16_weights_are_loaded_where_asked(monkeypatch):
-    monkeypatch.setattr("medcolor.run.plan.has_fast_bf16", lambda: True)
+    monkeypatch.setattr("medcolor.run.plan.has_fast_bf16", lambda _: True)
     network = open_network(load_settings(None, ["features.precision=bf16"]))
     assert {p.dtype for p in network.module.parameters()} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize(("present", "expected"), [(True, "cuda"), (False, "cpu")])
+def test_a_gpu_is_taken_where_there_is_one(monkeypatch, present, expected):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: present)
+    monkeypatch.setattr("medcolor.run.plan.has_fast_bf16", lambda device: device == "cuda")
+    settings = load_settings(None, [])
+    resolved = resolve_hardware(settings)
+    assert resolved.compute.device == expected
+    assert resolved.features.precision == ("bf16" if present else "fp32")
+    assert resolve_hardware(settings, is_local=False).compute.device == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("present", "is_local", "message"),
+    [(False, True, "sees no GPU"), (True, False, "workers on Ray hold no GPU")],
+)
+def test_an_absent_gpu_is_an_error_and_no_fallback(monkeypatch, present, is_local, message):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: present)
+    with pytest.raises(InputError, match=message):
+        resolve_hardware(load_settings(None, ["compute.device=cuda"]), is_local=is_local)

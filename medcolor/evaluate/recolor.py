@@ -22,7 +22,7 @@ from medcolor.errors import InputError
 from medcolor.evaluate.baselines import GreyTransfer
 from medcolor.evaluate.metrics import ColorError, error_table
 from medcolor.features.extract import describe
-from medcolor.features.network import GrayVGG19, TapNetwork
+from medcolor.features.network import GrayVGG19, PlacedNetwork
 from medcolor.progress import ProgressReport
 from medcolor.reference import list_references, load_reference
 from medcolor.retrieval.assignment import assign_references, cosine_similarity
@@ -59,7 +59,7 @@ def evaluate_recolored(
     distance_mm: float,
     every: int = 1,
     by_position: bool = False,
-    taps: TapNetwork | None = None,
+    taps: PlacedNetwork | None = None,
     pictures: Path | None = None,
 ) -> str:
     """Recolour every n-th photograph of `folder` and return the table of mean errors.
@@ -83,7 +83,7 @@ def evaluate_recolored(
         chosen = _nearest_far_enough(photographs, distance_mm)
     else:
         chosen = _choose(photographs, network, settings, distance_mm)
-    matched_with: TapNetwork = taps or network
+    matched_with: PlacedNetwork = taps or network
     targets = range(0, len(photographs), every)
     progress.begin("recolor", len(targets))
     hindsight = GreyTransfer()
@@ -177,7 +177,7 @@ def _nearest_far_enough(photographs: list[_Photograph], distance_mm: float) -> l
 
 
 def _recolor(
-    photograph: _Photograph, reference: _Photograph, network: TapNetwork, settings: RunSettings
+    photograph: _Photograph, reference: _Photograph, network: PlacedNetwork, settings: RunSettings
 ) -> Float[np.ndarray, "row col 3"]:
     """Colour the luminance of one photograph from another; sRGB 0..1."""
     grey, tissue = photograph.grey, photograph.reference.tissue

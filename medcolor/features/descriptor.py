@@ -10,7 +10,8 @@ the same pairs, from many starts, found worse weights (LOG.md).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -18,7 +19,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from medcolor.features.network import DESCRIPTOR_INPUT_PX, GrayVGG19
-from medcolor.features.synthetic.anatomy import random_anatomy
+from medcolor.features.synthetic.bodies import BodySettings, random_bodies
 from medcolor.features.synthetic.contrast import render_contrast, set_background
 from medcolor.features.synthetic.deform import centre_on_body, random_warp, warp_labels
 from medcolor.features.synthetic.noise import uniform
@@ -38,32 +39,47 @@ class DescriptorSettings:
     jitter: float = 0.015
     """Standard deviation of the levels at which two persons are cut as one, in body lengths."""
 
-    half_side: float = 2.1
+    bodies: BodySettings = field(
+        default_factory=lambda: BodySettings(
+            human_share=0.8, scale=(0.75, 0.95), build=2.0, whole=True
+        )
+    )
+
+    half_side: float = 2.6
     """What is shown around a body, in its standard deviations: as `body_square` does."""
 
-    ridge: float = 0.5
+    ridge: float = 1.0
     """Added to the scatter of the nuisance, against its mean variance."""
+
+    workers: int = 2
+    """Threads that draw batches."""
 
 
 def fit_descriptor(
     network: GrayVGG19,
     settings: DescriptorSettings,
-    generator: Generator,
+    seed: int,
     report: Callable[[dict[str, float]], None],
 ) -> None:
     """Set fc6 from pairs of slices; `report` gets how often one finds its partner in a batch.
 
-    A tenth of the batches is kept aside for that.
+    A tenth of the batches is kept aside for that. Each has its own seed and they are drawn side
+    by side on `settings.workers` threads, so their number changes nothing.
     """
-    batches = [draw_batch(network, settings, generator) for _ in range(settings.batches)]
+
+    def draw(number: int) -> list[Tensor]:
+        return draw_batch(network, settings, Generator().manual_seed((seed << 32) + number))
+
+    with ThreadPoolExecutor(settings.workers) as pool:
+        batches = list(pool.map(draw, range(settings.batches)))
     held = max(1, settings.batches // 10)
-    weight, bias = discriminant(
-        torch.cat(batches[held:], 1), network.spec.descriptor_size, settings.ridge
-    )
-    with torch.no_grad():
-        network.fc6.weight.copy_(weight)
-        network.fc6.bias.copy_(bias)
-        found = [_accuracy(network, batch) for batch in batches[:held]]
+    for number, matrix in enumerate(network.matrices()):
+        pairs = torch.cat([batch[number] for batch in batches[held:]], 1)
+        weight, bias = discriminant(pairs, matrix.out_features, settings.ridge)
+        with torch.no_grad():
+            matrix.weight.copy_(weight)
+            matrix.bias.copy_(bias)
+    found = [_accuracy(network, batch) for batch in batches[:held]]
     report({"step": settings.batches, "fc6": sum(found) / held})
 
 
@@ -77,6 +93,8 @@ def discriminant(
         size: Directions to keep, at most the count of values.
         ridge: Share of the mean variance added to every direction of the nuisance.
     """
+    kind = pairs.dtype
+    pairs = pairs.double()  # in many directions the nuisance is next to nothing
     mean = pairs.mean((0, 1))
     half = (pairs[0] - pairs[1]) / 2
     variance, axes = torch.linalg.eigh(2 * half.T @ half / half.shape[0])
@@ -84,21 +102,23 @@ def discriminant(
     whiten = axes * (variance + ridge * variance.mean()).rsqrt()
     white = (pairs.flatten(0, 1) - mean) @ whiten
     _, directions = torch.linalg.eigh(white.T @ white / len(white))
-    weight = (whiten @ directions[:, -size:]).T.contiguous()
-    return weight, -weight @ mean
+    weight = (whiten @ directions[:, -size:]).T
+    return weight.to(kind).contiguous(), (-weight @ mean).to(kind)
 
 
 @torch.no_grad()
 def draw_batch(
     network: GrayVGG19, settings: DescriptorSettings, generator: Generator
-) -> Float[Tensor, "2 pair value"]:
-    """Return what fc6 reads of a batch of pairs."""
+) -> list[Float[Tensor, "2 pair _value"]]:
+    """Return what each matrix of fc6 reads of a batch of pairs."""
     images = descriptor_pair(generator, settings).to(memory_format=torch.channels_last)
-    return torch.stack(network.descriptor_input(images).chunk(2))
+    return [torch.stack(read.chunk(2)) for read in network.descriptor_input(images)]
 
 
-def _accuracy(network: GrayVGG19, batch: Float[Tensor, "2 pair value"]) -> float:
-    first, second = F.normalize(network.fc6(batch), dim=-1)
+@torch.no_grad()
+def _accuracy(network: GrayVGG19, batch: list[Float[Tensor, "2 pair _value"]]) -> float:
+    parts = zip(network.matrices(), batch, strict=True)
+    first, second = torch.cat([F.normalize(matrix(read), dim=-1) for matrix, read in parts], -1)
     nearest = (first @ second.T).argmax(1)
     return float((nearest == torch.arange(len(nearest))).float().mean())
 
@@ -116,9 +136,7 @@ def descriptor_pair(
     place = uniform(generator, (plans, count), 0.2, 0.8)
     levels = start + span * (torch.arange(count) + place) / count
     both = levels[:, None] + settings.jitter * torch.randn(plans, 2, count, generator=generator)
-    half = random_anatomy(
-        generator, both.clamp(0, 1), DESCRIPTOR_INPUT_PX // 2, scale=(0.75, 0.95), whole=True
-    )
+    half = random_bodies(generator, both.clamp(0, 1), DESCRIPTOR_INPUT_PX // 2, settings.bodies)
     labels = half.repeat_interleave(2, -1).repeat_interleave(2, -2)  # a quarter of the time
     warp = random_warp(
         generator, len(labels), DESCRIPTOR_INPUT_PX, rotation_deg=8.0, zoom=1.05, shift=0.02

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from medcolor.body import body_square, pad_to_cells, resize, resize_mask
 from medcolor.errors import InputError
-from medcolor.features.network import DESCRIPTOR_INPUT_PX, GrayVGG19, TapNetwork
+from medcolor.features.network import DESCRIPTOR_INPUT_PX, GrayVGG19, PlacedNetwork
 from medcolor.settings import Settings
 
 
@@ -67,21 +67,21 @@ class FeaturePyramid:
 
 @torch.inference_mode()
 def extract_pyramid(
-    network: TapNetwork,
+    network: PlacedNetwork,
     luminance: Float[np.ndarray, "row col"],
     tissue: Bool[np.ndarray, "row col"],
 ) -> FeaturePyramid:
     """Return the five feature maps of a working image, background set to black.
 
     Args:
-        network: On the CPU.
+        network: The pyramid lies where it does.
         luminance: 0..1, cropped to the body and scaled to the working size.
         tissue: Same grid; cells without any never match.
     """
     padded = pad_to_cells(np.where(tissue, luminance, 0).astype(np.float32))
-    image = torch.from_numpy(padded)[None, None].to(memory_format=torch.channels_last)
+    image = _to_network(network, padded)
     taps = network(image)
-    mask = torch.from_numpy(pad_to_cells(tissue)).float()[None, None]
+    mask = torch.from_numpy(pad_to_cells(tissue)).to(network.device).float()[None, None]
     levels, masks = [], []
     for index, tap in enumerate(taps):
         levels.append(F.normalize(tap[0].float(), dim=0, eps=1e-6).contiguous())
@@ -109,8 +109,14 @@ def describe(
     shape = DESCRIPTOR_INPUT_PX, DESCRIPTOR_INPUT_PX
     body = resize(_cut(np.where(tissue, luminance, 0).astype(np.float32), square), shape)
     canvas = np.where(resize_mask(_cut(tissue, square), shape), body, 0).astype(np.float32)
-    image = torch.from_numpy(canvas)[None, None].to(memory_format=torch.channels_last)
-    return np.asarray(network.describe(image)[0].numpy(), np.float32)
+    return np.asarray(network.describe(_to_network(network, canvas))[0].cpu().numpy(), np.float32)
+
+
+def _to_network(
+    network: PlacedNetwork, image: Float[np.ndarray, "row col"]
+) -> Float[Tensor, "1 1 row col"]:
+    batch = torch.from_numpy(image)[None, None]
+    return batch.to(network.device, memory_format=torch.channels_last)
 
 
 def _cut(

@@ -24,6 +24,8 @@ DESCRIPTOR_INPUT_PX = 224
 
 _STAGES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 _POOLED_SIDE = DESCRIPTOR_INPUT_PX // 2 ** len(_STAGES)
+_FAINT = 1e-3
+"""Length of an averaged cell below which it counts as background, against 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +54,31 @@ class NetworkSpec:
     padding_mode: Literal["zeros", "replicate"] = "zeros"
     """`replicate` lets no position leak in where the border is plain background."""
 
-    descriptor_tap: Literal["relu5_1", "relu3_1"] = "relu5_1"
-    """What fc6 reads: relu5_1 through conv5_2..conv5_4 and a pooling, as in VGG-19, or unit
-    cells of relu3_1 averaged over a grid of 7 x 7, which know the level of the body better
-    (LOG.md); conv5_2..conv5_4 do not exist then."""
+    descriptor_taps: tuple[str, ...] = ()
+    """What fc6 reads. None: relu5_1 through conv5_2..conv5_4 and a pooling, as in VGG-19.
+    Else unit cells of these taps averaged over a grid, one matrix each, which know the level
+    of the body better (LOG.md); conv5_2..conv5_4 do not exist then."""
+
+    descriptor_grid: int = _POOLED_SIDE
+    """Cells along a side of that grid."""
 
     ceil_pools: bool = True
     """Whether poolings round odd sizes up (Caffe) or down (torchvision)."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built."""
+        if not set(self.descriptor_taps) <= set(LEVEL_NAMES):
+            raise ValueError(f"descriptor_taps {self.descriptor_taps} are not of {LEVEL_NAMES}")
+        if self.descriptor_size % max(1, len(self.descriptor_taps)):
+            raise ValueError("descriptor_size must be a multiple of the count of descriptor_taps")
+
+    def descriptor_inputs(self) -> tuple[int, ...]:
+        """Return how many values each matrix of fc6 reads."""
+        channels = self.channels()
+        if not self.descriptor_taps:
+            return (channels[-1] * _POOLED_SIDE**2,)
+        taps = (LEVEL_NAMES.index(name) for name in self.descriptor_taps)
+        return tuple(channels[tap] * self.descriptor_grid**2 for tap in taps)
 
     def channels(self) -> tuple[int, ...]:
         """Return the channel count of each of the five stages."""
@@ -71,6 +91,15 @@ class TapNetwork(Protocol):
 
     def __call__(self, luminance: Tensor, /) -> list[Tensor]:
         """Return relu1_1..relu5_1 of luminance 0..1, (batch, 1, row, col)."""
+
+
+class PlacedNetwork(TapNetwork, Protocol):
+    """One that the whole method can run on."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its input must lie and its taps will."""
+        ...
 
 
 class GrayVGG19(nn.Module):
@@ -89,9 +118,15 @@ class GrayVGG19(nn.Module):
                     nn.init.zeros_(conv.bias)
                 self.add_module(f"conv{stage}_{layer}", conv)
                 previous = count
-        read = spec.channels()[2] if spec.descriptor_tap == "relu3_1" else previous
-        self.fc6 = nn.Linear(read * _POOLED_SIDE**2, spec.descriptor_size)
+        reads = spec.descriptor_inputs()
+        size = spec.descriptor_size // len(reads)
+        self.fc6 = nn.ModuleList(nn.Linear(count, size) for count in reads)
         self.pool = nn.MaxPool2d(2, 2, ceil_mode=spec.ceil_pools)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.get_parameter("conv1_1.weight").device
 
     def forward(
         self, luminance: Float[Tensor, "batch 1 row col"], *, count: int = len(_STAGES)
@@ -120,27 +155,46 @@ class GrayVGG19(nn.Module):
     ) -> Float[Tensor, "batch descriptor"]:
         """Return the fc6 descriptors, scaled to unit length.
 
-        The linear output is taken before its ReLU. A descriptor of length zero stays zero.
+        The linear output is taken before its ReLU. What each matrix of fc6 gives counts the
+        same; a descriptor of length zero stays zero.
         """
-        descriptor = self.fc6(self.descriptor_input(luminance))
-        return nn.functional.normalize(descriptor.float(), dim=1)
+        parts = [
+            nn.functional.normalize(matrix(read).float(), dim=1)
+            for matrix, read in zip(self.matrices(), self.descriptor_input(luminance), strict=True)
+        ]
+        return nn.functional.normalize(torch.cat(parts, 1), dim=1)
+
+    def matrices(self) -> list[nn.Linear]:
+        """Return the matrices of fc6."""
+        return [part for part in self.fc6 if isinstance(part, nn.Linear)]
 
     def descriptor_input(
         self, luminance: Float[Tensor, "batch 1 224 224"]
-    ) -> Float[Tensor, "batch value"]:
-        """Return what fc6 reads, flattened channel by channel, row by row."""
-        if self.spec.descriptor_tap == "relu3_1":
-            cells = nn.functional.normalize(self.forward(luminance, count=3)[2], dim=1, eps=1e-6)
-            return nn.functional.adaptive_avg_pool2d(cells, _POOLED_SIDE).flatten(1)
+    ) -> list[Float[Tensor, "batch _value"]]:
+        """Return what each matrix of fc6 reads, flattened channel by channel, row by row."""
+        if self.spec.descriptor_taps:
+            indexes = [LEVEL_NAMES.index(name) for name in self.spec.descriptor_taps]
+            taps = self.forward(luminance, count=max(indexes) + 1)
+            return [self._cells(taps[index]) for index in indexes]
         signal = self.forward(luminance)[-1]
         for layer in range(2, self._depth(len(_STAGES)) + 1):
             signal = self._conv_relu(signal, len(_STAGES), layer)
         pooled: Tensor = self.pool(signal)
-        return pooled.flatten(1)
+        return [pooled.flatten(1)]
+
+    def _cells(self, tap: Float[Tensor, "batch channel row col"]) -> Float[Tensor, "batch value"]:
+        """Return the mean unit cells of a grid, of unit length, as square roots.
+
+        Roots keep the few loud channels from deciding everything (as in Arandjelovic and
+        Zisserman 2012, RootSIFT).
+        """
+        unit = nn.functional.normalize(tap, dim=1, eps=1e-6)
+        grid = nn.functional.adaptive_avg_pool2d(unit, self.spec.descriptor_grid)
+        return nn.functional.normalize(grid, dim=1, eps=_FAINT).sqrt().flatten(1)
 
     def _depth(self, stage: int) -> int:
         """Return how many convolutions a stage has."""
-        unread = stage == len(_STAGES) and self.spec.descriptor_tap != "relu5_1"
+        unread = stage == len(_STAGES) and bool(self.spec.descriptor_taps)
         return 1 if unread else _STAGES[stage - 1][1]
 
     def _input(self, luminance: Tensor) -> Tensor:
@@ -150,7 +204,7 @@ class GrayVGG19(nn.Module):
         signal = luminance * self.spec.input_scale
         if self.spec.presence:
             signal = torch.cat([signal, torch.ones_like(signal)], 1)
-        return signal.to(self.fc6.weight.dtype)
+        return signal.to(self.get_parameter("conv1_1.weight").dtype)
 
     def _conv_relu(self, signal: Tensor, stage: int, layer: int) -> Tensor:
         return torch.relu(self.get_submodule(f"conv{stage}_{layer}")(signal))

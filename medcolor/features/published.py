@@ -95,7 +95,7 @@ def read_published(path: Path) -> GrayVGG19:
         for layer in range(1, depth + 1)
     ]
     own: State = {}
-    for name, key in [*zip(names, convolutions, strict=True), ("fc6", layout.fully_connected[0])]:
+    for name, key in [*zip(names, convolutions, strict=True), ("fc6.0", layout.fully_connected[0])]:
         own[f"{name}.weight"] = state[f"{key}.weight"].float()
         own[f"{name}.bias"] = state[f"{key}.bias"].float()
     first = own["conv1_1.weight"]

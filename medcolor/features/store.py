@@ -55,7 +55,9 @@ def load_network(
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         with safe_open(str(path), framework="pt") as tensors:
-            spec = NetworkSpec(**json.loads((tensors.metadata() or {})["spec"]))
+            header = json.loads((tensors.metadata() or {})["spec"])
+            header["descriptor_taps"] = tuple(header["descriptor_taps"])  # JSON has lists alone
+            spec = NetworkSpec(**header)
             state = {name: tensors.get_tensor(name).to(dtype) for name in tensors.keys()}  # noqa: SIM118
         with torch.device("meta"):  # no start values for what is read anyway
             network = GrayVGG19(spec)

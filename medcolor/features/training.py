@@ -24,10 +24,17 @@ from medcolor.features.network import (
     NetworkSpec,
     channels_last,
 )
-from medcolor.features.synthetic.anatomy import random_anatomy
+from medcolor.features.synthetic.bodies import BodySettings, random_bodies
 from medcolor.features.synthetic.contrast import remap_tones, render_contrast, set_background
 from medcolor.features.synthetic.deform import random_warp, warp_image, warp_labels
 from medcolor.features.synthetic.noise import uniform
+
+_LOUDNESS = (0.0, 0.7, 1.0, 1.4, 2.0)
+"""Of derivatives by their order, rows and columns together."""
+
+_BRIGHTNESS = 0.005
+_FLOOR = 0.01
+"""In input values 0..1."""
 
 Report = Callable[[dict[str, float]], None]
 """Receives step number, loss and accuracies now and then."""
@@ -38,16 +45,22 @@ class TrainingSettings:
     """What decides the weights, beside the code and the seed."""
 
     seed: int = 0
-    dense_steps: int = 5500
+    dense_steps: int = 8000
     dense_sizes: tuple[tuple[int, int], ...] = ((128, 6), (176, 3), (256, 2))
     """(side in px, bodies) of the batches, in turn: near and far surroundings of a point
     must both be enough, and images of the product's working size must be among them."""
 
+    bodies: BodySettings = field(
+        default_factory=lambda: BodySettings(individuality=0.15, build=0.0)
+    )
+    """The second image shows a person of the same frame whose insides differ a little: what
+    is found in another must not hang on every detail."""
+
     same_rendering: float = 0.3
     """Share of bodies whose second image is the first with other tones, instead of another
-    rendering: texture and fine detail are then worth knowing."""
+    person in another rendering: texture and fine detail are then worth knowing."""
 
-    points: tuple[int, ...] = (192, 192, 128, 96)
+    points: tuple[int, ...] = (512, 512, 256, 96)
     """Points compared with each other in each image, relu2_1 first."""
 
     cluster: int = 8
@@ -73,7 +86,7 @@ def train(spec: NetworkSpec, settings: TrainingSettings, report: Report) -> Gray
     network = channels_last(GrayVGG19(spec))
     set_derivatives(network)
     train_dense(network, settings, Generator().manual_seed(settings.seed), report)
-    fit_descriptor(network, settings.descriptor, Generator().manual_seed(settings.seed + 1), report)
+    fit_descriptor(network, settings.descriptor, settings.seed, report)
     network.requires_grad_(False).eval()
     return network
 
@@ -81,19 +94,23 @@ def train(spec: NetworkSpec, settings: TrainingSettings, report: Report) -> Gray
 def set_derivatives(network: GrayVGG19) -> None:
     """Set conv1_1 to the eight derivatives of a 3 x 3 neighbourhood and their negatives.
 
-    They are the orthonormal cosine basis without its mean, so unit features of a patch compare
-    as normalised cross-correlation does, and no grey level leaks in. Training on random
-    contrasts makes relu1_1 worse at finding fine detail than this (LOG.md).
+    They are the cosine basis without its mean, higher ones louder. A bias near the noise keeps
+    cells without a derivative from counting as much as edges once features have unit length
+    (all channels then carry it, as an extra constant one would), and a little of the mean tells
+    flat tissues apart. Weights were chosen by relu1_1's misses against raw patches; training on
+    random contrasts makes relu1_1 worse at finding fine detail than this (LOG.md).
     """
     cosines = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
     cosines = cosines / cosines.norm(dim=1, keepdim=True)
-    basis = torch.einsum("ir,jc->ijrc", cosines, cosines).flatten(0, 1)[1:, None]
-    bank = torch.cat([basis, -basis])
+    basis = torch.einsum("ir,jc->ijrc", cosines, cosines).flatten(0, 1)[:, None]
+    order = torch.tensor([0, 1, 2]) + torch.tensor([0, 1, 2])[:, None]
+    derivatives = basis[1:] * torch.tensor(_LOUDNESS)[order.flatten()[1:], None, None, None]
+    bank = torch.cat([derivatives, -derivatives]) + _BRIGHTNESS * basis[:1]
     count = network.spec.channels()[0]
     filters = bank.repeat(math.ceil(count / len(bank)), 1, 1, 1)[:count]
     with torch.no_grad():
         network.get_parameter("conv1_1.weight").copy_(filters)
-        network.get_parameter("conv1_1.bias").zero_()
+        network.get_parameter("conv1_1.bias").fill_(_FLOOR)
 
 
 def train_dense(
@@ -185,20 +202,27 @@ def dense_pair(
 
     Returns:
         The two images, the warp (pixel of the second -> place in the first) and a
-        mask of the second's pixels that show body in both.
+        mask of the second's pixels that show the same tissue in both.
     """
-    labels = random_anatomy(generator, uniform(generator, (bodies, 1, 1)), size_px)
+    levels = uniform(generator, (bodies, 1, 1)).expand(bodies, 2, 1)
+    labels, other = (
+        random_bodies(generator, levels, size_px, settings.bodies)
+        .view(bodies, 2, size_px, size_px)
+        .unbind(1)
+    )
+    same = torch.rand(bodies, 1, 1, generator=generator) < settings.same_rendering
+    other = torch.where(same, labels, other)
     warp = random_warp(generator, bodies, size_px)
-    moved = warp_labels(labels, warp)
+    partner, moved = warp_labels(labels, warp), warp_labels(other, warp)
     fixed = render_contrast(generator, labels)
-    # The first bodies of the batch: all else about them is drawn anyway.
-    same = torch.rand(bodies, 1, 1, 1, generator=generator) < settings.same_rendering
     moving = torch.where(
-        same, remap_tones(generator, warp_image(fixed, warp)), render_contrast(generator, moved)
+        same[:, None],
+        remap_tones(generator, warp_image(fixed, warp)),
+        render_contrast(generator, moved),
     )
     fixed, shown = set_background(generator, fixed, labels > 0)
     moving, inside = set_background(generator, moving, moved > 0)
-    both = inside & (warp_labels(shown.long(), warp) > 0)
+    both = inside & (warp_labels(shown.long(), warp) > 0) & (partner == moved)
     return fixed, moving, warp, both
 
 

@@ -64,15 +64,16 @@ def match_coarse_to_fine(
 
     The result lives on the finest grids, padding to whole cells included.
     """
-    forward, backward = _match_top(target, reference, settings)
-    for index in range(len(target.levels) - 2, -1, -1):
-        own, other = _with_tone(target, reference, index, forward, backward, settings)
-        masks = target.masks[index], reference.masks[index]
-        forward = _refine(forward, own, other, masks[1], index, settings)
-        backward = _refine(backward, other, own, masks[0], index, settings)
-    confidence = forward_backward_confidence(
-        forward.position, backward.position, scale_px=settings.confidence_scale_px
-    )
+    with target.luminance.device:  # new tensors lie beside the features
+        forward, backward = _match_top(target, reference, settings)
+        for index in range(len(target.levels) - 2, -1, -1):
+            own, other = _with_tone(target, reference, index, forward, backward, settings)
+            masks = target.masks[index], reference.masks[index]
+            forward = _refine(forward, own, other, masks[1], index, settings)
+            backward = _refine(backward, other, own, masks[0], index, settings)
+        confidence = forward_backward_confidence(
+            forward.position, backward.position, scale_px=settings.confidence_scale_px
+        )
     return Correspondence(forward, backward, confidence)
 
 

@@ -8,8 +8,6 @@ pair itself, from its coarse matches, as its look-up table; nothing is assumed a
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -20,6 +18,7 @@ from medcolor.matching.search import Features
 
 _KNOTS = 33
 _SIGMA = 0.05
+_LEAST_MASS = 1e-9
 _ANGLE = 3.0
 """Tones become points of a half circle; their product is then cos(3 * difference)."""
 
@@ -45,12 +44,13 @@ def add_tone(
             scaled by how far it does (correlation ratio).
     """
     levels = target.levels[index], reference.levels[index]
-    own, other = cell_tone(target, index + 1), cell_tone(reference, index + 1)
-    counted = target.masks[index + 1]
-    curve, ratio = tone_curve(own[counted], other[match[0], match[1]][counted], confidence[counted])
-    share = weight * ratio
-    if share <= 0:
+    if weight == 0:
         return levels
+    own, other = cell_tone(target, index + 1), cell_tone(reference, index + 1)
+    counted = confidence * target.masks[index + 1]
+    matched = other[match[0], match[1]]
+    curve, ratio = tone_curve(own.flatten(), matched.flatten(), counted.flatten())
+    share = weight * ratio
     predicted = read_curve(curve, cell_tone(target, index))
     return (
         _append(levels[0], predicted, target.masks[index], share),
@@ -68,25 +68,24 @@ def cell_tone(pyramid: FeaturePyramid, index: int) -> Float[Tensor, "row col"]:
 
 def tone_curve(
     own: Float[Tensor, " cell"], other: Float[Tensor, " cell"], weight: Float[Tensor, " cell"]
-) -> tuple[Float[Tensor, " knot"], float]:
-    """Return E[other | own] at evenly spaced tones and the share of variance it explains.
+) -> tuple[Float[Tensor, " knot"], Float[Tensor, ""]]:
+    """Return E[other | own] at evenly spaced tones and the root of the variance it explains.
 
     Kernel regression (Nadaraya 1964, Watson 1964), drawn to the mean where nothing is known.
+    The share is 0 where nothing has weight, or where `other` is of one tone.
     """
-    if float(weight.sum()) <= 0:
-        return torch.zeros(_KNOTS), 0.0
-    mean = (weight * other).sum() / weight.sum()
+    mass = weight.sum().clamp(min=_LEAST_MASS)
+    mean = (weight * other).sum() / mass
     knots = torch.linspace(0, 1, _KNOTS)
     kernel = weight * torch.exp(-0.5 * ((knots[:, None] - own) / _SIGMA) ** 2)
-    prior = 1e-3 * weight.sum()
+    prior = 1e-3 * mass
     curve = ((kernel * other).sum(1) + prior * mean) / (kernel.sum(1) + prior)
     total = (weight * (other - mean) ** 2).sum()
     rest = (weight * (other - read_curve(curve, own)) ** 2).sum()
-    if float(total) <= 1e-6 * float(weight.sum()):
-        return curve, 0.0
-    ratio = math.sqrt(max(0.0, 1 - float(rest / total)))
     spread = (weight * (read_curve(curve, own) - mean) ** 2).sum()
-    return mean + (curve - mean) * torch.sqrt(total / spread.clamp(min=1e-9)).clamp(max=3), ratio
+    gain = torch.sqrt(total / spread.clamp(min=_LEAST_MASS)).clamp(max=3)
+    ratio = torch.sqrt((1 - rest / total.clamp(min=_LEAST_MASS)).clamp(min=0))
+    return mean + (curve - mean) * gain, ratio * (total > 1e-6 * mass)
 
 
 def read_curve(curve: Float[Tensor, " knot"], tone: Float[Tensor, "*cell"]) -> Tensor:
@@ -97,6 +96,6 @@ def read_curve(curve: Float[Tensor, " knot"], tone: Float[Tensor, "*cell"]) -> T
     return curve[below] * (1 - part) + curve[below + 1] * part
 
 
-def _append(features: Tensor, tone: Tensor, mask: Tensor, share: float) -> Tensor:
+def _append(features: Tensor, tone: Tensor, mask: Tensor, share: Tensor) -> Tensor:
     circle = torch.stack([torch.cos(_ANGLE * tone), torch.sin(_ANGLE * tone)]) * mask
-    return torch.cat([features * math.sqrt(1 - share), circle * math.sqrt(share)])
+    return torch.cat([features * (1 - share).sqrt(), circle * share.sqrt()])

@@ -29,8 +29,8 @@ def vote(
     rows, cols = weight.shape
     rows2, cols2 = valid.shape
     reach = patch_px // 2
-    total = torch.zeros(values.shape[0], rows, cols)
-    mass = torch.zeros(rows, cols)
+    total = values.new_zeros(values.shape[0], rows, cols)
+    mass = weight.new_zeros(rows, cols)
     trusted = valid.float()
     for drow in range(-reach, reach + 1):
         for dcol in range(-reach, reach + 1):

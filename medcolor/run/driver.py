@@ -24,7 +24,7 @@ from medcolor.retrieval.index import ReferenceIndex
 from medcolor.retrieval.record import Assignment, read_assignment, write_assignment
 from medcolor.run.index import library_digest, open_index
 from medcolor.run.ledger import Ledger
-from medcolor.run.plan import Plan, SlabTask, open_network, resolve_precision, resolve_threads
+from medcolor.run.plan import Plan, SlabTask, open_network, resolve_hardware, resolve_threads
 from medcolor.run.report import RunReport, write_report
 from medcolor.run.tasks import Failed, Runner, run_all
 from medcolor.run.workers import CoarsenSlab, ColorizeSlab, DescribeSlices, full_disk_is_final
@@ -45,7 +45,7 @@ def colorize(
     force: bool = False,
 ) -> RunReport:
     """Colour `target` from `references` into `output`; see `medcolor.colorize_volume`."""
-    settings = resolve_precision(settings)
+    settings = resolve_hardware(settings, is_local=runner.is_local)
     report = RunReport(output)
     with full_disk_is_final(output):
         with _nothing_left_on_bad_input(output):

@@ -16,7 +16,7 @@ from medcolor.progress import ProgressReport
 from medcolor.reference import list_references
 from medcolor.retrieval.assignment import cosine_similarity, top_k
 from medcolor.retrieval.index import ReferenceIndex, is_index, read_index, write_index
-from medcolor.run.plan import open_network, resolve_precision, resolve_threads
+from medcolor.run.plan import open_network, resolve_hardware, resolve_threads
 from medcolor.run.tasks import Runner, run_all
 from medcolor.run.workers import DescribeReferences
 from medcolor.volume.files import digest_files
@@ -39,7 +39,7 @@ def build_index(
     Raises:
         InputError: No photographs, none with a body, or one that cannot be used.
     """
-    settings = resolve_precision(settings)
+    settings = resolve_hardware(settings, is_local=runner.is_local)
     records = list_references(references, settings.reference)
     tasks = [tuple(records[i : i + _PER_TASK]) for i in range(0, len(records), _PER_TASK)]
     threads = resolve_threads(settings, runner)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 
@@ -22,33 +22,58 @@ from medcolor.volume.target import TargetReader
 from medcolor.volume.window import Window
 
 
-def resolve_precision(settings: RunSettings) -> RunSettings:
-    """Return the settings with `features.precision` decided for this machine.
+def resolve_hardware(settings: RunSettings, *, is_local: bool = True) -> RunSettings:
+    """Return the settings with `compute.device` and `features.precision` decided.
 
     The driver calls it once, so that all workers compute alike.
 
+    Args:
+        settings: As the user gave them.
+        is_local: Whether the driver's machine computes.
+
     Raises:
-        InputError: bf16 was asked for and this processor has no AMX.
+        InputError: What was asked for is not there.
     """
-    asked = settings.features.precision
-    if asked == "bf16" and not has_fast_bf16():
+    asked = settings.compute.device
+    if asked == "cuda" and not is_local:
+        raise InputError(
+            "compute.device=cuda",
+            "workers on Ray hold no GPU yet",
+            "Run without --ray, or set compute.device=cpu",
+        )
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "compute.device=cuda",
+            f"torch {torch.__version__} sees no GPU",
+            "Install torch for CUDA and its driver, or set compute.device=cpu",
+        )
+    device = asked
+    if device == "auto":
+        device = "cuda" if is_local and torch.cuda.is_available() else "cpu"
+    precision = settings.features.precision
+    if precision == "bf16" and not has_fast_bf16(device):
         raise InputError(
             "features.precision=bf16",
-            "this processor does not multiply bf16 in hardware (AMX)",
+            f"this {device} device does not multiply bf16 in hardware",
             "Set fp32, or auto where all nodes are alike",
         )
-    if asked != "auto":
-        return settings
-    chosen: Literal["fp32", "bf16"] = "bf16" if has_fast_bf16() else "fp32"
-    features = dataclasses.replace(settings.features, precision=chosen)
-    return settings.model_copy(update={"features": features})
+    if precision == "auto":
+        precision = "bf16" if has_fast_bf16(device) else "fp32"
+    return settings.model_copy(
+        update={
+            "compute": dataclasses.replace(settings.compute, device=device),
+            "features": dataclasses.replace(settings.features, precision=precision),
+        }
+    )
 
 
 def open_network(settings: RunSettings) -> LoadedNetwork:
-    """Load the network that `features.network` names, in the precision asked for."""
-    features = resolve_precision(settings).features
-    dtype = torch.bfloat16 if features.precision == "bf16" else torch.float32
-    return load_network(find_network(features.network), dtype=dtype)
+    """Load the network that `features.network` names, where and how it is to run."""
+    settings = resolve_hardware(settings)
+    dtype = torch.bfloat16 if settings.features.precision == "bf16" else torch.float32
+    network = load_network(find_network(settings.features.network), dtype=dtype)
+    network.module.to(settings.compute.device)
+    return network
 
 
 def resolve_threads(settings: RunSettings, runner: Runner) -> int:

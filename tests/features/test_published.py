@@ -99,8 +99,8 @@ def test_fc6_is_the_files(gray_file):
     network = read_published(gray_file)
     assert network.spec.descriptor_size == 4096
     state = torch.load(gray_file, weights_only=True)
-    assert torch.equal(network.fc6.weight, state["38.1.weight"])
-    assert torch.equal(network.fc6.bias, state["38.1.bias"])
+    assert torch.equal(network.fc6[0].weight, state["38.1.weight"])
+    assert torch.equal(network.fc6[0].bias, state["38.1.bias"])
 
 
 def test_a_folded_bias_alone_would_be_wrong_at_the_border():

@@ -13,7 +13,7 @@ import numpy as np
 
 from medcolor.body import bounding_box
 from medcolor.config import RunSettings
-from medcolor.domain import Box
+from medcolor.domain import Box, TargetSlice
 from medcolor.errors import InputError
 from medcolor.evaluate.features.misses import MissRates, count_misses
 from medcolor.evaluate.features.pairs import (
@@ -120,14 +120,19 @@ def evaluate_features(
     network = open_network(settings).module
     rivals = _rivals(network, settings, what)
     photographs = [] if what.photographs is None else read_photographs(what.photographs, settings)
+    scans = {
+        words: read_scan(path, settings)
+        for words, path in (("CT", what.ct), ("MRI", what.mri))
+        if path is not None
+    }
     tally = _Tally()
-    sets = _sets(what, photographs, settings)
+    sets = _sets(photographs, scans.get("MRI", []), what.seed, settings)
     progress.begin("match", len(sets))
     for name, pairs in sets.items():
         _count(name, pairs, rivals, what.seed, tally)
         progress.advance(1)
     words = "misses in per cent: nearest neighbour among all tissue cells, a cell's tolerance"
-    retrieval = _retrieval(what, photographs, network, settings)
+    retrieval = _retrieval(photographs, scans, what.seed, network, settings)
     return "\n".join([words, "", tally.table(rivals), "", *retrieval])
 
 
@@ -144,10 +149,10 @@ def _rivals(network: GrayVGG19, settings: RunSettings, what: FeatureEvaluation) 
 
 
 def _sets(
-    what: FeatureEvaluation, photographs: list[GreyPhotograph], settings: RunSettings
+    photographs: list[GreyPhotograph], mri: list[TargetSlice], seed: int, settings: RunSettings
 ) -> dict[str, list[Pair]]:
     """Return all pairs by the name of their set."""
-    size_px, seed = settings.features.working_size_px, what.seed
+    size_px = settings.features.working_size_px
     sets: dict[str, list[Pair]] = {}
     if photographs:
         views = []
@@ -156,9 +161,9 @@ def _sets(
             box = Box(0, rows, 0, cols)
             views.append(view_of(photograph.grey, photograph.tissue, box, size_px))
         sets["cryosections, deformed"] = _deformed(views, seed)
-    if what.mri is not None:
+    if mri:
         views = []
-        for part in _spread(read_scan(what.mri, settings)):
+        for part in _spread(mri):
             shown = bounding_box(part.body)
             if shown is not None:
                 views.append(view_of(part.matched_luminance, part.body, shown, size_px))
@@ -209,19 +214,19 @@ def _count(name: str, pairs: list[Pair], rivals: list[_Rival], seed: int, tally:
 
 
 def _retrieval(
-    what: FeatureEvaluation,
     photographs: list[GreyPhotograph],
+    scans: dict[str, list[TargetSlice]],
+    seed: int,
     network: GrayVGG19,
     settings: RunSettings,
 ) -> Iterator[str]:
     yield "fc6 alone, the most similar photograph of every slice"
     if photographs:
-        share = share_near(photographs, network, what.seed, within_mm=_NEAR_MM)
+        share = share_near(photographs, network, seed, within_mm=_NEAR_MM)
         yield f"photographs with other tones: {100 * share:.1f} % within {_NEAR_MM:g} mm"
-        for words, path in (("CT", what.ct), ("MRI", what.mri)):
-            if path is not None:
-                rho = rank_correlation(read_scan(path, settings), photographs, network)
-                yield f"{words}: rank correlation of slice and position {rho:.3f}"
-    case = _cases(what.seed)[1]
+        for words, slices in scans.items():
+            rho = rank_correlation(slices, photographs, network)
+            yield f"{words}: rank correlation of slice and position {rho:.3f}"
+    case = _cases(seed)[1]
     share = share_of_levels(case, network, settings.features.equalization, within_mm=_LEVEL_MM)
     yield f"phantom trunk CT, another person: {100 * share:.1f} % within {_LEVEL_MM:g} mm"

@@ -45,6 +45,8 @@ class DistilledVGG19:
     channels that imitate relu1_1..relu5_1 of the original.
     """
 
+    device = torch.device("cpu")
+
     def __init__(self, path: Path) -> None:
         """Read the file; its pickle may hold nothing but tensors."""
         try:

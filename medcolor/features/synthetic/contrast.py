@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from medcolor.features.synthetic.anatomy import BONES, RIMS, TISSUE_COUNT
 from medcolor.features.synthetic.noise import smooth_noise, uniform
+from medcolor.features.synthetic.tissues import AIRY, BONES, RIMS, TISSUE_COUNT
 
 Image = Float[Tensor, "batch 1 row col"]
 
@@ -58,6 +58,10 @@ def _tissue_means(
     mean = torch.where(is_ct, torch.where(bony, bright, soft), mean)
     # Magnetic resonance: compact bone gives no signal.
     mean = torch.where(is_mri & bony, 0.15 * mean, mean)
+    airy = torch.zeros(TISSUE_COUNT, dtype=torch.bool)
+    airy[list(AIRY)] = True
+    empty = torch.rand(batch, TISSUE_COUNT, generator=generator) < 0.8
+    mean = torch.where((is_ct | is_mri) & airy & empty, 0.12 * mean, mean)
     # Air and what else is black in this contrast.
     return mean.masked_fill(torch.rand(batch, TISSUE_COUNT, generator=generator) < 0.06, 0.0)
 

@@ -43,15 +43,24 @@ class Draw:
     individuality: float
     """Share of a field that is a person's own, 0 (persons are copies) .. 1."""
 
+    build: float
+    """How much the sizes and places of persons differ: multiplies the spread of `own`."""
+
     def per_plan(self, low: float, high: float) -> Float[Tensor, "slice 1 1"]:
         """Draw one number a plan."""
         plans = self.levels.shape[0]
         return self._spread(uniform(self.generator, (plans, 1, 1), low, high))
 
     def per_person(self, low: float, high: float) -> Float[Tensor, "slice 1 1"]:
-        """Draw one number a person."""
+        """Draw one number a person; with `build` 0 persons share it."""
+        if self.build == 0:
+            return self.per_plan(low, high)
         plans, persons, _ = self.levels.shape
         return self._spread(uniform(self.generator, (plans, persons, 1), low, high))
+
+    def own(self, spread: float) -> Float[Tensor, "slice 1 1"]:
+        """Draw a person's factor of a size, exp(-spread * build) .. exp(spread * build)."""
+        return torch.exp(self.build * self.per_person(-spread, spread))
 
     def chance(self, probability: float) -> Float[Tensor, "slice 1 1"]:
         """Draw 1 with `probability`, else 0, for each plan."""

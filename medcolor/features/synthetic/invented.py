@@ -1,4 +1,4 @@
-"""Bodies as label maps: outlines, limbs, rims, organs, ribs, spine, vessels, and fields between.
+"""Invented bodies as label maps: outlines, limbs, rims, organs, ribs, spine, vessels, fields.
 
 A body is one, two or three wobbly ellipses (head or trunk, arms, legs) with rims under the
 surface. Inside, the arg-max of smooth random fields of many sizes is cut by thin curves and
@@ -12,51 +12,33 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
-from torch import Generator, Tensor
+from jaxtyping import Int
+from torch import Tensor
 
 from medcolor.features.synthetic.noise import Draw, uniform
-
-RIMS = range(1, 5)
-"""Skin, fat, muscle, skull, from outside in; any may be absent."""
-
-CURVES = range(5, 7)
-BONES = range(7, 9)
-"""Ribs and vertebrae."""
-
-VESSELS = range(9, 12)
-ORGANS = range(12, 18)
-INNER = range(18, 34)
-TISSUE_COUNT = 34
-"""Labels 1..33 are tissues, 0 is background."""
+from medcolor.features.synthetic.tissues import (
+    BONES,
+    CURVES,
+    INNER,
+    ORGANS,
+    RIMS,
+    VESSELS,
+)
 
 _PLACE = tuple[Tensor, Tensor]
 
 
-def random_anatomy(
-    generator: Generator,
-    levels: Float[Tensor, "plan person level"],
-    size_px: int,
-    *,
-    scale: tuple[float, float] = (0.75, 1.5),
-    individuality: float = 0.35,
-    whole: bool = False,
+def random_invented(
+    draw: Draw, scale: tuple[float, float], *, whole: bool
 ) -> Int[Tensor, "slice row col"]:
-    """Draw bodies and cut each at its levels.
+    """Draw bodies that exist nowhere and cut each at its levels.
 
     Args:
-        generator: Source of randomness.
-        levels: Where to cut, 0..1 along the body.
-        size_px: Side of the square slices.
+        draw: Source of randomness and levels.
         scale: Size of a body against the image; above 1 the image shows a part of it.
-        individuality: How much persons of one plan differ, 0..1.
         whole: Whether outlines change along the body and may close at its ends, as they do
             between shoulders, neck and crown.
-
-    Returns:
-        Tissue labels 0 (background) .. TISSUE_COUNT - 1, slices in the order of `levels`.
     """
-    draw = Draw(generator, levels, size_px, individuality)
     symmetric = draw.chance(0.5)
     girth = _girth(draw) if whole else None
     depth, across, along = _outline(draw, scale, girth)
@@ -99,8 +81,8 @@ def _outline(
     size = draw.per_person(*scale)
     # The outline narrows toward one end, as a head or a limb does.
     taper = 1 - draw.per_plan(0.0, 0.6) * (draw.level() - 0.3).clamp(min=0)
-    width = size * (draw.per_plan(0.7, 1.0) + draw.per_person(-0.05, 0.05)) * taper
-    height = size * (draw.per_plan(0.6, 1.0) + draw.per_person(-0.05, 0.05)) * taper
+    width = size * draw.per_plan(0.7, 1.0) * draw.own(0.06) * taper
+    height = size * draw.per_plan(0.6, 1.0) * draw.own(0.06) * taper
     kind = draw.per_plan(0.0, 1.0)
     arms, legs = (kind < 0.2).float(), ((kind >= 0.2) & (kind < 0.35)).float()
     width = width * (1 - 0.35 * arms - 0.5 * legs)
@@ -110,11 +92,11 @@ def _outline(
     col = cols - draw.per_person(-0.12, 0.12) - legs * 0.52 * size
     across, along = col / width, row / height
     depth = 1 - torch.sqrt(across**2 + along**2)
-    limb = width * draw.per_plan(0.25, 0.4) * (1 - legs) + width * legs
+    limb = width * draw.per_plan(0.25, 0.4) * draw.own(0.06) * (1 - legs) + width * legs
     if girth is not None:
         limb = limb * girth.limb
     limb_height = limb * draw.per_plan(0.8, 1.3) * (1 - legs) + height * legs
-    away = width + limb * draw.per_person(0.95, 1.15)
+    away = width + limb * (1.05 * draw.own(0.1))
     for side in (-1, 1):
         centre = side * away * (1 - legs) - 1.04 * size * legs
         far = torch.sqrt(
@@ -180,7 +162,7 @@ def _rims(draw: Draw, labels: Tensor, depth: Tensor) -> Tensor:
     outer = torch.zeros_like(depth)
     for label in RIMS:
         uneven = draw.field(1, draw.size_px / 5)[:, 0]
-        thickness = draw.per_plan(0.02, 0.12) * draw.per_person(0.6, 1.4) * draw.chance(0.6)
+        thickness = draw.per_plan(0.02, 0.12) * draw.own(0.4) * draw.chance(0.6)
         thickness = thickness * (1 + 0.5 * uneven).clamp(0.1)
         shell = (depth > outer) & (depth <= outer + thickness)
         labels = torch.where(shell, label, labels)
@@ -217,7 +199,7 @@ def _vessels(draw: Draw, labels: Tensor, place: _PLACE, depth: Tensor) -> Tensor
     for number in range(6):
         x = draw.per_plan(-0.6, 0.6) + draw.per_plan(-0.5, 0.5) * (draw.level() - 0.5)
         y = draw.per_plan(-0.6, 0.6) + draw.per_plan(-0.5, 0.5) * (draw.level() - 0.5)
-        radius = draw.per_plan(0.015, 0.06) * draw.per_person(0.7, 1.3) * draw.chance(0.6)
+        radius = draw.per_plan(0.015, 0.06) * draw.own(0.3) * draw.chance(0.6)
         tube = (across - x) ** 2 + (along - y) ** 2 < radius**2
         labels = torch.where(tube & (depth > 0.03), VESSELS[number % len(VESSELS)], labels)
     return labels
