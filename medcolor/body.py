@@ -13,7 +13,9 @@ from medcolor.domain import Box
 _STRIDE_PX = 16
 """Coarsest stride of the features: working images are padded to whole cells."""
 
-_HALF_SIDE = 2.6
+HALF_SIDE = 2.6
+"""Half side of what fc6 is shown around a body, in its standard deviations."""
+
 _LEAST_BRIGHTNESS = 0.35
 
 
@@ -114,7 +116,7 @@ def body_square(mask: Bool[np.ndarray, "row col"]) -> tuple[int, int, int] | Non
     rows, cols = np.nonzero(mask)
     if len(rows) == 0:
         return None
-    half = max(1, math.ceil(_HALF_SIDE * max(rows.std(), cols.std()) + 0.5))
+    half = max(1, math.ceil(HALF_SIDE * max(rows.std(), cols.std()) + 0.5))
     row, col = (round(float(places.mean() + 0.5)) for places in (rows, cols))
     return row - half, col - half, 2 * half
 

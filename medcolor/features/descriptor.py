@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from medcolor.body import HALF_SIDE
 from medcolor.features.network import DESCRIPTOR_INPUT_PX, GrayVGG19
 from medcolor.features.synthetic.bodies import BodySettings, random_bodies
 from medcolor.features.synthetic.contrast import render_contrast, set_background
@@ -45,7 +46,7 @@ class DescriptorSettings:
         )
     )
 
-    half_side: float = 2.6
+    half_side: float = HALF_SIDE
     """What is shown around a body, in its standard deviations: as `body_square` does."""
 
     ridge: float = 1.0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from torch import Tensor
 
 from medcolor.body import bounding_box
 from medcolor.config import RunSettings
@@ -139,13 +140,22 @@ def evaluate_features(
 def _rivals(network: GrayVGG19, settings: RunSettings, what: FeatureEvaluation) -> list[_Rival]:
     patch_px = settings.matching.patch_px[0]
     rivals = [
-        _Rival(network.spec.name, network, patch_px),
+        _Rival(network.spec.name, _between_cpu(network), patch_px),
         _Rival("random weights", random_network(network.spec, what.seed), patch_px),
         _Rival("raw 5x5 patches", raw_patches, 1),
     ]
     if what.distilled is not None:
         rivals.append(_Rival("distilled VGG-19", DistilledVGG19(what.distilled), patch_px))
     return rivals
+
+
+def _between_cpu(network: GrayVGG19) -> TapNetwork:
+    """Return the network as one that takes and gives tensors of the CPU, as its rivals do."""
+
+    def extract(luminance: Tensor) -> list[Tensor]:
+        return [tap.cpu() for tap in network(luminance.to(network.device))]
+
+    return extract
 
 
 def _sets(

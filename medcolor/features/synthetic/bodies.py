@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -31,7 +32,8 @@ class BodySettings:
     """How much their girth, limbs, layers and organs differ in size and place; 0: not at all."""
 
     whole: bool = False
-    """Whether outlines of invented bodies change along the body and may close at its ends."""
+    """Whether outlines of invented bodies change along the body and may close at its ends;
+    those of human ones always do."""
 
 
 def random_bodies(
@@ -47,9 +49,10 @@ def random_bodies(
     """
     is_human = torch.rand(len(levels), generator=generator) < settings.human_share
     labels = torch.zeros(*levels.shape, size_px, size_px, dtype=torch.long)
-    for chosen, draw_labels in ((is_human, random_human), (~is_human, random_invented)):
+    invented = partial(random_invented, whole=settings.whole)
+    for chosen, draw_labels in ((is_human, random_human), (~is_human, invented)):
         if chosen.any():
             draw = Draw(generator, levels[chosen], size_px, settings.individuality, settings.build)
-            drawn = draw_labels(draw, settings.scale, whole=settings.whole)
+            drawn = draw_labels(draw, settings.scale)
             labels[chosen] = drawn.view(-1, *levels.shape[1:], size_px, size_px)
     return labels.flatten(0, 2)

@@ -16,15 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from medcolor.features.synthetic.noise import Draw
-from medcolor.features.synthetic.tissues import (
-    AIRY,
-    BONES,
-    CURVES,
-    INNER,
-    ORGANS,
-    RIMS,
-    VESSELS,
-)
+from medcolor.features.synthetic.tissues import AIRY, BONES, CURVES, INNER, ORGANS, RIMS, VESSELS
 
 _SKIN, _FAT, _MUSCLE, _SKULL = RIMS
 _RIB, _BONE = BONES
@@ -101,7 +93,7 @@ _ORGANS = (
     _Organ(_AIR, 0, 0.02, 0.118, 0.14, 0.10, 0.022),
     _Organ(_AIR, 0, -0.35, 0.165, 0.20, 0.20, 0.028),
     _Organ(_SPLEEN, 0.32, -0.38, 0.165, 0.16, 0.26, 0.012, paired=True),  # thyroid
-    _Organ(_VESSEL := VESSELS[0], 0.55, -0.1, 0.15, 0.13, 0.13, 0.025, paired=True),
+    _Organ(VESSELS[0], 0.55, -0.1, 0.15, 0.13, 0.13, 0.025, paired=True),
     _Organ(_BONE, 0.45, -0.35, 0.188, 0.50, 0.11, 0.009, paired=True),
     _Organ(_BONE, 0.86, 0.02, 0.200, 0.13, 0.24, 0.016, paired=True),
     _Organ(_BONE, 0.62, 0.62, 0.235, 0.30, 0.08, 0.035, paired=True),
@@ -132,14 +124,11 @@ _ORGANS = (
 )  # fmt: skip
 
 
-def random_human(
-    draw: Draw, scale: tuple[float, float], *, whole: bool
-) -> Int[Tensor, "slice row col"]:
+def random_human(draw: Draw, scale: tuple[float, float]) -> Int[Tensor, "slice row col"]:
     """Draw human bodies and cut each at its levels; see `random_invented`.
 
     Levels run along a part of the body that each plan draws, toward the head or the feet.
     """
-    del whole  # a human body always changes along its length
     body = _body(draw, scale)
     labels = _layers(draw, body)
     labels = _organs(draw, body, labels)

@@ -16,14 +16,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from medcolor.features.synthetic.noise import Draw, uniform
-from medcolor.features.synthetic.tissues import (
-    BONES,
-    CURVES,
-    INNER,
-    ORGANS,
-    RIMS,
-    VESSELS,
-)
+from medcolor.features.synthetic.tissues import BONES, CURVES, INNER, ORGANS, RIMS, VESSELS
 
 _PLACE = tuple[Tensor, Tensor]
 
