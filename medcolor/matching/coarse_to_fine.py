@@ -69,8 +69,8 @@ def match_coarse_to_fine(
         for index in range(len(target.levels) - 2, -1, -1):
             own, other = _with_tone(target, reference, index, forward, backward, settings)
             masks = target.masks[index], reference.masks[index]
-            forward = _refine(forward, own, other, masks[1], index, settings)
-            backward = _refine(backward, other, own, masks[0], index, settings)
+            forward = _refine(forward, own, other, masks, index, settings)
+            backward = _refine(backward, other, own, masks[::-1], index, settings)
         confidence = forward_backward_confidence(
             forward.position, backward.position, scale_px=settings.confidence_scale_px
         )
@@ -118,7 +118,7 @@ def _refine(
     coarse: NearestNeighborField,
     own: Features,
     other: Features,
-    other_mask: Bool[Tensor, "_row _col"],
+    masks: tuple[Bool[Tensor, "_row _col"], Bool[Tensor, "_row _col"]],
     index: int,
     settings: MatchingSettings,
 ) -> NearestNeighborField:
@@ -128,7 +128,7 @@ def _refine(
         own,
         other,
         coarse.position,
-        other_mask,
+        *masks,
         radius_px=settings.radius_px[step - 1],
         patch_px=settings.patch_px[step],
         leave_cost=settings.leave_cost * 2**index,

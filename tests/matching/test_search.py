@@ -5,7 +5,13 @@ import pytest
 import torch
 from oracles import best_match, patch_score, unit_features
 
-from medcolor.matching.search import search_global, search_window, similarity_table
+from medcolor.matching import window_cpu, window_torch
+from medcolor.matching.search import (
+    search_global,
+    search_window,
+    similarity_table,
+    window_cost,
+)
 
 
 @pytest.fixture
@@ -47,7 +53,8 @@ def test_global_search_equals_brute_force_in_both_directions(generator):
 
 
 @pytest.mark.parametrize(("radius", "patch"), [(2, 3), (3, 1), (1, 5), (0, 3)])
-def test_window_search_equals_brute_force(generator, radius, patch):
+@pytest.mark.parametrize("kernel", [window_cpu, window_torch])
+def test_window_search_equals_brute_force(generator, kernel, radius, patch):
     own, other = unit_features(generator, 5, 8, 12), unit_features(generator, 5, 10, 6)
     coarse = torch.stack(
         [
@@ -55,10 +62,11 @@ def test_window_search_equals_brute_force(generator, radius, patch):
             torch.randint(0, 3, (4, 6), generator=generator),
         ]
     )
-    mask = torch.rand(10, 6, generator=generator) < 0.7
+    own_mask = torch.rand(8, 12, generator=generator) < 0.8
+    mask = torch.rand(10, 6, generator=generator) < 0.5
 
-    field = search_window(
-        own, other, coarse, mask, radius_px=radius, patch_px=patch, leave_cost=0.02
+    position, similarity = kernel.search_blocks(
+        own, other, 2 * coarse, own_mask, mask, window_cost(radius, 0.02), patch
     )
 
     for row, col in itertools.product(range(8), range(12)):
@@ -66,8 +74,8 @@ def test_window_search_equals_brute_force(generator, radius, patch):
         bounds = zip(start, (10, 6), strict=True)
         window = [range(max(0, s - radius), min(n, s + radius + 1)) for s, n in bounds]
         candidates = [to for to in itertools.product(*window) if mask[to]]
-        found = tuple(field.position[:, row, col].tolist())
-        if not candidates:
+        found = tuple(position[:, row, col].tolist())
+        if not candidates or not own_mask[row, col]:
             assert found == tuple(start)
             continue
 
@@ -76,15 +84,16 @@ def test_window_search_equals_brute_force(generator, radius, patch):
 
         place, score = best_match(own, other, (row, col), candidates, patch, penalty)
         assert found == place
-        assert float(field.similarity[row, col]) == pytest.approx(score, abs=1e-5)
+        assert float(similarity[row, col]) == pytest.approx(score, abs=1e-5)
 
 
 def test_dead_features_keep_the_upsampled_match_and_give_no_nan():
     dead = torch.zeros(4, 8, 8)
     coarse = torch.stack(torch.meshgrid(torch.arange(4), torch.arange(4), indexing="ij"))
 
+    everywhere = torch.ones(8, 8) > 0
     field = search_window(
-        dead, dead, coarse, torch.ones(8, 8) > 0, radius_px=2, patch_px=3, leave_cost=0.0
+        dead, dead, coarse, everywhere, everywhere, radius_px=2, patch_px=3, leave_cost=0.0
     )
 
     rows, cols = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
