@@ -19,6 +19,10 @@ from medcolor.matching.tone import add_tone
 from medcolor.settings import Settings
 
 
+_LEAST_LEAVE = 0.1
+"""Share of the cost of leaving that stays where tone explains all: it is learnt, not exact."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MatchingSettings(Settings):
     """Coarse-to-fine search. Lists run coarse to fine: relu5_1, relu4_1, .., relu1_1."""
@@ -33,9 +37,10 @@ class MatchingSettings(Settings):
     """Weight of the squared distance in body-normalised position (0..1 along each side
     of the body's box) against the mean cosine, at the coarsest level."""
 
-    leave_cost: float = 0.002
+    leave_cost: float = 0.003
     """Taken from the mean cosine for each working pixel between a match and the
-    upsampled match of the coarser level. Keeps the field smooth where the scan is flat."""
+    upsampled match of the coarser level. Keeps the field smooth where the scan is flat;
+    less where the scan's tone tells the photograph's (tone.py)."""
 
     tone_weight: float = 0.8
     """Share of tone in the score below relu5_1, where the scan's tone predicts the
@@ -67,10 +72,13 @@ def match_coarse_to_fine(
     with target.luminance.device:  # new tensors lie beside the features
         forward, backward = _match_top(target, reference, settings)
         for index in range(len(target.levels) - 2, -1, -1):
-            own, other = _with_tone(target, reference, index, forward, backward, settings)
+            own, other, explained = _with_tone(
+                target, reference, index, forward, backward, settings
+            )
             masks = target.masks[index], reference.masks[index]
-            forward = _refine(forward, own, other, masks, index, settings)
-            backward = _refine(backward, other, own, masks[::-1], index, settings)
+            leave_cost = settings.leave_cost * 2**index * (1 - explained).clamp(min=_LEAST_LEAVE)
+            forward = _refine(forward, own, other, masks, index, leave_cost, settings)
+            backward = _refine(backward, other, own, masks[::-1], index, leave_cost, settings)
         confidence = forward_backward_confidence(
             forward.position, backward.position, scale_px=settings.confidence_scale_px
         )
@@ -84,7 +92,7 @@ def _with_tone(
     forward: NearestNeighborField,
     backward: NearestNeighborField,
     settings: MatchingSettings,
-) -> tuple[Features, Features]:
+) -> tuple[Features, Features, Float[Tensor, ""]]:
     """Return the features of a level with tone, which the fields of the level above teach."""
     stride = 2 ** (index + 1)
     trust = forward_backward_confidence(
@@ -120,6 +128,7 @@ def _refine(
     other: Features,
     masks: tuple[Bool[Tensor, "_row _col"], Bool[Tensor, "_row _col"]],
     index: int,
+    leave_cost: Float[Tensor, ""],
     settings: MatchingSettings,
 ) -> NearestNeighborField:
     """Carry a field to level `index` (0 is relu1_1) and search around it."""
@@ -131,5 +140,5 @@ def _refine(
         *masks,
         radius_px=settings.radius_px[step - 1],
         patch_px=settings.patch_px[step],
-        leave_cost=settings.leave_cost * 2**index,
+        leave_cost=leave_cost,
     )

@@ -18,7 +18,7 @@ Features = Float[Tensor, "channel _row _col"]
 Mask = Bool[Tensor, "_row _col"]
 
 _FORBIDDEN = -1e4
-_TIE_COST = 1e-6
+_TIE_COST = 1e-5
 
 
 def similarity_table(
@@ -101,7 +101,7 @@ def search_window(
     *,
     radius_px: int,
     patch_px: int,
-    leave_cost: float,
+    leave_cost: float | Float[Tensor, ""],
 ) -> NearestNeighborField:
     """Return the best match of every cell within +-`radius_px` of its upsampled match, exactly.
 
@@ -131,7 +131,9 @@ def search_window(
     return NearestNeighborField(position, score)
 
 
-def window_cost(radius: int, leave_cost: float) -> Float[Tensor, "window window 2 2"]:
+def window_cost(
+    radius: int, leave_cost: float | Float[Tensor, ""]
+) -> Float[Tensor, "window window 2 2"]:
     """Return what candidate (u, v) of a block costs its cell (a, b).
 
     Candidate u lies u - radius from the block's match, u - radius - a from that of cell a.
@@ -141,4 +143,5 @@ def window_cost(radius: int, leave_cost: float) -> Float[Tensor, "window window 
     distance = torch.sqrt((row**2 + col**2).float())
     near = (row.abs() <= radius) & (col.abs() <= radius)
     # Ties go to the centre, also without a cost.
-    return torch.where(near, max(leave_cost, _TIE_COST) * distance, torch.full((), -_FORBIDDEN))
+    step = torch.as_tensor(leave_cost).clamp(min=_TIE_COST)
+    return torch.where(near, step * distance, torch.full((), -_FORBIDDEN))

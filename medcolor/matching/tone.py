@@ -18,6 +18,9 @@ from medcolor.matching.search import Features
 
 _KNOTS = 33
 _SIGMA = 0.05
+_FREEDOM = 8
+"""About as many cells as the curve can follow one by one."""
+
 _LEAST_MASS = 1e-9
 _ANGLE = 3.0
 """Tones become points of a half circle; their product is then cos(3 * difference)."""
@@ -31,8 +34,10 @@ def add_tone(
     confidence: Float[Tensor, "half_row half_col"],
     *,
     weight: float,
-) -> tuple[Features, Features]:
-    """Return the features of level `index` of both with tone appended.
+) -> tuple[Features, Features, Float[Tensor, ""]]:
+    """Return the features of level `index` of both with tone appended, and how far it counts.
+
+    The last is the share of the variance of the photograph's tone that the scan's explains, 0..1.
 
     Args:
         target: The scan.
@@ -43,18 +48,18 @@ def add_tone(
         weight: Share of tone in the score, 0..1, were one tone to predict the other fully;
             scaled by how far it does (correlation ratio).
     """
-    levels = target.levels[index], reference.levels[index]
-    if weight == 0:
-        return levels
     own, other = cell_tone(target, index + 1), cell_tone(reference, index + 1)
     counted = confidence * target.masks[index + 1]
     matched = other[match[0], match[1]]
-    curve, ratio = tone_curve(own.flatten(), matched.flatten(), counted.flatten())
-    share = weight * ratio
+    curve, explained = tone_curve(own.flatten(), matched.flatten(), counted.flatten())
+    share = weight * explained.sqrt()
     predicted = read_curve(curve, cell_tone(target, index))
     return (
-        _append(levels[0], predicted, target.masks[index], share),
-        _append(levels[1], cell_tone(reference, index), reference.masks[index], share),
+        _append(target.levels[index], predicted, target.masks[index], share),
+        _append(
+            reference.levels[index], cell_tone(reference, index), reference.masks[index], share
+        ),
+        explained,
     )
 
 
@@ -69,7 +74,7 @@ def cell_tone(pyramid: FeaturePyramid, index: int) -> Float[Tensor, "row col"]:
 def tone_curve(
     own: Float[Tensor, " cell"], other: Float[Tensor, " cell"], weight: Float[Tensor, " cell"]
 ) -> tuple[Float[Tensor, " knot"], Float[Tensor, ""]]:
-    """Return E[other | own] at evenly spaced tones and the root of the variance it explains.
+    """Return E[other | own] at evenly spaced tones and the share of variance it explains.
 
     Kernel regression (Nadaraya 1964, Watson 1964), drawn to the mean where nothing is known.
     The share is 0 where nothing has weight, or where `other` is of one tone.
@@ -84,8 +89,10 @@ def tone_curve(
     rest = (weight * (other - read_curve(curve, own)) ** 2).sum()
     spread = (weight * (read_curve(curve, own) - mean) ** 2).sum()
     gain = torch.sqrt(total / spread.clamp(min=_LEAST_MASS)).clamp(max=3)
-    ratio = torch.sqrt((1 - rest / total.clamp(min=_LEAST_MASS)).clamp(min=0))
-    return mean + (curve - mean) * gain, ratio * (total > 1e-6 * mass)
+    # Adjusted for what a curve explains of anything where cells are few (Theil 1961).
+    few = mass / (mass - _FREEDOM).clamp(min=_LEAST_MASS)
+    explained = (1 - few * rest / total.clamp(min=_LEAST_MASS)).clamp(min=0)
+    return mean + (curve - mean) * gain, explained * (total > 1e-6 * mass)
 
 
 def read_curve(curve: Float[Tensor, " knot"], tone: Float[Tensor, "*cell"]) -> Tensor:
