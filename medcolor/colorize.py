@@ -115,7 +115,7 @@ def colorize_slice(
         working_body = resize_mask(body, shape)
         pyramid = extract_pyramid(network, matched, working_body)
     with stopwatch("matching"):
-        correspondence = match_coarse_to_fine(pyramid, reference.pyramid, matching)
+        correspondence = match_coarse_to_fine(pyramid, reference.pyramid, matching, network)
     with stopwatch("voting"):
         voted, trust = vote_colors(correspondence, reference, working_body, transfer)
     with stopwatch("pooling"):

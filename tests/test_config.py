@@ -14,6 +14,14 @@ def test_the_settings_file_of_the_repository_holds_the_defaults():
     assert load_settings(ROOT / "configs" / "default.yaml") == RunSettings()
 
 
+def test_the_fast_matching_is_the_default_and_the_paper_s_differs_in_matching_alone():
+    folder = ROOT / "configs" / "matching"
+    assert load_settings(folder / "fast.yaml") == RunSettings()
+    paper = load_settings(folder / "paper.yaml")
+    assert paper.matching.deconvolution_evaluations == 100
+    assert paper.model_copy(update={"matching": RunSettings().matching}) == RunSettings()
+
+
 def test_every_key_is_documented():
     schema = RunSettings.model_json_schema()
     for stage in schema["$defs"].values():

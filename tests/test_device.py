@@ -18,7 +18,8 @@ def pyramid(device, shape):
         image, taps = torch.rand(shape), GrayVGG19(SPEC)(torch.rand(1, 1, *shape))
     levels = tuple(torch.nn.functional.normalize(tap[0], dim=0).detach() for tap in taps)
     masks = tuple(level[0] > 0 for level in levels)
-    return FeaturePyramid(levels, masks, shape, image, image > 0)
+    lengths = tuple(tap[0].norm(dim=0) for tap in taps)
+    return FeaturePyramid(levels, lengths, masks, shape, image, image > 0)
 
 
 def test_nothing_leaves_the_device_between_network_and_votes():
@@ -28,6 +29,8 @@ def test_nothing_leaves_the_device_between_network_and_votes():
         assert network.device.type == "meta"
         assert network.describe(torch.rand(2, 1, 224, 224)).device.type == "meta"
     target, reference = pyramid("meta", (64, 48)), pyramid("meta", (80, 64))
+    paper = MatchingSettings(deconvolution_evaluations=3)
+    match_coarse_to_fine(target, reference, paper, network.float())
     found = match_coarse_to_fine(target, reference, MatchingSettings())
     for tensor in (found.target_to_reference.position, found.confidence):
         assert tensor.device.type == "meta"

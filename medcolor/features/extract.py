@@ -29,6 +29,10 @@ class FeatureSettings(Settings):
     """Arithmetic of the network. auto: bf16 where the processor multiplies it in hardware
     (AMX), else fp32; decided once a run and the same for all its workers."""
 
+    rectified: bool = True
+    """Whether features are compared after their ReLU, as in the code of Deep Image Analogy, or
+    before it, as in its PyTorch port."""
+
     working_size_px: int = 256
     """Long side of the body crop that is matched; 16 or more. Larger finds finer
     detail and costs time in proportion to its square."""
@@ -52,6 +56,9 @@ class FeaturePyramid:
     levels: tuple[Float[Tensor, "_channel _row _col"], ...]
     """Unit length along channel; a dead feature stays zero."""
 
+    lengths: tuple[Float[Tensor, "_row _col"], ...]
+    """What they were divided by."""
+
     masks: tuple[Bool[Tensor, "_row _col"], ...]
     """Cells that hold any tissue."""
 
@@ -65,7 +72,7 @@ class FeaturePyramid:
     """Padded likewise."""
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def extract_pyramid(
     network: PlacedNetwork,
     luminance: Float[np.ndarray, "row col"],
@@ -82,12 +89,20 @@ def extract_pyramid(
     image = _to_network(network, padded)
     taps = network(image)
     mask = torch.from_numpy(pad_to_cells(tissue)).to(network.device).float()[None, None]
-    levels, masks = [], []
+    levels, lengths, masks = [], [], []
     for index, tap in enumerate(taps):
-        levels.append(F.normalize(tap[0].float(), dim=0, eps=1e-6).contiguous())
+        lengths.append(tap[0].float().norm(dim=0))
+        levels.append((tap[0].float() / lengths[-1].clamp(min=1e-6)).contiguous())
         stride = 2**index
         masks.append(F.max_pool2d(mask, stride)[0, 0] > 0)
-    return FeaturePyramid(tuple(levels), tuple(masks), luminance.shape, image[0, 0], mask[0, 0] > 0)
+    return FeaturePyramid(
+        tuple(levels),
+        tuple(lengths),
+        tuple(masks),
+        luminance.shape,
+        image[0, 0],
+        mask[0, 0] > 0,
+    )
 
 
 @torch.inference_mode()

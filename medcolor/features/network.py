@@ -122,6 +122,8 @@ class GrayVGG19(nn.Module):
         size = spec.descriptor_size // len(reads)
         self.fc6 = nn.ModuleList(nn.Linear(count, size) for count in reads)
         self.pool = nn.MaxPool2d(2, 2, ceil_mode=spec.ceil_pools)
+        self.rectified = True
+        """Whether taps are read after their ReLU, as matching does by default."""
 
     @property
     def device(self) -> torch.device:
@@ -131,7 +133,7 @@ class GrayVGG19(nn.Module):
     def forward(
         self, luminance: Float[Tensor, "batch 1 row col"], *, count: int = len(_STAGES)
     ) -> list[Tensor]:
-        """Return the post-ReLU taps relu1_1..relu5_1, fine to coarse.
+        """Return the taps relu1_1..relu5_1, fine to coarse: before their ReLU if not `rectified`.
 
         Args:
             luminance: sRGB grey, 0 (background, black) .. 1 (white).
@@ -139,15 +141,32 @@ class GrayVGG19(nn.Module):
 
         The taps have the type of the weights.
         """
-        signal = self._input(luminance)
+        return self._taps(self._input(luminance), -1, count - 1, self.rectified)
+
+    def advance(self, signal: Tensor, start: int, stop: int) -> list[Tensor]:
+        """Return the taps start + 1 .. stop of what tap `start` holds.
+
+        Args:
+            signal: (batch, channel, row, col); for `start` -1 the luminance, 0..1.
+            start: Index of a tap, 0 is relu1_1; -1 is the image.
+            stop: Index of a later one.
+        """
+        signal = self._input(signal) if start < 0 else signal.to(self._dtype)
+        return self._taps(signal, start, stop, self.rectified)
+
+    def _taps(self, signal: Tensor, start: int, stop: int, rectified: bool) -> list[Tensor]:
+        """Compute the taps start + 1 .. stop; -1 is what the first convolution sees."""
         taps = []
-        for stage in range(1, count + 1):
-            signal = self._conv_relu(signal, stage, 1)
-            taps.append(signal)
-            if stage < count:
-                for layer in range(2, self._depth(stage) + 1):
-                    signal = self._conv_relu(signal, stage, layer)
+        for tap in range(start, stop):
+            if tap >= 0:
+                signal = torch.relu(signal)  # once more changes nothing
+                for layer in range(2, self._depth(tap + 1) + 1):
+                    signal = torch.relu(self._conv(signal, tap + 1, layer))
                 signal = self.pool(signal)
+            signal = self._conv(signal, tap + 2, 1)
+            if rectified:
+                signal = torch.relu(signal)
+            taps.append(signal)
         return taps
 
     def describe(
@@ -174,11 +193,11 @@ class GrayVGG19(nn.Module):
         """Return what each matrix of fc6 reads, flattened channel by channel, row by row."""
         if self.spec.descriptor_taps:
             indexes = [LEVEL_NAMES.index(name) for name in self.spec.descriptor_taps]
-            taps = self.forward(luminance, count=max(indexes) + 1)
+            taps = self._taps(self._input(luminance), -1, max(indexes), rectified=True)
             return [self._cells(taps[index]) for index in indexes]
-        signal = self.forward(luminance)[-1]
+        signal = self._taps(self._input(luminance), -1, len(_STAGES) - 1, rectified=True)[-1]
         for layer in range(2, self._depth(len(_STAGES)) + 1):
-            signal = self._conv_relu(signal, len(_STAGES), layer)
+            signal = torch.relu(self._conv(signal, len(_STAGES), layer))
         pooled: Tensor = self.pool(signal)
         return [pooled.flatten(1)]
 
@@ -204,10 +223,15 @@ class GrayVGG19(nn.Module):
         signal = luminance * self.spec.input_scale
         if self.spec.presence:
             signal = torch.cat([signal, torch.ones_like(signal)], 1)
-        return signal.to(self.get_parameter("conv1_1.weight").dtype)
+        return signal.to(self._dtype)
 
-    def _conv_relu(self, signal: Tensor, stage: int, layer: int) -> Tensor:
-        return torch.relu(self.get_submodule(f"conv{stage}_{layer}")(signal))
+    @property
+    def _dtype(self) -> torch.dtype:
+        return self.get_parameter("conv1_1.weight").dtype
+
+    def _conv(self, signal: Tensor, stage: int, layer: int) -> Tensor:
+        convolved: Tensor = self.get_submodule(f"conv{stage}_{layer}")(signal)
+        return convolved
 
 
 def _lightness(grey: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Dense correspondence between a scan and a photograph."""
 
-from medcolor.matching.coarse_to_fine import MatchingSettings, match_coarse_to_fine
+from medcolor.matching.coarse_to_fine import match_coarse_to_fine
 from medcolor.matching.field import Correspondence, NearestNeighborField
+from medcolor.matching.settings import MatchingSettings
 from medcolor.matching.vote import vote
 
 __all__ = [

@@ -7,110 +7,148 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from medcolor.features.extract import FeaturePyramid
+from medcolor.features.network import LEVEL_NAMES, GrayVGG19, TapNetwork
 from medcolor.matching.field import (
     Correspondence,
     NearestNeighborField,
     forward_backward_confidence,
 )
+from medcolor.matching.patchmatch import improve_matches
+from medcolor.matching.reconstruct import blend, reconstruct, upsample
 from medcolor.matching.search import Features, search_global, search_window, similarity_table
-from medcolor.matching.tone import add_tone
-from medcolor.settings import Settings
-
+from medcolor.matching.settings import MatchingSettings
+from medcolor.matching.tone import append_tone, teach_tone
 
 _LEAST_LEAVE = 0.1
 """Share of the cost of leaving that stays where tone explains all: it is learnt, not exact."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class MatchingSettings(Settings):
-    """Coarse-to-fine search. Lists run coarse to fine: relu5_1, relu4_1, .., relu1_1."""
+@dataclass(frozen=True)
+class _Level:
+    """What is compared at one level."""
 
-    patch_px: tuple[int, ...] = (3, 3, 3, 3, 3)
-    """Side of the patches compared at each level, in cells of the level; odd."""
+    own: Features
+    other: Features
+    masks: tuple[Bool[Tensor, "_row _col"], Bool[Tensor, "_row2 _col2"]]
+    index: int
+    leave_cost: Float[Tensor, ""]
+    """For each cell of distance from the upsampled match."""
 
-    radius_px: tuple[int, ...] = (3, 3, 2, 2)
-    """Reach of the windows at relu4_1 .. relu1_1, in cells of the level."""
-
-    position_prior: float = 1.0
-    """Weight of the squared distance in body-normalised position (0..1 along each side
-    of the body's box) against the mean cosine, at the coarsest level."""
-
-    leave_cost: float = 0.003
-    """Taken from the mean cosine for each working pixel between a match and the
-    upsampled match of the coarser level. Keeps the field smooth where the scan is flat;
-    less where the scan's tone tells the photograph's (tone.py)."""
-
-    tone_weight: float = 0.8
-    """Share of tone in the score below relu5_1, where the scan's tone predicts the
-    photograph's fully; less where it predicts less (tone.py)."""
-
-    confidence_scale_px: float = 6.0
-    """Way there and back, in working pixels, at which confidence has fallen to 0.61."""
-
-    def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
-        if len(self.patch_px) != 5 or any(side < 1 or side % 2 == 0 for side in self.patch_px):
-            raise ValueError("patch_px needs five odd sides, relu5_1 first")
-        if len(self.radius_px) != 4 or any(radius < 0 for radius in self.radius_px):
-            raise ValueError("radius_px needs four reaches >= 0, relu4_1 first")
-        if self.position_prior < 0 or self.leave_cost < 0 or self.confidence_scale_px <= 0:
-            raise ValueError("weights must be >= 0 and confidence_scale_px > 0")
-        if not 0 <= self.tone_weight < 1:
-            raise ValueError("tone_weight must lie in 0..1 (not 1)")
+    def turned(self) -> _Level:
+        """Return the same, seen from the other image."""
+        return _Level(self.other, self.own, self.masks[::-1], self.index, self.leave_cost)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def match_coarse_to_fine(
-    target: FeaturePyramid, reference: FeaturePyramid, settings: MatchingSettings
+    target: FeaturePyramid,
+    reference: FeaturePyramid,
+    settings: MatchingSettings,
+    network: TapNetwork | None = None,
 ) -> Correspondence:
     """Match two pyramids in both directions; background is never a match.
 
-    The result lives on the finest grids, padding to whole cells included.
+    The result lives on the grids of the working images, padding to whole cells included.
+
+    Args:
+        target: The scan's features.
+        reference: The photograph's.
+        settings: Which search, and whether A' and B are reconstructed on the way.
+        network: Whose features they are; needed for reconstruction alone.
+
+    Raises:
+        ValueError: If a reconstruction is asked for without a gray-VGG19 to invert.
     """
+    if settings.deconvolution_evaluations and not isinstance(network, GrayVGG19):
+        raise ValueError("matching.deconvolution_evaluations > 0 needs a gray-VGG19 to invert")
     with target.luminance.device:  # new tensors lie beside the features
-        forward, backward = _match_top(target, reference, settings)
-        for index in range(len(target.levels) - 2, -1, -1):
-            own, other, explained = _with_tone(
-                target, reference, index, forward, backward, settings
-            )
-            masks = target.masks[index], reference.masks[index]
-            leave_cost = settings.leave_cost * 2**index * (1 - explained).clamp(min=_LEAST_LEAVE)
-            forward = _refine(forward, own, other, masks, index, leave_cost, settings)
-            backward = _refine(backward, other, own, masks[::-1], index, leave_cost, settings)
+        top = len(target.levels) - 1
+        finest = LEVEL_NAMES.index(settings.finest_level)
+        level = _Level(
+            target.levels[top],
+            reference.levels[top],
+            (target.masks[top], reference.masks[top]),
+            top,
+            torch.zeros(()),
+        )
+        forward, backward = _search_top(level, target, reference, settings)
+        for index in range(top - 1, finest - 1, -1):
+            own, other = target.levels[index], reference.levels[index]
+            if settings.deconvolution_evaluations and isinstance(network, GrayVGG19):
+                above = index + 1
+                made = reconstruct(forward.position, reference, above, network, settings)
+                made2 = reconstruct(backward.position, target, above, network, settings)
+                own = _join(blend(target, index, made, settings), own)
+                other = _join(other, blend(reference, index, made2, settings))
+            level = _with_tone(own, other, target, reference, index, forward, backward, settings)
+            forward, backward = _search(level, forward, backward, settings)
+        for _ in range(finest):
+            forward, backward = _enlarge(forward), _enlarge(backward)
         confidence = forward_backward_confidence(
             forward.position, backward.position, scale_px=settings.confidence_scale_px
         )
     return Correspondence(forward, backward, confidence)
 
 
+def _join(first: Features, second: Features) -> Float[Tensor, "joined row col"]:
+    """Return both features side by side, so that their product is the mean of two cosines."""
+    parts = [F.normalize(part, dim=0, eps=1e-6) for part in (first, second)]
+    return torch.cat(parts) / 2**0.5
+
+
 def _with_tone(
+    own: Features,
+    other: Features,
     target: FeaturePyramid,
     reference: FeaturePyramid,
     index: int,
     forward: NearestNeighborField,
     backward: NearestNeighborField,
     settings: MatchingSettings,
-) -> tuple[Features, Features, Float[Tensor, ""]]:
-    """Return the features of a level with tone, which the fields of the level above teach."""
-    stride = 2 ** (index + 1)
-    trust = forward_backward_confidence(
-        forward.position, backward.position, scale_px=settings.confidence_scale_px / stride
+) -> _Level:
+    """Return a level with tone, which the fields of the level above teach."""
+    masks = target.masks[index], reference.masks[index]
+    leave_cost = torch.full((), settings.leave_cost * 2**index)
+    if settings.tone_weight == 0:
+        return _Level(own, other, masks, index, leave_cost)
+    scale = settings.confidence_scale_px / 2 ** (index + 1)
+    trust = forward_backward_confidence(forward.position, backward.position, scale_px=scale)
+    tone = teach_tone(target, reference, index, forward.position, trust)
+    share = settings.tone_weight * tone.explained.sqrt()
+    leave_cost = leave_cost * (1 - tone.explained).clamp(min=_LEAST_LEAVE)
+    return _Level(
+        append_tone(own, tone.own, masks[0], share),
+        append_tone(other, tone.other, masks[1], share),
+        masks,
+        index,
+        leave_cost,
     )
-    return add_tone(target, reference, index, forward.position, trust, weight=settings.tone_weight)
 
 
-def _match_top(
-    target: FeaturePyramid, reference: FeaturePyramid, settings: MatchingSettings
+def _search_top(
+    level: _Level, target: FeaturePyramid, reference: FeaturePyramid, settings: MatchingSettings
 ) -> tuple[NearestNeighborField, NearestNeighborField]:
-    """Search the coarsest level globally, with the prior on position in the body."""
-    table = similarity_table(target.levels[-1], reference.levels[-1], settings.patch_px[0])
-    own, other = _body_position(target), _body_position(reference)
-    distance = (own[:, :, :, None, None] - other[:, None, None, :, :]).square().sum(0)
-    return search_global(
-        table, -settings.position_prior * distance, target.masks[-1], reference.masks[-1]
-    )
+    """Search the coarsest level, where nothing is known yet."""
+    if settings.search[0] == "global":
+        own, other = _body_position(target), _body_position(reference)
+        distance = (own[:, :, :, None, None] - other[:, None, None, :, :]).square().sum(0)
+        prior = -settings.position_prior * distance
+        table = similarity_table(level.own, level.other, settings.patch_px[0])
+        return search_global(table, prior, prior, *level.masks)
+
+    def one(side: _Level) -> NearestNeighborField:
+        start = _same_place(side.own.shape[1:], side.other.shape[1:])
+        if settings.random_start:
+            source = torch.Generator(side.own.device).manual_seed(0)
+            size = torch.tensor(side.other.shape[1:])[:, None, None]
+            start = (torch.rand(start.shape, generator=source) * size).long()
+        reach = max(side.other.shape[1:])
+        return _patchmatch(side, start, start, reach, settings.patchmatch_rounds, settings)
+
+    return one(level), one(level.turned())
 
 
 def _body_position(pyramid: FeaturePyramid) -> Float[Tensor, "2 row col"]:
@@ -122,23 +160,86 @@ def _body_position(pyramid: FeaturePyramid) -> Float[Tensor, "2 row col"]:
     return torch.stack(torch.meshgrid(row, col, indexing="ij"))
 
 
+def _same_place(shape: torch.Size, shape2: torch.Size) -> Tensor:
+    """Return for each cell of one grid the cell of another at the same place of the image."""
+    row, col = (
+        ((torch.arange(size) + 0.5) * size2 / size).long()
+        for size, size2 in zip(shape, shape2, strict=True)
+    )
+    return torch.stack(torch.meshgrid(row, col, indexing="ij"))
+
+
+def _search(
+    level: _Level,
+    forward: NearestNeighborField,
+    backward: NearestNeighborField,
+    settings: MatchingSettings,
+) -> tuple[NearestNeighborField, NearestNeighborField]:
+    """Carry both fields to a level and search there."""
+    step = len(settings.patch_px) - 1 - level.index
+    if settings.search[step] == "global":
+        table = similarity_table(level.own, level.other, settings.patch_px[step])
+        away = -level.leave_cost * _distance(upsample(forward.position), table.shape[2:])
+        away2 = -level.leave_cost * _distance(upsample(backward.position), table.shape[:2])
+        return search_global(table, away, away2.permute(2, 3, 0, 1), *level.masks)
+    return _refine(level, forward, settings), _refine(level.turned(), backward, settings)
+
+
+def _distance(home: Tensor, shape: torch.Size) -> Float[Tensor, "row col row2 col2"]:
+    """Return how far every cell of a grid lies from every match."""
+    rows, cols = shape
+    row = (home[0][..., None, None] - torch.arange(rows)[:, None]) ** 2
+    col = (home[1][..., None, None] - torch.arange(cols)) ** 2
+    return torch.sqrt((row + col).float())
+
+
 def _refine(
-    coarse: NearestNeighborField,
-    own: Features,
-    other: Features,
-    masks: tuple[Bool[Tensor, "_row _col"], Bool[Tensor, "_row _col"]],
-    index: int,
-    leave_cost: Float[Tensor, ""],
+    level: _Level, coarse: NearestNeighborField, settings: MatchingSettings
+) -> NearestNeighborField:
+    """Search around the upsampled matches."""
+    step = len(settings.patch_px) - 1 - level.index
+    radius = settings.radius_px[step - 1]
+    if settings.search[step] == "patchmatch":
+        home = upsample(coarse.position)
+        return _patchmatch(level, home, home, radius, settings.patchmatch_rounds, settings)
+    field = search_window(
+        level.own,
+        level.other,
+        coarse.position,
+        *level.masks,
+        radius_px=radius,
+        patch_px=settings.patch_px[step],
+        leave_cost=level.leave_cost,
+    )
+    if settings.propagation == 0:
+        return field
+    home = upsample(coarse.position)
+    return _patchmatch(level, field.position, home, 0, settings.propagation, settings)
+
+
+def _patchmatch(
+    level: _Level,
+    start: Tensor,
+    home: Tensor,
+    radius: int,
+    rounds: int,
     settings: MatchingSettings,
 ) -> NearestNeighborField:
-    """Carry a field to level `index` (0 is relu1_1) and search around it."""
-    step = len(settings.patch_px) - 1 - index
-    return search_window(
-        own,
-        other,
-        coarse.position,
-        *masks,
-        radius_px=settings.radius_px[step - 1],
-        patch_px=settings.patch_px[step],
-        leave_cost=leave_cost,
+    position, score = improve_matches(
+        level.own,
+        level.other,
+        start,
+        home,
+        *level.masks,
+        patch_px=settings.patch_px[len(settings.patch_px) - 1 - level.index],
+        radius_px=radius,
+        leave_cost=float(level.leave_cost),
+        rounds=rounds,
     )
+    return NearestNeighborField(position, score)
+
+
+def _enlarge(field: NearestNeighborField) -> NearestNeighborField:
+    """Carry a field to the next finer grid without searching."""
+    similarity = field.similarity.repeat_interleave(2, 0).repeat_interleave(2, 1)
+    return NearestNeighborField(upsample(field.position), similarity)

@@ -62,6 +62,7 @@ def _within(offset: int, size: int) -> slice:
 def search_global(
     table: Float[Tensor, "row col row2 col2"],
     prior: Float[Tensor, "row col row2 col2"],
+    prior2: Float[Tensor, "row col row2 col2"],
     target_mask: Mask,
     reference_mask: Mask,
 ) -> tuple[NearestNeighborField, NearestNeighborField]:
@@ -69,14 +70,15 @@ def search_global(
 
     Args:
         table: Patch scores.
-        prior: Added to the score for the choice only.
+        prior: Added to the score of matches of the target, for the choice only.
+        prior2: The same for matches of the reference.
         target_mask: Cells of the target that may be matched from the reference.
         reference_mask: Cells of the reference that may be matched from the target.
     """
-    score = (table + prior).flatten(2).flatten(0, 1)
+    score, score2 = ((table + p).flatten(2).flatten(0, 1) for p in (prior, prior2))
     plain = table.flatten(2).flatten(0, 1)
     forward = score.masked_fill(~reference_mask.flatten()[None, :], _FORBIDDEN).argmax(1)
-    backward = score.masked_fill(~target_mask.flatten()[:, None], _FORBIDDEN).argmax(0)
+    backward = score2.masked_fill(~target_mask.flatten()[:, None], _FORBIDDEN).argmax(0)
     cells, cells2 = torch.arange(plain.shape[0]), torch.arange(plain.shape[1])
     return (
         _field(forward, plain[cells, forward], target_mask.shape, reference_mask.shape[1]),

@@ -8,8 +8,10 @@ pair itself, from its coarse matches, as its look-up table; nothing is assumed a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -26,18 +28,28 @@ _ANGLE = 3.0
 """Tones become points of a half circle; their product is then cos(3 * difference)."""
 
 
-def add_tone(
+@dataclass(frozen=True)
+class TonePair:
+    """Tones of two images that can be compared."""
+
+    own: Float[Tensor, "row col"]
+    """What the scan's tones predict of the photograph's."""
+
+    other: Float[Tensor, "row2 col2"]
+    """The photograph's."""
+
+    explained: Float[Tensor, ""]
+    """Share of the variance of the photograph's tone that the scan's explains, 0..1."""
+
+
+def teach_tone(
     target: FeaturePyramid,
     reference: FeaturePyramid,
     index: int,
     match: Int[Tensor, "2 half_row half_col"],
     confidence: Float[Tensor, "half_row half_col"],
-    *,
-    weight: float,
-) -> tuple[Features, Features, Float[Tensor, ""]]:
-    """Return the features of level `index` of both with tone appended, and how far it counts.
-
-    The last is the share of the variance of the photograph's tone that the scan's explains, 0..1.
+) -> TonePair:
+    """Return the tones of level `index` of both, as the level above teaches them.
 
     Args:
         target: The scan.
@@ -45,22 +57,24 @@ def add_tone(
         index: The level, 0 is relu1_1.
         match: Position in the photograph for each cell of the next coarser level of the scan.
         confidence: How far each of these matches counts, 0..1.
-        weight: Share of tone in the score, 0..1, were one tone to predict the other fully;
-            scaled by how far it does (correlation ratio).
     """
     own, other = cell_tone(target, index + 1), cell_tone(reference, index + 1)
     counted = confidence * target.masks[index + 1]
     matched = other[match[0], match[1]]
     curve, explained = tone_curve(own.flatten(), matched.flatten(), counted.flatten())
-    share = weight * explained.sqrt()
     predicted = read_curve(curve, cell_tone(target, index))
-    return (
-        _append(target.levels[index], predicted, target.masks[index], share),
-        _append(
-            reference.levels[index], cell_tone(reference, index), reference.masks[index], share
-        ),
-        explained,
-    )
+    return TonePair(predicted, cell_tone(reference, index), explained)
+
+
+def append_tone(
+    features: Features,
+    tone: Float[Tensor, "row col"],
+    mask: Bool[Tensor, "row col"],
+    share: Float[Tensor, ""],
+) -> Float[Tensor, "channel2 row col"]:
+    """Return unit features with tone as two channels more, which make up `share` of a score."""
+    circle = torch.stack([torch.cos(_ANGLE * tone), torch.sin(_ANGLE * tone)]) * mask
+    return torch.cat([features * (1 - share).sqrt(), circle * share.sqrt()])
 
 
 def cell_tone(pyramid: FeaturePyramid, index: int) -> Float[Tensor, "row col"]:
@@ -101,8 +115,3 @@ def read_curve(curve: Float[Tensor, " knot"], tone: Float[Tensor, "*cell"]) -> T
     below = place.floor().clamp(max=len(curve) - 2).long()
     part = place - below
     return curve[below] * (1 - part) + curve[below + 1] * part
-
-
-def _append(features: Tensor, tone: Tensor, mask: Tensor, share: Tensor) -> Tensor:
-    circle = torch.stack([torch.cos(_ANGLE * tone), torch.sin(_ANGLE * tone)]) * mask
-    return torch.cat([features * (1 - share).sqrt(), circle * share.sqrt()])

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def vote(
     position: Int[Tensor, "2 row col"],
     weight: Float[Tensor, "row col"],

@@ -9,34 +9,19 @@ become vector instructions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from inspect import unwrap
-from typing import Any
-
-import numba
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from medcolor.matching.compile_cpu import compile_cpu
+
 Array = np.ndarray
 
 _FORBIDDEN = 1e4
 _UNROLL = 4
 """Channels multiplied in one pass over the table; features are padded to a multiple."""
-
-
-def _compile(function: Callable[..., Any]) -> Any:
-    """Compile for the CPU; threads run side by side, the machine code is kept on disk."""
-    return numba.njit(
-        unwrap(function),  # without what tests check annotations with
-        nogil=True,
-        cache=True,
-        error_model="numpy",
-        # Sums may be reordered, but NaN and infinity keep their meaning.
-        fastmath={"contract", "reassoc", "nsz", "arcp"},
-    )
 
 
 def search_blocks(
@@ -74,7 +59,7 @@ def search_blocks(
     return position, score
 
 
-@_compile
+@compile_cpu
 def _multiply(
     own: Array,
     other: Array,
@@ -112,12 +97,12 @@ def _multiply(
                 out2[place] += b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
 
 
-@_compile
+@compile_cpu
 def _root(square: int) -> int:
     return int(np.sqrt(square) + 0.5)
 
 
-@_compile
+@compile_cpu
 def _add_patches(table: Array, a: int, b: int, pitch: int, total: Array) -> None:
     """Sum the products of the patch of block cell (a, b) with each candidate's."""
     side = _root(len(table))
@@ -130,7 +115,7 @@ def _add_patches(table: Array, a: int, b: int, pitch: int, total: Array) -> None
                 total[place] += products[offset + place]
 
 
-@_compile
+@compile_cpu
 def _count(at: int, size: int, to: int, size2: int, reach: int, pairs: Array) -> None:
     """Count, for candidates from `to` on, the patch offsets inside both images (one axis)."""
     for step in range(len(pairs)):
@@ -141,7 +126,7 @@ def _count(at: int, size: int, to: int, size2: int, reach: int, pairs: Array) ->
                 pairs[step] += 1
 
 
-@_compile
+@compile_cpu
 def _choose(
     total: Array, cost: Array, allowed: Array, pairs: Array, pitch: int, kept: int
 ) -> tuple[int, float]:
@@ -158,7 +143,7 @@ def _choose(
     return chosen, total[chosen] / max(count, np.float32(1))
 
 
-@_compile
+@compile_cpu
 def _search(
     own: Array,
     other: Array,

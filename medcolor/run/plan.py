@@ -73,6 +73,7 @@ def open_network(settings: RunSettings) -> LoadedNetwork:
     dtype = torch.bfloat16 if settings.features.precision == "bf16" else torch.float32
     network = load_network(find_network(settings.features.network), dtype=dtype)
     network.module.to(settings.compute.device)
+    network.module.rectified = settings.features.rectified
     return network
 
 

@@ -102,7 +102,72 @@ def test_votes_are_weighted_means_of_what_overlapping_patches_say():
             assert float(mass[row, col]) == pytest.approx(norm / 9, abs=1e-6)
 
 
-@pytest.mark.parametrize("wrong", [{"patch_px": (3, 3)}, {"radius_px": (1, 1, 1, -1)}])
-def test_settings_without_meaning_are_refused(wrong):
-    with pytest.raises(ValueError, match="px"):
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"search": ("patchmatch",) * 5},
+        {"search": ("patchmatch",) * 5, "random_start": True},
+        {"search": ("global", "global", "global", "window", "patchmatch")},
+        {"propagation": 2},
+        {"finest_level": "relu2_1"},
+        {"deconvolution_evaluations": 3, "response": "sigmoid", "deconvolution_jump": 1},
+        {"deconvolution_evaluations": 3, "finest_level": "relu3_1", "tone_weight": 0.0},
+    ],
+)
+def test_every_choice_gives_matches_inside_the_other_body(network, change):
+    target, reference = pyramid(network, 0.1, size=48), pyramid(network, 0.9, size=80)
+
+    match = match_coarse_to_fine(target, reference, MatchingSettings(**change), network.module)
+
+    assert match.confidence.shape == (48, 48)
+    for field, own, other, size in (
+        (match.target_to_reference, target, reference, 80),
+        (match.reference_to_target, reference, target, 48),
+    ):
+        assert torch.isfinite(field.similarity).all()
+        row, col = field.position[:, own.masks[0]]
+        assert 0 <= int(min(row.min(), col.min())) <= int(max(row.max(), col.max())) < size
+        # Below the last matched level cells are enlarged, and may overlap the border.
+        inside = other.masks[0][row, col].float().mean()
+        assert float(inside) > (0.9 if "finest_level" in change else 0.999)
+
+
+@pytest.mark.parametrize("patch_px", [1, 3])
+def test_a_shift_of_whole_cells_shifts_the_matches(network, patch_px):
+    """Both images move by 32 pixels, two cells of relu5_1, into more background."""
+    settings = MatchingSettings(position_prior=0.0, patch_px=(patch_px,) * 5)
+    plain = [draw_slice(level, 64) for level in (0.2, 0.6)]
+    moved = [
+        tuple(np.pad(part, ((32, 32), (32, 32))) for part in one)  # the same distance to borders
+        for one in plain
+    ]
+
+    def match(pair):
+        both = [
+            extract_pyramid(network.module, grey.astype(np.float32), labels > 0)
+            for grey, labels in pair
+        ]
+        return match_coarse_to_fine(*both, settings).target_to_reference, both[0].masks[0]
+
+    before, body = match([tuple(np.pad(p, 16) for p in one) for one in plain])
+    after, _ = match(moved)
+
+    kept = before.position[:, body] + 16 == after.position[:, 16:112, 16:112][:, body]
+    assert float(kept.all(0).float().mean()) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        ({"patch_px": (3, 3)}, "patch_px"),
+        ({"radius_px": (1, 1, 1, -1)}, "radius_px"),
+        ({"search": ("window",) * 5}, "relu5_1"),
+        ({"search": ("global",) * 5}, "relu3_1"),
+        ({"own_share": (0.5, 0.5, 0.5, 1.5)}, "own_share"),
+        ({"propagation": -1}, "propagation"),
+        ({"tone_weight": 1.0}, "tone_weight"),
+    ],
+)
+def test_settings_without_meaning_are_refused(wrong, word):
+    with pytest.raises(ValueError, match=word):
         MatchingSettings(**wrong)

@@ -37,7 +37,7 @@ def test_global_search_equals_brute_force_in_both_directions(generator):
     prior = -0.3 * torch.rand(6, 5, 4, 6, generator=generator)
     table = similarity_table(target, reference, 3)
 
-    forward, backward = search_global(table, prior, target_mask, reference_mask)
+    forward, backward = search_global(table, prior, prior, target_mask, reference_mask)
 
     allowed = [tuple(cell) for cell in reference_mask.nonzero().tolist()]
     for row, col in itertools.product(range(6), range(5)):

@@ -1,11 +1,9 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
 from medcolor.features.extract import FeaturePyramid
-from medcolor.matching.tone import add_tone, cell_tone, read_curve, tone_curve
+from medcolor.matching.tone import append_tone, cell_tone, read_curve, teach_tone, tone_curve
 
 
 def pyramid(luminance, tissue=None):
@@ -14,7 +12,9 @@ def pyramid(luminance, tissue=None):
     shapes = [luminance.shape, (luminance.shape[0] // 2, luminance.shape[1] // 2)]
     masks = [tissue, torch.nn.functional.max_pool2d(tissue[None].float(), 2)[0] > 0]
     levels = tuple(torch.zeros(3, *shape) for shape in shapes)
-    return FeaturePyramid(levels, tuple(masks), tuple(luminance.shape), luminance, tissue)
+    lengths = tuple(torch.zeros(shape) for shape in shapes)
+    shape = tuple(luminance.shape)
+    return FeaturePyramid(levels, lengths, tuple(masks), shape, luminance, tissue)
 
 
 def test_a_curve_is_learnt_whether_it_rises_or_falls_and_its_spread_is_kept():
@@ -52,19 +52,22 @@ def test_tone_draws_like_to_like_through_an_inverted_contrast():
     blocks = torch.rand(8, 8, generator=source).repeat_interleave(2, 0).repeat_interleave(2, 1)
     target, reference = pyramid(1 - blocks), pyramid(blocks)
     rows, cols = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
-    own, other, explained = add_tone(
-        target, reference, 0, torch.stack([rows, cols]), torch.ones(8, 8), weight=0.5
-    )
-    assert explained > 0.95
+    tone = teach_tone(target, reference, 0, torch.stack([rows, cols]), torch.ones(8, 8))
+    assert tone.explained > 0.95
+    share = torch.tensor(0.5)
+    own = append_tone(target.levels[0], tone.own, target.masks[0], share)
+    other = append_tone(reference.levels[0], tone.other, reference.masks[0], share)
     score = (own.flatten(1).T @ other.flatten(1)).diagonal()
     assert float(score.min()) > 0.5 * 0.95
     assert float(own.square().sum(0).max()) == pytest.approx(0.5, abs=0.05)
 
 
-def test_without_weight_features_score_as_they_did():
-    image = torch.rand(4, 4, generator=torch.Generator().manual_seed(4))
-    both = replace(pyramid(image), levels=(torch.rand(3, 4, 4), torch.rand(3, 2, 2)))
-    rows, cols = torch.meshgrid(torch.arange(2), torch.arange(2), indexing="ij")
-    own, other, _ = add_tone(both, both, 0, torch.stack([rows, cols]), torch.ones(2, 2), weight=0.0)
-    plain = both.levels[0].flatten(1)
-    torch.testing.assert_close(own.flatten(1).T @ other.flatten(1), plain.T @ plain)
+def test_tone_takes_its_share_of_the_score_and_no_more():
+    source = torch.Generator().manual_seed(4)
+    plain = torch.nn.functional.normalize(torch.rand(3, 4, 4, generator=source), dim=0)
+    tone, mask = torch.rand(4, 4, generator=source), torch.ones(4, 4) > 0
+    for share in (0.0, 0.3):
+        joined = append_tone(plain, tone, mask, torch.tensor(share)).flatten(1)
+        angle = 3 * (tone.flatten()[:, None] - tone.flatten())
+        expected = (1 - share) * plain.flatten(1).T @ plain.flatten(1) + share * torch.cos(angle)
+        torch.testing.assert_close(joined.T @ joined, expected)

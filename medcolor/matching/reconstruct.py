@@ -1,0 +1,136 @@
+"""A' and B: what each image would look like in the other's features (Liao et al. 2017, 4.2).
+
+Where the scan's own features are loud (structure) they are kept; elsewhere they yield to a
+reconstruction R: the photograph's features, voted through the field of the level above and
+carried one level down by inverting the network there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from medcolor.features.extract import FeaturePyramid
+from medcolor.features.network import GrayVGG19
+from medcolor.matching.lbfgs import minimize_lbfgs
+from medcolor.matching.settings import MatchingSettings
+from medcolor.matching.vote import vote
+
+_FLAT = 1e-12
+
+
+def response(length: Float[Tensor, "row col"]) -> Float[Tensor, "row col"]:
+    """Return the squared length of features, scaled to 0..1 over the image."""
+    squared = length.square()
+    low, high = squared.amin(), squared.amax()
+    return (squared - low) / (high - low).clamp(min=_FLAT)
+
+
+def own_weight(
+    length: Float[Tensor, "row col"], index: int, settings: MatchingSettings
+) -> Float[Tensor, "row col"]:
+    """Return W, the weight of an image's own features at level `index` (0 is relu1_1)."""
+    loud = response(length)
+    if settings.response == "step":
+        chosen = (loud >= settings.response_threshold).float()
+    else:
+        chosen = torch.sigmoid(settings.response_slope * (loud - settings.response_threshold))
+    return settings.own_share[-1 - index] * chosen
+
+
+def blend(
+    own: FeaturePyramid, index: int, reconstruction: Tensor, settings: MatchingSettings
+) -> Float[Tensor, "channel row col"]:
+    """Return F * W + R * (1 - W), not normalised."""
+    weight = own_weight(own.lengths[index], index, settings)
+    return raw_level(own, index) * weight + reconstruction * (1 - weight)
+
+
+def raw_level(pyramid: FeaturePyramid, index: int) -> Float[Tensor, "channel row col"]:
+    """Return the features of a level as the network gave them."""
+    return pyramid.levels[index] * pyramid.lengths[index]
+
+
+def reconstruct(
+    field: Int[Tensor, "2 row col"],
+    source: FeaturePyramid,
+    index: int,
+    network: GrayVGG19,
+    settings: MatchingSettings,
+) -> Float[Tensor, "channel row2 col2"]:
+    """Return R for level `index` - 1.
+
+    Minimises |network(x) - y|^2, y the source's features at level `index` voted through
+    `field`, over what lies `deconvolution_jump` levels below (the image below relu1_1), from
+    the source's values there voted through the enlarged field; then computes level
+    `index` - 1 of the x found.
+
+    Args:
+        field: Matches in `source` of every cell of the image to reconstruct, at level `index`.
+        source: The image the features come from.
+        index: Level that was matched, 4 (relu5_1) .. 1.
+        network: Whose features they are.
+        settings: Jump, evaluations, patch sizes.
+    """
+    bottom = max(-1, index - settings.deconvolution_jump)
+    patch = settings.patch_px[-1 - index]
+    goal = _vote_all(field, raw_level(source, index), patch)
+    fine = field
+    for _ in range(index - max(bottom, 0)):
+        fine = upsample(fine)
+    ground = source.luminance[None] if bottom < 0 else raw_level(source, bottom)
+    start = _vote_all(fine, ground, patch)
+    found, _ = invert(network, start[None], goal[None], bottom, index, settings)
+    below = network.advance(found, bottom, index - 1)
+    return below[-1][0].float() if below else found[0]
+
+
+def invert(
+    network: GrayVGG19,
+    start: Float[Tensor, "batch channel row col"],
+    goal: Float[Tensor, "batch channel2 row2 col2"],
+    bottom: int,
+    top: int,
+    settings: MatchingSettings,
+) -> tuple[Tensor, Float[Tensor, "evaluation batch"]]:
+    """Minimise the sum of squares between tap `top` of x, which stands at `bottom`, and `goal`.
+
+    Returns:
+        The x found, and its objective after every evaluation.
+    """
+
+    def objective(flat: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            signal = flat.detach().view_as(start).requires_grad_(True)
+            reached = network.advance(signal, bottom, top)[-1].float()
+            values = (reached - goal).square().sum((1, 2, 3))
+            (gradient,) = torch.autograd.grad(values.sum(), signal)
+        return values.detach(), gradient.flatten(1)
+
+    found, course = minimize_lbfgs(objective, start.flatten(1), settings.deconvolution_evaluations)
+    return found.view_as(start), course
+
+
+def upsample(field: Int[Tensor, "2 row col"]) -> Int[Tensor, "2 row2 col2"]:
+    """Double a field: offsets double, the place inside the coarse cell is kept."""
+    fine = 2 * field.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    fine[0] += torch.arange(fine.shape[1])[:, None] % 2
+    fine[1] += torch.arange(fine.shape[2]) % 2
+    return fine
+
+
+def _vote_all(
+    field: Int[Tensor, "2 row col"], values: Float[Tensor, "channel row2 col2"], patch_px: int
+) -> Float[Tensor, "channel row col"]:
+    everywhere: Sequence[int] = field.shape[1:]
+    voted, _ = vote(
+        field,
+        torch.ones(*everywhere),
+        values,
+        torch.ones(values.shape[1:], dtype=torch.bool),
+        patch_px=patch_px,
+    )
+    return voted
