@@ -9,12 +9,14 @@ import cv2
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 
 from medcolor.config import RunSettings, load_settings
 from medcolor.features.store import LoadedNetwork, load_network
 
-# One thread a process: two pytest workers share two cores.
+# One thread a process, here and in those it starts: two pytest workers share two cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

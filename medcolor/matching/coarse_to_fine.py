@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,8 @@ from medcolor.matching.reconstruct import blend, reconstruct, upsample
 from medcolor.matching.search import Features, search_global, search_window, similarity_table
 from medcolor.matching.settings import MatchingSettings
 from medcolor.matching.tone import append_tone, teach_tone
+
+Watch = Callable[[int, NearestNeighborField, NearestNeighborField], None]
 
 _LEAST_LEAVE = 0.1
 """Share of the cost of leaving that stays where tone explains all: it is learnt, not exact."""
@@ -48,6 +51,7 @@ def match_coarse_to_fine(
     reference: FeaturePyramid,
     settings: MatchingSettings,
     network: TapNetwork | None = None,
+    watch: Watch | None = None,
 ) -> Correspondence:
     """Match two pyramids in both directions; background is never a match.
 
@@ -58,6 +62,7 @@ def match_coarse_to_fine(
         reference: The photograph's.
         settings: Which search, and whether A' and B are reconstructed on the way.
         network: Whose features they are; needed for reconstruction alone.
+        watch: Told the level and both fields whenever one is done, coarse to fine.
 
     Raises:
         ValueError: If a reconstruction is asked for without a gray-VGG19 to invert.
@@ -75,6 +80,8 @@ def match_coarse_to_fine(
             torch.zeros(()),
         )
         forward, backward = _search_top(level, target, reference, settings)
+        if watch:
+            watch(top, forward, backward)
         for index in range(top - 1, finest - 1, -1):
             own, other = target.levels[index], reference.levels[index]
             if settings.deconvolution_evaluations and isinstance(network, GrayVGG19):
@@ -85,6 +92,8 @@ def match_coarse_to_fine(
                 other = _join(other, blend(reference, index, made2, settings))
             level = _with_tone(own, other, target, reference, index, forward, backward, settings)
             forward, backward = _search(level, forward, backward, settings)
+            if watch:
+                watch(index, forward, backward)
         for _ in range(finest):
             forward, backward = _enlarge(forward), _enlarge(backward)
         confidence = forward_backward_confidence(

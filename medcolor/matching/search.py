@@ -59,6 +59,26 @@ def _within(offset: int, size: int) -> slice:
     return slice(max(0, -offset), size - max(0, offset))
 
 
+def similarity_at(
+    own: Features, other: Features, position: Int[Tensor, "2 row col"], patch_px: int
+) -> Float[Tensor, "row col"]:
+    """Return the patch score of given matches, which may lie anywhere inside `other`."""
+    rows, cols = own.shape[1:]
+    rows2, cols2 = other.shape[1:]
+    total, count = torch.zeros(rows, cols), torch.zeros(rows, cols)
+    reach = patch_px // 2
+    for drow in range(-reach, reach + 1):
+        for dcol in range(-reach, reach + 1):
+            here = _within(drow, rows), _within(dcol, cols)
+            there = _within(-drow, rows), _within(-dcol, cols)
+            row, col = position[0][here] + drow, position[1][here] + dcol
+            inside = (row >= 0) & (row < rows2) & (col >= 0) & (col < cols2)
+            partner = other[:, row.clamp(0, rows2 - 1), col.clamp(0, cols2 - 1)]
+            total[here] += (own[:, there[0], there[1]] * partner).sum(0) * inside
+            count[here] += inside
+    return total / count
+
+
 def search_global(
     table: Float[Tensor, "row col row2 col2"],
     prior: Float[Tensor, "row col row2 col2"],

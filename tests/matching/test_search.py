@@ -9,6 +9,7 @@ from medcolor.matching import window_cpu, window_torch
 from medcolor.matching.search import (
     search_global,
     search_window,
+    similarity_at,
     similarity_table,
     window_cost,
 )
@@ -28,6 +29,16 @@ def test_every_entry_of_the_table_is_the_mean_cosine_of_two_patches(generator, p
     for row, col, row2, col2 in itertools.product(range(5), range(6), range(4), range(3)):
         expected = patch_score(target, reference, (row, col), (row2, col2), patch)
         assert float(table[row, col, row2, col2]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_given_matches_are_scored_as_the_table_scores_them(generator):
+    own, other = unit_features(generator, 4, 5, 6), unit_features(generator, 4, 4, 3)
+    rows = torch.randint(0, 4, (5, 6), generator=generator)
+    position = torch.stack([rows, torch.randint(0, 3, (5, 6), generator=generator)])
+    table = similarity_table(own, other, 3)
+    rows, cols = torch.meshgrid(torch.arange(5), torch.arange(6), indexing="ij")
+    expected = table[rows, cols, position[0], position[1]]
+    torch.testing.assert_close(similarity_at(own, other, position, 3), expected)
 
 
 def test_global_search_equals_brute_force_in_both_directions(generator):
