@@ -51,8 +51,10 @@ format: $(READY)  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup  ## Cost of a slice by stage, on this machine
+bench: setup  ## Cost of a slice by stage, and of matching beside the machine's floor
 	$(BIN)/python jobs/bench.py
+	$(BIN)/python jobs/bench_matching.py
+	$(if $(PEER),$(BIN)/python jobs/bench_peer.py --peer $(PEER))
 
 train: setup  ## Train the embedded network again (hours): out/weights
 	$(BIN)/python jobs/train_features.py --output out/weights

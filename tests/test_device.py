@@ -1,5 +1,9 @@
 """What runs on a GPU, followed on the meta device, whose tensors have shape and place alone."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -43,6 +47,16 @@ def test_nothing_leaves_the_device_between_network_and_votes():
         patch_px=TransferSettings().vote_patch_px,
     )
     assert lab.device.type == trust.device.type == "meta"
+
+
+def test_without_numba_all_but_the_cpu_s_kernels_runs():
+    """A GPU machine has torch, numpy and OpenCV; `None` in sys.modules forbids an import."""
+    code = (
+        "import sys; sys.modules['numba'] = None; import torch; from medcolor.matching import *;"
+        "from test_device import pyramid; p = pyramid('meta', (32, 32));"
+        "match_coarse_to_fine(p, p, MatchingSettings())"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=True)
 
 
 @pytest.mark.parametrize(("one", "other"), [("meta", "cpu"), ("cpu", "meta")])

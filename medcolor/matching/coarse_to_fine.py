@@ -17,7 +17,6 @@ from medcolor.matching.field import (
     NearestNeighborField,
     forward_backward_confidence,
 )
-from medcolor.matching.patchmatch import improve_matches
 from medcolor.matching.reconstruct import blend, reconstruct, upsample
 from medcolor.matching.search import Features, search_global, search_window, similarity_table
 from medcolor.matching.settings import MatchingSettings
@@ -234,6 +233,8 @@ def _patchmatch(
     rounds: int,
     settings: MatchingSettings,
 ) -> NearestNeighborField:
+    from medcolor.matching.patchmatch import improve_matches  # GPU machines need no Numba
+
     position, score = improve_matches(
         level.own,
         level.other,

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from medcolor.matching import window_cpu, window_torch
 from medcolor.matching.field import NearestNeighborField
 
 Features = Float[Tensor, "channel _row _col"]
@@ -145,11 +144,13 @@ def search_window(
         patch_px: Side of the patch, odd.
         leave_cost: Taken from the score for each cell of distance from the upsampled match.
     """
-    search = window_cpu if own.device.type == "cpu" else window_torch
+    if own.device.type == "cpu":
+        # Here, not above: GPU machines need no Numba.
+        from medcolor.matching.window_cpu import search_blocks
+    else:
+        from medcolor.matching.window_torch import search_blocks
     cost = window_cost(radius_px, leave_cost)
-    position, score = search.search_blocks(
-        own, other, 2 * coarse, own_mask, other_mask, cost, patch_px
-    )
+    position, score = search_blocks(own, other, 2 * coarse, own_mask, other_mask, cost, patch_px)
     return NearestNeighborField(position, score)
 
 
