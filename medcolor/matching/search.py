@@ -145,8 +145,10 @@ def search_window(
         leave_cost: Taken from the score for each cell of distance from the upsampled match.
     """
     if own.device.type == "cpu":
-        # Here, not above: GPU machines need no Numba.
+        # Here, not above: GPU machines need no Numba, others no Triton.
         from medcolor.matching.window_cpu import search_blocks
+    elif own.device.type == "cuda":
+        from medcolor.matching.window_triton import search_blocks
     else:
         from medcolor.matching.window_torch import search_blocks
     cost = window_cost(radius_px, leave_cost)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from oracles import best_match, patch_score, unit_features
 
-from medcolor.matching import window_cpu, window_torch
+from medcolor.matching import window_cpu, window_torch, window_triton
 from medcolor.matching.search import (
     search_global,
     search_window,
@@ -64,7 +64,7 @@ def test_global_search_equals_brute_force_in_both_directions(generator):
 
 
 @pytest.mark.parametrize(("radius", "patch"), [(2, 3), (3, 1), (1, 5), (0, 3)])
-@pytest.mark.parametrize("kernel", [window_cpu, window_torch])
+@pytest.mark.parametrize("kernel", [window_cpu, window_torch, window_triton])
 def test_window_search_equals_brute_force(generator, kernel, radius, patch):
     own, other = unit_features(generator, 5, 8, 12), unit_features(generator, 5, 10, 6)
     coarse = torch.stack(
