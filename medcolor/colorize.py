@@ -73,6 +73,12 @@ class PreparedReference:
     tissue: Bool[np.ndarray, "row col"]
     pyramid: FeaturePyramid
 
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes, features and picture."""
+        features = self.pyramid.levels + self.pyramid.lengths + self.pyramid.masks
+        return self.lab.nbytes + self.tissue.nbytes + sum(part.nbytes for part in features)
+
 
 def prepare_reference(
     reference: ReferenceSlice, network: PlacedNetwork, settings: FeatureSettings

@@ -42,10 +42,16 @@ class ComputeSettings(Settings):
     """Slices coloured at once by one worker, one thread each; 0 takes every core the
     process may use, or one in a Ray worker."""
 
+    reference_memory_mb: int = 512
+    """Memory a worker keeps prepared photographs in, so that slices which share one need not
+    prepare it again. The one in use is kept whatever it takes."""
+
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         if self.threads < 0:
             raise ValueError("threads must be >= 0")
+        if self.reference_memory_mb < 0:
+            raise ValueError("reference_memory_mb must be >= 0")
 
 
 class RunSettings(BaseModel):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,12 +20,12 @@ from medcolor.errors import EmptyFrameError, RunError
 from medcolor.features.extract import describe
 from medcolor.reference import ReferenceRecord, load_reference
 from medcolor.run.plan import Plan, SlabTask, open_network
+from medcolor.run.reference_cache import ReferenceCache
 from medcolor.run.threads import map_slices
 from medcolor.stopwatch import Stopwatch
 from medcolor.volume.pyramid import coarse_slab
 from medcolor.volume.store import write_slab
 
-_CACHED_REFERENCES = 8
 _THUMBNAIL_PX = 96
 
 
@@ -112,8 +110,7 @@ class ColorizeSlab:
         self._plan = plan
         self._network = plan.open_network().module
         self._read = plan.open_target()
-        self._references: OrderedDict[str, PreparedReference] = OrderedDict()
-        self._lock = threading.Lock()
+        self._references = ReferenceCache(self._prepare, plan.settings.compute.reference_memory_mb)
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Colour, write, mark as done."""
@@ -135,7 +132,7 @@ class ColorizeSlab:
         with stopwatch("reading"):
             target = self._read(z)
         with stopwatch("reference"):
-            prepared = self._reference(*reference)
+            prepared = self._references(*reference)
         colored = colorize_slice(
             target,
             prepared,
@@ -149,19 +146,11 @@ class ColorizeSlab:
         )
         return colored.rgba
 
-    def _reference(self, reference_id: str, path: str) -> PreparedReference:
-        """Return a reference ready to match; the few used last are kept."""
-        with self._lock:  # threads that want the same one wait instead of making it twice
-            if reference_id not in self._references:
-                settings = self._plan.settings
-                record = ReferenceRecord(reference_id, Path(path), None)
-                self._references[reference_id] = prepare_reference(
-                    load_reference(record, settings.reference), self._network, settings.features
-                )
-            self._references.move_to_end(reference_id)
-            while len(self._references) > _CACHED_REFERENCES:
-                self._references.popitem(last=False)
-            return self._references[reference_id]
+    def _prepare(self, reference_id: str, path: str) -> PreparedReference:
+        settings = self._plan.settings
+        record = ReferenceRecord(reference_id, Path(path), None)
+        reference = load_reference(record, settings.reference)
+        return prepare_reference(reference, self._network, settings.features)
 
 
 class CoarsenSlab:

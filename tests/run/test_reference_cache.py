@@ -1,0 +1,36 @@
+import numpy as np
+import torch
+
+from medcolor.colorize import PreparedReference
+from medcolor.features.extract import FeaturePyramid
+from medcolor.run.reference_cache import ReferenceCache
+
+
+class Studio:
+    """Prepares references of a little more than one MiB and remembers which."""
+
+    def __init__(self):
+        self.made = []
+
+    def __call__(self, reference_id, _path):
+        self.made.append(reference_id)
+        level, whole = torch.zeros(64, 64, 64), torch.zeros(64, 64)
+        pyramid = FeaturePyramid((level,), (whole,), (whole > 0,), (64, 64), whole, whole > 0)
+        shown = np.zeros((64, 64, 3), np.float32)
+        return PreparedReference(reference_id, shown, np.ones((64, 64), bool), pyramid)
+
+
+def test_what_is_used_again_is_made_once_and_what_was_used_longest_ago_goes_first():
+    studio = Studio()
+    cache = ReferenceCache(studio, budget_mb=3)  # room for two
+    for wanted in ("a", "b", "a", "c", "a", "b"):
+        assert cache(wanted, "path").reference_id == wanted
+    assert studio.made == ["a", "b", "c", "b"]
+
+
+def test_the_one_in_use_is_kept_whatever_it_takes():
+    studio = Studio()
+    cache = ReferenceCache(studio, budget_mb=0)
+    for wanted in ("a", "a", "b", "b"):
+        cache(wanted, "path")
+    assert studio.made == ["a", "b"]
