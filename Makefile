@@ -5,7 +5,7 @@ READY := .venv/.ready
 # Offscreen drawing: EGL and a driver behind it (Mesa's, unless NVIDIA's is there).
 SYSTEM_PACKAGES := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libxrender1
 
-.PHONY: setup system demo test check format bench train clean
+.PHONY: setup system demo test check format bench bench-gpu train clean
 .DEFAULT_GOAL := setup
 
 help:  ## List the targets
@@ -55,6 +55,9 @@ bench: setup  ## Cost of a slice by stage, and of matching beside the machine's 
 	$(BIN)/python jobs/bench.py
 	$(BIN)/python jobs/bench_matching.py
 	$(if $(PEER),$(BIN)/python jobs/bench_peer.py --peer $(PEER))
+
+bench-gpu:  ## Cost of matching on a GPU; torch, Triton, numpy and OpenCV suffice
+	PYTHONPATH=. $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) jobs/bench_gpu.py
 
 train: setup  ## Train the embedded network again (hours): out/weights
 	$(BIN)/python jobs/train_features.py --output out/weights

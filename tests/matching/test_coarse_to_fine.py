@@ -132,6 +132,20 @@ def test_every_choice_gives_matches_inside_the_other_body(network, change):
         assert float(inside) > (0.9 if "finest_level" in change else 0.999)
 
 
+@pytest.mark.parametrize("search", ["window", "patchmatch"])
+@pytest.mark.parametrize("evaluations", [0, 3])
+def test_an_image_without_any_structure_gives_no_nan(network, search, evaluations):
+    flat = extract_pyramid(network.module, np.zeros((40, 24), np.float32), np.ones((40, 24), bool))
+    top = "global" if search == "window" else search
+    settings = MatchingSettings(search=(top, *[search] * 4), deconvolution_evaluations=evaluations)
+
+    match = match_coarse_to_fine(flat, pyramid(network, 0.5), settings, network.module)
+
+    for field in (match.target_to_reference, match.reference_to_target):
+        assert torch.isfinite(field.similarity).all()
+    assert torch.isfinite(match.confidence).all()
+
+
 @pytest.mark.parametrize("patch_px", [1, 3])
 def test_a_shift_of_whole_cells_shifts_the_matches(network, patch_px):
     """Both images move by 32 pixels, two cells of relu5_1, into more background."""
