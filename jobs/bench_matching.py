@@ -132,7 +132,7 @@ def stages(
         taken = level_seconds(target, reference, settings)
     flops = forward_flops(network.spec, target.luminance.numel(), -1, 4)
     result = [("features", seconds, flops, 4.0 * sum(level.numel() for level in target.levels))]
-    for spent, index in zip(taken, range(4, -1, -1), strict=True):
+    for spent, index in zip(taken, range(4, 4 - len(taken), -1), strict=True):
         cost = level_cost(target, reference, index, settings)
         result.append((LEVEL_NAMES[index], spent, *cost))
     return result

@@ -93,8 +93,9 @@ def match_coarse_to_fine(
             forward, backward = _search(level, forward, backward, settings)
             if watch:
                 watch(index, forward, backward)
-        for _ in range(finest):
-            forward, backward = _enlarge(forward), _enlarge(backward)
+        for index in range(finest - 1, -1, -1):
+            forward = _enlarge(forward, reference.masks[index])
+            backward = _enlarge(backward, target.masks[index])
         confidence = forward_backward_confidence(
             forward.position, backward.position, scale_px=settings.confidence_scale_px
         )
@@ -249,7 +250,20 @@ def _patchmatch(
     return NearestNeighborField(position, score)
 
 
-def _enlarge(field: NearestNeighborField) -> NearestNeighborField:
-    """Carry a field to the next finer grid without searching."""
+def _enlarge(
+    field: NearestNeighborField, other_mask: Bool[Tensor, "row col"]
+) -> NearestNeighborField:
+    """Carry a field to the next finer grid without searching.
+
+    A match in the background moves to the first cell with tissue under the same coarse cell.
+    """
+    position = upsample(field.position)
+    rows, cols = other_mask.shape
+    four = other_mask.view(rows // 2, 2, cols // 2, 2).transpose(1, 2).flatten(2)
+    first = four.to(torch.uint8).argmax(2)
+    coarse = position // 2
+    corner = first[coarse[0], coarse[1]]
+    inside = other_mask[position[0], position[1]]
+    position = torch.where(inside, position, 2 * coarse + torch.stack([corner // 2, corner % 2]))
     similarity = field.similarity.repeat_interleave(2, 0).repeat_interleave(2, 1)
-    return NearestNeighborField(upsample(field.position), similarity)
+    return NearestNeighborField(position, similarity)

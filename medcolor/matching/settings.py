@@ -29,8 +29,9 @@ class MatchingSettings(Settings):
     """Reach of the windows at relu4_1 .. relu1_1, in cells of the level; of the first
     random search of patchmatch there."""
 
-    finest_level: Literal["relu1_1", "relu2_1", "relu3_1"] = "relu1_1"
-    """The last level that is matched; its matches are enlarged to pixels."""
+    finest_level: Literal["relu1_1", "relu2_1", "relu3_1"] = "relu2_1"
+    """The last level that is matched; its matches are enlarged to pixels. relu1_1 knows
+    too little across modalities to gain by (LOG.md); photographs gain by it."""
 
     propagation: int = 0
     """Rounds in which, after a window search, cells try their neighbours' matches;
