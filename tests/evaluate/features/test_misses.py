@@ -84,7 +84,7 @@ def test_the_nearest_cell_is_that_of_the_products_search():
     )
     everywhere = torch.ones(5, 7, dtype=torch.bool), torch.ones(6, 4, dtype=torch.bool)
     table = similarity_table(own, other, 3)
-    forward, _ = search_global(table, torch.zeros_like(table), *everywhere)
+    forward, _ = search_global(table, 0 * table, 0 * table, *everywhere)
     queries = np.argwhere(np.ones((5, 7), bool))
     best = _nearest(own, other, queries, everywhere[1].flatten(), 3)
     expected = (forward.position[0] * 4 + forward.position[1]).flatten().numpy()
