@@ -56,7 +56,7 @@ bench: setup  ## Cost of a slice by stage, and of matching beside the machine's 
 	$(BIN)/python jobs/bench_matching.py
 	$(if $(PEER),$(BIN)/python jobs/bench_peer.py --peer $(PEER))
 
-bench-gpu:  ## Cost of matching on a GPU; torch, Triton, numpy and OpenCV suffice
+bench-gpu:  ## Cost of matching on a GPU; needs what the numeric core needs
 	PYTHONPATH=. $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) jobs/bench_gpu.py
 
 train: setup  ## Train the embedded network again (hours): out/weights

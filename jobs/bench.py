@@ -11,6 +11,7 @@ import json
 import platform
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,18 +23,25 @@ from medcolor.evaluate.across import Case, write_case
 from medcolor.run.threads import one_thread_each
 
 _SIZE = 2048
+PRODUCT_FLOPS = 2 * _SIZE**3
 
 
-def product_seconds(repeats: int = 5) -> float:
-    """Time one float32 matrix product on one thread: the median of a few."""
-    left, right = torch.rand(_SIZE, _SIZE), torch.rand(_SIZE, _SIZE)
+def median_seconds(action: Callable[[], object], repeats: int = 5) -> float:
+    """Return the median seconds of an action, its first run left out."""
     times = []
-    with one_thread_each():
-        for _ in range(repeats + 1):
-            begin = time.perf_counter()
-            torch.mm(left, right)
-            times.append(time.perf_counter() - begin)
+    for _ in range(repeats + 1):
+        begin = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - begin)
     return sorted(times[1:])[repeats // 2]
+
+
+def product_seconds(threads: int = 1) -> float:
+    """Time one float32 matrix product."""
+    left, right = torch.rand(_SIZE, _SIZE), torch.rand(_SIZE, _SIZE)
+    with one_thread_each():  # restores what it finds
+        torch.set_num_threads(threads)
+        return median_seconds(lambda: torch.mm(left, right))
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """What matching costs on a GPU: `make bench-gpu`.
 
 Full-width topology with random weights (speed does not ask for trained ones), fast and paper with
-50 evaluations, slices one after another as the product runs them. Needs torch, Triton, numpy and
-OpenCV alone. `--device cpu --size 64 --width 0.0625` tries the script itself.
+50 evaluations, slices one after another as the product runs them. Needs what the numeric core needs
+(ARCHITECTURE.md). `--device cpu --size 64 --width 0.0625` tries the script itself.
 """
 
 from __future__ import annotations

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
 import torch
 import typer
-from bench import product_seconds
+from bench import PRODUCT_FLOPS, median_seconds, product_seconds
 
 from medcolor.body import bounding_box, resize, resize_mask, working_shape
 from medcolor.color import grey_of
@@ -27,14 +26,12 @@ from medcolor.config import load_settings
 from medcolor.evaluate.features.pairs import matched_scan, phantom_tissue
 from medcolor.evaluate.phantom import make_phantom, render_cryosection, render_ct
 from medcolor.features.extract import FeaturePyramid, extract_pyramid
-from medcolor.features.network import LEVEL_NAMES, GrayVGG19, NetworkSpec, channels_last
+from medcolor.features.network import LEVEL_NAMES, STAGES, GrayVGG19, NetworkSpec, channels_last
 from medcolor.matching import MatchingSettings, match_coarse_to_fine
 from medcolor.run.plan import open_network
 from medcolor.run.threads import map_slices, one_thread_each, usable_cores
 
 _SIZES = (224, 448, 512)
-_DEPTHS = (2, 2, 4, 4, 4)
-_PRODUCT_FLOPS = 2 * 2048**3
 _TONE_CHANNELS = 2
 
 Picture = tuple[np.ndarray, np.ndarray]
@@ -66,16 +63,6 @@ def at_size(picture: Picture, size: int) -> Picture:
     return small, resize_mask(tissue[box.slices], shape)
 
 
-def median(action: Callable[[], object], repeats: int = 5) -> float:
-    """Return the median seconds of an action, its first run left out."""
-    times = []
-    for _ in range(repeats + 1):
-        begin = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - begin)
-    return sorted(times[1:])[repeats // 2]
-
-
 def forward_flops(spec: NetworkSpec, pixels: int, start: int, stop: int) -> float:
     """Return the operations from tap `start` (-1: the image) to tap `stop`."""
     channels, total = spec.channels(), 0.0
@@ -85,7 +72,7 @@ def forward_flops(spec: NetworkSpec, pixels: int, start: int, stop: int) -> floa
         if stage > start:
             total += 2 * 9 * cells * before * channels[stage]
         if stage < stop:
-            total += 2 * 9 * cells * channels[stage] ** 2 * (_DEPTHS[stage] - 1)
+            total += 2 * 9 * cells * channels[stage] ** 2 * (STAGES[stage][1] - 1)
     return total
 
 
@@ -95,11 +82,10 @@ def level_cost(
     """Return operations and bytes of the search of one level, both directions."""
     channels = len(target.levels[index])
     cells, cells2 = (float(p.masks[index].sum()) for p in (target, reference))
-    step = len(LEVEL_NAMES) - 1 - index
-    if step == 0:
+    if index == len(LEVEL_NAMES) - 1:
         pairs = cells * cells2
     else:
-        pairs = (cells + cells2) * (2 * settings.radius_px[step - 1] + 1) ** 2
+        pairs = (cells + cells2) * (2 * settings.radius_px[-1 - index] + 1) ** 2
         channels += _TONE_CHANNELS
     # Features of both are read in each direction; positions (8 + 8) and scores (4) written.
     return 2 * pairs * channels, (cells + cells2) * (2 * 4 * channels + 20)
@@ -128,7 +114,7 @@ def stages(
     """Return name, seconds, operations and bytes of each stage of a slice, on one thread."""
     with one_thread_each():
         reference, target = (extract_pyramid(network, *p) for p in (photograph, scan))
-        seconds = median(lambda: extract_pyramid(network, *scan))
+        seconds = median_seconds(lambda: extract_pyramid(network, *scan))
         taken = level_seconds(target, reference, settings)
     flops = forward_flops(network.spec, target.luminance.numel(), -1, 4)
     result = [("features", seconds, flops, 4.0 * sum(level.numel() for level in target.levels))]
@@ -152,7 +138,7 @@ def seconds_side_by_side(
         match_coarse_to_fine(extract_pyramid(network, *scan), reference, settings)
 
     count = 4 * threads
-    return median(lambda: map_slices(one, range(count), threads), 3) / count
+    return median_seconds(lambda: map_slices(one, range(count), threads), 3) / count
 
 
 def main(
@@ -164,14 +150,12 @@ def main(
     settings = load_settings(None, ["features.precision=fp32"])
     network = open_network(settings).module
     scan, photograph = phantom_pair()
-    product, threads = product_seconds(), usable_cores()
+    threads = usable_cores()
+    product, together = product_seconds(), product_seconds(threads)
     block, other = torch.rand(2**26), torch.rand(2**26)
     with one_thread_each():
-        copied = 2 * 4 * len(block) / median(lambda: other.copy_(block))
-    rate = _PRODUCT_FLOPS / product
-    torch.set_num_threads(threads)
-    left, right = torch.rand(2048, 2048), torch.rand(2048, 2048)
-    together = median(lambda: left @ right)
+        copied = 2 * 4 * len(block) / median_seconds(lambda: other.copy_(block))
+    rate = PRODUCT_FLOPS / product
     print(f"one thread: {rate / 1e9:.0f} GF/s, {copied / 1e9:.1f} GB/s; ", end="")
     print(f"a product takes {1000 * product:.0f} ms, {1000 * together:.0f} on {threads} threads")
     figures: dict[str, object] = {"product_ms": round(1000 * product, 1)}
@@ -220,7 +204,9 @@ def reconstruction(
     flops = 0.0
     for pyramid in both:
         for top in range(4, 0, -1):
-            ahead = forward_flops(network.spec, pyramid.luminance.numel(), max(-1, top - 2), top)
+            ahead = forward_flops(
+                network.spec, pyramid.luminance.numel(), max(-1, top - deep.deconvolution_jump), top
+            )
             flops += 2 * evaluations * ahead  # there, and the gradient back
     floor = flops / rate
     print(

@@ -17,26 +17,25 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import torch
 import typer
+from bench import median_seconds
 
 from medcolor.body import resize
 from medcolor.evaluate.phantom import make_phantom, render_cryosection
-from medcolor.features.extract import extract_pyramid
+from medcolor.features.extract import FeaturePyramid, extract_pyramid
 from medcolor.features.network import LEVEL_NAMES, GrayVGG19, NetworkSpec, channels_last
+from medcolor.features.published import VGG19, fold_normalisation
 from medcolor.matching import MatchingSettings, match_coarse_to_fine
 from medcolor.matching.field import NearestNeighborField
 from medcolor.matching.search import similarity_at
 
 _PATCH_PX = (3, 3, 3, 5, 5)
 _MEAN_BGR = (103.939, 116.779, 123.68)
-_CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
-_CHANNELS = (64, 64, 128, 128, 256, 256, 256, 256, 512, 512, 512, 512, 512, 512, 512, 512)
 
 _TORCHVISION = """
 import torch.nn as nn
@@ -92,15 +91,15 @@ def grey_pair(size: int) -> np.ndarray:
 
 
 def stand_in_weights() -> dict[str, torch.Tensor]:
-    """Return He-initialised VGG-19 weights in torchvision's layout (luminance comes last)."""
-    source, previous, weights = torch.Generator().manual_seed(0), 3, {}
-    for place, count in zip(_CONVOLUTIONS, _CHANNELS, strict=True):
-        shape = count, previous, 3, 3
-        weights[f"features.{place}.weight"] = (
-            torch.randn(shape, generator=source) * (2 / (9 * previous)) ** 0.5
+    """Return He-initialised convolutions in torchvision's layout; biases are zero."""
+    source, shapes = torch.Generator().manual_seed(0), VGG19.shapes()
+    weights = {}
+    for key in VGG19.keys().values():
+        shape = shapes[f"{key}.weight"]
+        weights[f"{key}.weight"] = (
+            torch.randn(shape, generator=source) * (2 / (9 * shape[1])) ** 0.5
         )
-        weights[f"features.{place}.bias"] = torch.zeros(count)
-        previous = count
+        weights[f"{key}.bias"] = torch.zeros(shape[0])
     return weights
 
 
@@ -108,13 +107,10 @@ def same_network(weights: dict[str, torch.Tensor]) -> GrayVGG19:
     """Fold three equal channels less their means into luminance and a plane of ones."""
     spec = NetworkSpec(name="stand-in", descriptor_size=8, presence=True, ceil_pools=False)
     network = GrayVGG19(spec)
-    names = [f"conv{stage}_{n}" for stage, depth in enumerate((2, 2, 4, 4, 4), 1)
-             for n in range(1, depth + 1)]  # fmt: skip
-    for name, place in zip(names, _CONVOLUTIONS, strict=True):
-        weight = weights[f"features.{place}.weight"]
-        if place == 0:
-            grey, mean = weight.sum(1), (weight * torch.tensor(_MEAN_BGR)[:, None, None]).sum(1)
-            weight = torch.stack([grey, -mean], 1)
+    for name, key in VGG19.keys().items():
+        weight = weights[f"{key}.weight"]
+        if name == "conv1_1":
+            weight = fold_normalisation(weight, _MEAN_BGR, (1.0, 1.0, 1.0))
         network.get_parameter(f"{name}.weight").data.copy_(weight)
     network.rectified = False
     return channels_last(network.requires_grad_(False))
@@ -156,26 +152,16 @@ def main(
     def watch(index: int, *fields: NearestNeighborField) -> None:
         found[index] = [field.position for field in fields]
 
-    def once() -> float:
-        begin = time.perf_counter()
-        both = [extract_pyramid(network, grey / 255, whole) for grey in pair]
-        match_coarse_to_fine(
-            both[0],
-            both[1],
-            settings,
-            watch=watch,
-        )
-        return time.perf_counter() - begin
+    def extract() -> list[FeaturePyramid]:
+        return [extract_pyramid(network, grey / 255, whole) for grey in pair]
 
-    once()
-    seconds = sorted(once() for _ in range(5))[2]
-    begin = time.perf_counter()
-    for _ in range(5):
-        for grey in pair:
-            extract_pyramid(network, grey / 255, whole)
-    features = (time.perf_counter() - begin) / 5
+    def match() -> None:
+        one, other = extract()
+        match_coarse_to_fine(one, other, settings, watch=watch)
+
+    seconds, features = median_seconds(match), median_seconds(extract)
     theirs = run_peer(peer, pair, threads)
-    both = [extract_pyramid(network, grey / 255, whole) for grey in pair]
+    both = extract()
     rows = {}
     for index in range(4, -1, -1):
         own, other = (pyramid.levels[index] for pyramid in both)

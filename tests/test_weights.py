@@ -25,8 +25,8 @@ QUICK = weights.Patience(attempts=3, timeout_s=1.0, pause_s=0.01)
 def cache(tmp_path, monkeypatch):
     """A cache folder of its own, and published networks a sixteenth as wide."""
     monkeypatch.setenv("MEDCOLOR_CACHE", str(tmp_path / "cache"))
-    stages = tuple((count // 16, depth) for count, depth in published._STAGES)
-    monkeypatch.setattr(published, "_STAGES", stages)
+    stages = tuple((count // 16, depth) for count, depth in published.STAGES)
+    monkeypatch.setattr(published, "STAGES", stages)
     monkeypatch.setattr(published, "_FULLY_CONNECTED", ((24, 32 * 49), (8, 24), (4, 8)))
     for name in ("GRAY_VGG19", "VGG19"):
         layout = getattr(published, name)

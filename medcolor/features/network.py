@@ -22,8 +22,10 @@ LEVEL_NAMES = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 DESCRIPTOR_INPUT_PX = 224
 """Side of the square image fc6 is defined on: five poolings leave 7 x 7 cells."""
 
-_STAGES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
-_POOLED_SIDE = DESCRIPTOR_INPUT_PX // 2 ** len(_STAGES)
+STAGES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
+"""Channels and convolutions of each stage of VGG-19."""
+
+_POOLED_SIDE = DESCRIPTOR_INPUT_PX // 2 ** len(STAGES)
 _FAINT = 1e-3
 """Length of an averaged cell below which it counts as background, against 1."""
 
@@ -82,7 +84,7 @@ class NetworkSpec:
 
     def channels(self) -> tuple[int, ...]:
         """Return the channel count of each of the five stages."""
-        return tuple(round(count * self.width) for count, _ in _STAGES)
+        return tuple(round(count * self.width) for count, _ in STAGES)
 
 
 @runtime_checkable
@@ -131,7 +133,7 @@ class GrayVGG19(nn.Module):
         return self.get_parameter("conv1_1.weight").device
 
     def forward(
-        self, luminance: Float[Tensor, "batch 1 row col"], *, count: int = len(_STAGES)
+        self, luminance: Float[Tensor, "batch 1 row col"], *, count: int = len(STAGES)
     ) -> list[Tensor]:
         """Return the taps relu1_1..relu5_1, fine to coarse: before their ReLU if not `rectified`.
 
@@ -157,16 +159,16 @@ class GrayVGG19(nn.Module):
     def _taps(self, signal: Tensor, start: int, stop: int, rectified: bool) -> list[Tensor]:
         """Compute the taps start + 1 .. stop; -1 is what the first convolution sees."""
         taps = []
+        if start >= 0:
+            signal = torch.relu(signal)  # a tap before its ReLU, or one that was made up
         for tap in range(start, stop):
             if tap >= 0:
-                signal = torch.relu(signal)  # once more changes nothing
                 for layer in range(2, self._depth(tap + 1) + 1):
                     signal = torch.relu(self._conv(signal, tap + 1, layer))
                 signal = self.pool(signal)
-            signal = self._conv(signal, tap + 2, 1)
-            if rectified:
-                signal = torch.relu(signal)
-            taps.append(signal)
+            convolved = self._conv(signal, tap + 2, 1)
+            signal = torch.relu(convolved)
+            taps.append(signal if rectified else convolved)
         return taps
 
     def describe(
@@ -195,9 +197,9 @@ class GrayVGG19(nn.Module):
             indexes = [LEVEL_NAMES.index(name) for name in self.spec.descriptor_taps]
             taps = self._taps(self._input(luminance), -1, max(indexes), rectified=True)
             return [self._cells(taps[index]) for index in indexes]
-        signal = self._taps(self._input(luminance), -1, len(_STAGES) - 1, rectified=True)[-1]
-        for layer in range(2, self._depth(len(_STAGES)) + 1):
-            signal = torch.relu(self._conv(signal, len(_STAGES), layer))
+        signal = self._taps(self._input(luminance), -1, len(STAGES) - 1, rectified=True)[-1]
+        for layer in range(2, self._depth(len(STAGES)) + 1):
+            signal = torch.relu(self._conv(signal, len(STAGES), layer))
         pooled: Tensor = self.pool(signal)
         return [pooled.flatten(1)]
 
@@ -213,8 +215,8 @@ class GrayVGG19(nn.Module):
 
     def _depth(self, stage: int) -> int:
         """Return how many convolutions a stage has."""
-        unread = stage == len(_STAGES) and bool(self.spec.descriptor_taps)
-        return 1 if unread else _STAGES[stage - 1][1]
+        unread = stage == len(STAGES) and bool(self.spec.descriptor_taps)
+        return 1 if unread else STAGES[stage - 1][1]
 
     def _input(self, luminance: Tensor) -> Tensor:
         """Return what the first convolution sees, in the type of the weights."""

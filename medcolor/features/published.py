@@ -24,11 +24,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from medcolor.errors import InputError
-from medcolor.features.network import GrayVGG19, NetworkSpec, channels_last
+from medcolor.features.network import STAGES, GrayVGG19, NetworkSpec, channels_last
 
 State = dict[str, Tensor]
 
-_STAGES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 _INDEXES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
 _FULLY_CONNECTED = ((4096, 25088), (4096, 4096), (1000, 4096))
 _MEAN = (0.485, 0.456, 0.406)
@@ -48,14 +47,24 @@ class Layout:
 
     spec: NetworkSpec
 
+    def keys(self) -> dict[str, str]:
+        """Return what the file calls each convolution of gray-VGG19."""
+        names = [
+            f"conv{stage}_{layer}"
+            for stage, (_, depth) in enumerate(STAGES, 1)
+            for layer in range(1, depth + 1)
+        ]
+        indexes = (f"{self.convolutions}{index}" for index in _INDEXES)
+        return dict(zip(names, indexes, strict=True))
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return every key of the file and the shape of its tensor."""
         shapes: dict[str, tuple[int, ...]] = {}
         channels = 3
-        counts = [count for count, depth in _STAGES for _ in range(depth)]
-        for index, count in zip(_INDEXES, counts, strict=True):
-            shapes[f"{self.convolutions}{index}.weight"] = (count, channels, 3, 3)
-            shapes[f"{self.convolutions}{index}.bias"] = (count,)
+        counts = [count for count, depth in STAGES for _ in range(depth)]
+        for key, count in zip(self.keys().values(), counts, strict=True):
+            shapes[f"{key}.weight"] = (count, channels, 3, 3)
+            shapes[f"{key}.bias"] = (count,)
             channels = count
         for name, shape in zip(self.fully_connected, _FULLY_CONNECTED, strict=True):
             shapes[f"{name}.weight"] = shape
@@ -88,14 +97,8 @@ def read_published(path: Path) -> GrayVGG19:
     """
     state = _read_state(path)
     layout = _recognise(path, state)
-    convolutions = [f"{layout.convolutions}{index}" for index in _INDEXES]
-    names = [
-        f"conv{stage}_{layer}"
-        for stage, (_, depth) in enumerate(_STAGES, 1)
-        for layer in range(1, depth + 1)
-    ]
     own: State = {}
-    for name, key in [*zip(names, convolutions, strict=True), ("fc6.0", layout.fully_connected[0])]:
+    for name, key in [*layout.keys().items(), ("fc6.0", layout.fully_connected[0])]:
         own[f"{name}.weight"] = state[f"{key}.weight"].float()
         own[f"{name}.bias"] = state[f"{key}.bias"].float()
     first = own["conv1_1.weight"]
@@ -109,7 +112,11 @@ def read_published(path: Path) -> GrayVGG19:
     return channels_last(network)
 
 
-def fold_normalisation(weight: Float[Tensor, "out 3 3 3"]) -> Float[Tensor, "out 2 3 3"]:
+def fold_normalisation(
+    weight: Float[Tensor, "out 3 3 3"],
+    mean: tuple[float, ...] = _MEAN,
+    deviation: tuple[float, ...] = _DEVIATION,
+) -> Float[Tensor, "out 2 3 3"]:
     """Fold (x - mean) / deviation of a grey image into filters of two planes: grey and ones.
 
     On a grey x the original sums W_c (x - m_c) / s_c over the taps inside the image, and
@@ -117,10 +124,9 @@ def fold_normalisation(weight: Float[Tensor, "out 3 3 3"]) -> Float[Tensor, "out
     subtract the mean of the taps outside as well. As a filter over a plane of ones, which is
     padded with zeros too, it is exact at the border.
     """
-    mean = torch.tensor(_MEAN)[:, None, None]
-    deviation = torch.tensor(_DEVIATION)[:, None, None]
-    scaled = weight / deviation
-    return torch.stack([scaled.sum(1), -(scaled * mean).sum(1)], dim=1)
+    scaled = weight / torch.tensor(deviation)[:, None, None]
+    shift = (scaled * torch.tensor(mean)[:, None, None]).sum(1)
+    return torch.stack([scaled.sum(1), -shift], dim=1)
 
 
 def _read_state(path: Path) -> State:

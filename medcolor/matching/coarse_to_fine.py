@@ -16,8 +16,9 @@ from medcolor.matching.field import (
     Correspondence,
     NearestNeighborField,
     forward_backward_confidence,
+    upsample,
 )
-from medcolor.matching.reconstruct import blend, reconstruct, upsample
+from medcolor.matching.reconstruct import blend, reconstruct
 from medcolor.matching.search import Features, search_global, search_window, similarity_table
 from medcolor.matching.settings import MatchingSettings
 from medcolor.matching.tone import append_tone, teach_tone
@@ -185,9 +186,8 @@ def _search(
     settings: MatchingSettings,
 ) -> tuple[NearestNeighborField, NearestNeighborField]:
     """Carry both fields to a level and search there."""
-    step = len(settings.patch_px) - 1 - level.index
-    if settings.search[step] == "global":
-        table = similarity_table(level.own, level.other, settings.patch_px[step])
+    if settings.search[-1 - level.index] == "global":
+        table = similarity_table(level.own, level.other, settings.patch_px[-1 - level.index])
         away = -level.leave_cost * _distance(upsample(forward.position), table.shape[2:])
         away2 = -level.leave_cost * _distance(upsample(backward.position), table.shape[:2])
         return search_global(table, away, away2.permute(2, 3, 0, 1), *level.masks)
@@ -206,9 +206,8 @@ def _refine(
     level: _Level, coarse: NearestNeighborField, settings: MatchingSettings
 ) -> NearestNeighborField:
     """Search around the upsampled matches."""
-    step = len(settings.patch_px) - 1 - level.index
-    radius = settings.radius_px[step - 1]
-    if settings.search[step] == "patchmatch":
+    radius = settings.radius_px[-1 - level.index]
+    if settings.search[-1 - level.index] == "patchmatch":
         home = upsample(coarse.position)
         return _patchmatch(level, home, home, radius, settings.patchmatch_rounds, settings)
     field = search_window(
@@ -217,7 +216,7 @@ def _refine(
         coarse.position,
         *level.masks,
         radius_px=radius,
-        patch_px=settings.patch_px[step],
+        patch_px=settings.patch_px[-1 - level.index],
         leave_cost=level.leave_cost,
     )
     if settings.propagation == 0:
@@ -242,7 +241,7 @@ def _patchmatch(
         start,
         home,
         *level.masks,
-        patch_px=settings.patch_px[len(settings.patch_px) - 1 - level.index],
+        patch_px=settings.patch_px[-1 - level.index],
         radius_px=radius,
         leave_cost=float(level.leave_cost),
         rounds=rounds,

@@ -39,3 +39,16 @@ def forward_backward_confidence(
     cols = torch.arange(forward.shape[2])[None, :]
     squared = (returned[0] - rows) ** 2 + (returned[1] - cols) ** 2
     return torch.exp(-0.5 * squared.float() / scale_px**2)
+
+
+def upsample(field: Int[Tensor, "2 row col"]) -> Int[Tensor, "2 row2 col2"]:
+    """Double a field: offsets double, the place inside the coarse cell is kept."""
+    fine = 2 * field.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    fine[0] += torch.arange(fine.shape[1])[:, None] % 2
+    fine[1] += torch.arange(fine.shape[2]) % 2
+    return fine
+
+
+def within(offset: int, size: int) -> slice:
+    """Return the indexes i for which i + offset lies in 0..size - 1."""
+    return slice(max(0, -offset), size - max(0, offset))

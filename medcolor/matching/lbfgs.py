@@ -75,7 +75,7 @@ class _Memory:
         """Keep a pair for the problems that moved and whose curvature is positive."""
         product = (step * change).sum(1)
         square = change.square().sum(1)
-        kept = moved & (product > 1e-10 * square) & (product > 0)
+        kept = moved & (product > 1e-10 * square)
         slot = self._next, self._every
         for ring, new in ((self._steps, step), (self._changes, change)):
             ring[slot] = torch.where(kept[:, None], new, ring[slot])

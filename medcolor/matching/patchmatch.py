@@ -147,9 +147,10 @@ def _improve(
         for col in range(cols):
             if own_mask[row, col]:
                 row2, col2 = position[0, row, col], position[1, row, col]
-                score[row, col] = _patch_score(own, other, row, col, row2, col2, limits)
                 _offer(own, other, home, other_mask, row, col, row2, col2, leave_cost, limits,
                        position, score, value)  # fmt: skip
+                if value[row, col] == -np.inf:  # a start outside the mask, perhaps kept
+                    score[row, col] = _patch_score(own, other, row, col, row2, col2, limits)
     for _ in range(rounds):
         for jump in _JUMPS:
             for row in range(rows):

@@ -7,14 +7,13 @@ carried one level down by inverting the network there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from medcolor.features.extract import FeaturePyramid
 from medcolor.features.network import GrayVGG19
+from medcolor.matching.field import upsample
 from medcolor.matching.lbfgs import minimize_lbfgs
 from medcolor.matching.settings import MatchingSettings
 from medcolor.matching.vote import vote
@@ -114,23 +113,9 @@ def invert(
     return found.view_as(start), course
 
 
-def upsample(field: Int[Tensor, "2 row col"]) -> Int[Tensor, "2 row2 col2"]:
-    """Double a field: offsets double, the place inside the coarse cell is kept."""
-    fine = 2 * field.repeat_interleave(2, 1).repeat_interleave(2, 2)
-    fine[0] += torch.arange(fine.shape[1])[:, None] % 2
-    fine[1] += torch.arange(fine.shape[2]) % 2
-    return fine
-
-
 def _vote_all(
     field: Int[Tensor, "2 row col"], values: Float[Tensor, "channel row2 col2"], patch_px: int
 ) -> Float[Tensor, "channel row col"]:
-    everywhere: Sequence[int] = field.shape[1:]
-    voted, _ = vote(
-        field,
-        torch.ones(*everywhere),
-        values,
-        torch.ones(values.shape[1:], dtype=torch.bool),
-        patch_px=patch_px,
-    )
-    return voted
+    weight = torch.ones(field.shape[1:])
+    valid = torch.ones(values.shape[1:], dtype=torch.bool)
+    return vote(field, weight, values, valid, patch_px=patch_px)[0]

@@ -1,8 +1,8 @@
 """Exact nearest-neighbour search between feature maps: global, or in a window.
 
 The score of a pair of cells is that of Deep Image Analogy (Liao et al. 2017,
-doi:10.1145/3072959.3073683) without its second image pair: the mean cosine over
-the patch offsets for which both partners lie inside their images.
+doi:10.1145/3072959.3073683): the mean cosine over the patch offsets for which both partners
+lie inside their images. Its second image pair comes joined to the features, if at all.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from medcolor.matching.field import NearestNeighborField
+from medcolor.matching.field import NearestNeighborField, within
 
 Features = Float[Tensor, "channel _row _col"]
 Mask = Bool[Tensor, "_row _col"]
@@ -37,25 +37,20 @@ def similarity_table(
     for drow in range(-reach, reach + 1):
         for dcol in range(-reach, reach + 1):
             here = (
-                _within(drow, rows),
-                _within(dcol, cols),
-                _within(drow, rows2),
-                _within(dcol, cols2),
+                within(drow, rows),
+                within(dcol, cols),
+                within(drow, rows2),
+                within(dcol, cols2),
             )
             there = (
-                _within(-drow, rows),
-                _within(-dcol, cols),
-                _within(-drow, rows2),
-                _within(-dcol, cols2),
+                within(-drow, rows),
+                within(-dcol, cols),
+                within(-drow, rows2),
+                within(-dcol, cols2),
             )
             total[here] += cell[there]
             count[here] += 1
     return total / count
-
-
-def _within(offset: int, size: int) -> slice:
-    """Return the indexes i for which i + offset lies in 0..size - 1."""
-    return slice(max(0, -offset), size - max(0, offset))
 
 
 def similarity_at(
@@ -68,8 +63,8 @@ def similarity_at(
     reach = patch_px // 2
     for drow in range(-reach, reach + 1):
         for dcol in range(-reach, reach + 1):
-            here = _within(drow, rows), _within(dcol, cols)
-            there = _within(-drow, rows), _within(-dcol, cols)
+            here = within(drow, rows), within(dcol, cols)
+            there = within(-drow, rows), within(-dcol, cols)
             row, col = position[0][here] + drow, position[1][here] + dcol
             inside = (row >= 0) & (row < rows2) & (col >= 0) & (col < cols2)
             partner = other[:, row.clamp(0, rows2 - 1), col.clamp(0, cols2 - 1)]

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from medcolor.matching.field import within
+
 
 @torch.no_grad()
 def vote(
@@ -34,8 +36,8 @@ def vote(
     trusted = valid.float()
     for drow in range(-reach, reach + 1):
         for dcol in range(-reach, reach + 1):
-            there = _range(drow, rows), _range(dcol, cols)
-            here = _range(-drow, rows), _range(-dcol, cols)
+            there = within(-drow, rows), within(-dcol, cols)
+            here = within(drow, rows), within(dcol, cols)
             row = position[0][there] - drow
             col = position[1][there] - dcol
             inside = (row >= 0) & (row < rows2) & (col >= 0) & (col < cols2)
@@ -44,8 +46,3 @@ def vote(
             total[:, here[0], here[1]] += share * values[:, row, col]
             mass[here] += share
     return total / mass.clamp(min=1e-6), mass / patch_px**2
-
-
-def _range(offset: int, size: int) -> slice:
-    """Return the indexes i with i - offset inside 0..size - 1."""
-    return slice(max(0, offset), size + min(0, offset))

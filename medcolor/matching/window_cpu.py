@@ -67,6 +67,8 @@ def _multiply(
     col: int,
     top: int,
     left: int,
+    side: int,
+    pitch: int,
     region: Array,
     table: Array,
 ) -> None:
@@ -75,7 +77,6 @@ def _multiply(
     `region` (channel, region cell) is filled with the square of the other image at top, left.
     """
     channels, places = region.shape
-    pitch, side = _root(places), _root(len(table))
     for line in range(pitch):
         for channel in range(channels):
             source = other[top + line, channel]
@@ -87,7 +88,7 @@ def _multiply(
         out, out2 = table[cell], table[cell + 1]
         out[:] = 0
         out2[:] = 0
-        for c in range(0, channels, 4):
+        for c in range(0, channels, _UNROLL):
             r0, r1, r2, r3 = region[c], region[c + 1], region[c + 2], region[c + 3]
             a0, a1, a2, a3 = first[c], first[c + 1], first[c + 2], first[c + 3]
             b0, b1, b2, b3 = second[c], second[c + 1], second[c + 2], second[c + 3]
@@ -98,14 +99,8 @@ def _multiply(
 
 
 @compile_cpu
-def _root(square: int) -> int:
-    return int(np.sqrt(square) + 0.5)
-
-
-@compile_cpu
-def _add_patches(table: Array, a: int, b: int, pitch: int, total: Array) -> None:
+def _add_patches(table: Array, a: int, b: int, side: int, pitch: int, total: Array) -> None:
     """Sum the products of the patch of block cell (a, b) with each candidate's."""
-    side = _root(len(table))
     total[:] = 0
     for drow in range(side - 1):
         for dcol in range(side - 1):
@@ -169,7 +164,7 @@ def _search(
             # The upsampled match, which is also the region's first cell in the framed image.
             top, left = base[0, row // 2, col // 2], base[1, row // 2, col // 2]
             if own_mask[row : row + 2, col : col + 2].any():
-                _multiply(own, other, row, col, top, left, region, table)
+                _multiply(own, other, row, col, top, left, side, pitch, region, table)
             candidates = allowed[
                 top + reach : top + reach + window, left + reach : left + reach + window
             ]
@@ -177,7 +172,7 @@ def _search(
                 for b in range(2):
                     chosen = (radius + a) * pitch + radius + b
                     if own_mask[row + a, col + b]:
-                        _add_patches(table, a, b, pitch, total)
+                        _add_patches(table, a, b, side, pitch, total)
                         _count(row + a, rows, top - radius, rows2, reach, pairs[0])
                         _count(col + b, cols, left - radius, cols2, reach, pairs[1])
                         chosen, score[row + a, col + b] = _choose(

@@ -7,6 +7,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from medcolor.matching.field import upsample
+
 _FORBIDDEN = -1e4
 _CHUNK_BLOCKS = 512
 """Blocks searched at a time: their tables of products stay within a core's cache."""
@@ -27,10 +29,7 @@ def search_blocks(
     """
     search = _BlockSearch(own, other, other_mask, cost, patch_px)
     position, score = search.field(base)
-    rows, cols = own_mask.shape
-    inner = torch.stack(torch.meshgrid(torch.arange(rows), torch.arange(cols), indexing="ij")) % 2
-    kept = base.repeat_interleave(2, 1).repeat_interleave(2, 2) + inner
-    return torch.where(own_mask, position, kept), score * own_mask
+    return torch.where(own_mask, position, upsample(base // 2)), score * own_mask
 
 
 class _BlockSearch:

@@ -26,9 +26,10 @@ class ReferenceCache:
     def __call__(self, reference_id: str, path: str) -> PreparedReference:
         """Return a reference ready to match."""
         with self._lock:  # threads that want the same one wait instead of making it twice
-            if reference_id not in self._kept:
-                self._kept[reference_id] = self._prepare(reference_id, path)
-            self._kept.move_to_end(reference_id)
+            if reference_id in self._kept:
+                self._kept.move_to_end(reference_id)
+                return self._kept[reference_id]
+            prepared = self._kept[reference_id] = self._prepare(reference_id, path)
             while len(self._kept) > 1 and sum(r.nbytes for r in self._kept.values()) > self._budget:
                 self._kept.popitem(last=False)
-            return self._kept[reference_id]
+            return prepared

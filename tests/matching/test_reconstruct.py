@@ -8,7 +8,8 @@ from conftest import draw_slice
 from medcolor.features.extract import extract_pyramid
 from medcolor.features.network import GrayVGG19, NetworkSpec
 from medcolor.matching import MatchingSettings, match_coarse_to_fine
-from medcolor.matching.reconstruct import invert, own_weight, reconstruct, response, upsample
+from medcolor.matching.field import upsample
+from medcolor.matching.reconstruct import invert, own_weight, reconstruct, response
 
 PAPER = MatchingSettings(
     position_prior=0.0, leave_cost=0.0, tone_weight=0.0, deconvolution_evaluations=15
