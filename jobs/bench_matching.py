@@ -80,7 +80,7 @@ def level_cost(
     target: FeaturePyramid, reference: FeaturePyramid, index: int, settings: MatchingSettings
 ) -> tuple[float, float]:
     """Return operations and bytes of the search of one level, both directions."""
-    channels = len(target.levels[index])
+    channels = target.levels[index].shape[1]
     cells, cells2 = (float(p.masks[index].sum()) for p in (target, reference))
     if index == len(LEVEL_NAMES) - 1:
         pairs = cells * cells2

@@ -168,8 +168,8 @@ def main(
         energies = []
         for side, (one, two) in enumerate(((own, other), (other, own))):
             port = torch.from_numpy(theirs[f"level{index + 1}_{side}"].astype(np.int64))
-            port = port.permute(2, 0, 1).flip(0)
-            limits = torch.tensor(two.shape[1:])[:, None, None] - 1
+            port = port.permute(2, 0, 1).flip(0)[None]
+            limits = torch.tensor(two.shape[2:])[:, None, None] - 1
             port = torch.minimum(port.clamp(min=0), limits)
             patch = _PATCH_PX[4 - index]
             fields = found[index][side], port

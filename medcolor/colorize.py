@@ -1,4 +1,4 @@
-"""One slice takes the colours of one photograph: the method, on one page.
+"""Slices take the colours of a photograph: the method, on one page.
 
 Devkota and Pattanaik, "Reference Based Color Transfer for Medical Volume
 Rendering": match deep features coarse to fine (section 4.1), vote the reference's
@@ -9,16 +9,24 @@ the pooling of votes by place and grey level between voting and gamma.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from torch import Tensor
 
 from medcolor.body import bounding_box, pad_to_cells, resize, resize_mask, working_shape
 from medcolor.color import encode_gamma, grey_of, lab_to_srgb, lightness, srgb_to_lab
 from medcolor.domain import Box, ColorSlice, ReferenceSlice, TargetSlice
-from medcolor.features.extract import FeaturePyramid, FeatureSettings, extract_pyramid
+from medcolor.features.extract import (
+    FeaturePyramid,
+    FeatureSettings,
+    extract_pyramid,
+    extract_pyramids,
+)
 from medcolor.features.network import PlacedNetwork
 from medcolor.filters import (
     PoolingSettings,
@@ -27,7 +35,7 @@ from medcolor.filters import (
     restore_spread,
     smooth_weighted,
 )
-from medcolor.matching import Correspondence, MatchingSettings, match_coarse_to_fine, vote
+from medcolor.matching import Correspondence, MatchingSettings, match_coarse_to_fine, take, vote
 from medcolor.settings import Settings
 from medcolor.stopwatch import Stopwatch
 
@@ -67,17 +75,15 @@ class PreparedReference:
     """A photograph at the working size, ready to be matched many times."""
 
     reference_id: str
-    lab: Float[np.ndarray, "row col 3"]
-    """Padded to whole cells, as the features are."""
+    lab: Float[Tensor, "1 3 row col"]
+    """Padded to whole cells, as the features are, and beside them."""
 
-    tissue: Bool[np.ndarray, "row col"]
     pyramid: FeaturePyramid
 
     @property
     def nbytes(self) -> int:
         """Memory it takes, features and picture."""
-        features = self.pyramid.levels + self.pyramid.lengths + self.pyramid.masks
-        return self.lab.nbytes + self.tissue.nbytes + sum(part.nbytes for part in features)
+        return self.lab.nbytes + self.pyramid.nbytes
 
 
 def prepare_reference(
@@ -88,16 +94,26 @@ def prepare_reference(
     shape = working_shape(Box(0, rows, 0, cols), settings.working_size_px)
     tissue = resize_mask(reference.tissue, shape)
     rgb = resize(reference.rgb, shape).astype(np.float32) / 255
+    lab = torch.from_numpy(pad_to_cells(srgb_to_lab(rgb))).to(network.device)
     return PreparedReference(
         reference.reference_id,
-        pad_to_cells(srgb_to_lab(rgb)),
-        pad_to_cells(tissue),
+        lab.permute(2, 0, 1)[None].contiguous(),
         extract_pyramid(network, grey_of(rgb), tissue),
     )
 
 
-def colorize_slice(
-    target: TargetSlice,
+@dataclass(frozen=True)
+class _Crop:
+    """The body of a slice at the working size."""
+
+    target: TargetSlice
+    box: Box
+    matched: Float[np.ndarray, "row col"]
+    body: Bool[np.ndarray, "row col"]
+
+
+def colorize_slices(
+    targets: Sequence[TargetSlice],
     reference: PreparedReference,
     network: PlacedNetwork,
     *,
@@ -107,66 +123,81 @@ def colorize_slice(
     pooling: PoolingSettings,
     smoothing: SmoothingSettings,
     stopwatch: Stopwatch,
-) -> ColorSlice:
-    """Give `target` the colours of `reference` and keep its structure; alpha is its luminance."""
+) -> list[ColorSlice]:
+    """Give slices the colours of `reference` and keep their structure; alpha is their luminance.
+
+    Those whose working images have one shape are matched together: on a GPU that costs little
+    more than one.
+    """
+    colored = {target.z: np.zeros((*target.luminance.shape, 4), np.uint8) for target in targets}
+    together: defaultdict[tuple[int, ...], list[_Crop]] = defaultdict(list)
+    for target in targets:
+        crop = _crop(target, features)
+        if crop is not None:
+            together[pad_to_cells(crop.body).shape].append(crop)
+    for crops in together.values():
+        with stopwatch("features"):
+            pyramid = extract_pyramids(network, [(crop.matched, crop.body) for crop in crops])
+        with stopwatch("matching"):
+            correspondence = match_coarse_to_fine(pyramid, reference.pyramid, matching, network)
+        with stopwatch("voting"):
+            votes = vote_colors(correspondence, pyramid, reference, transfer)
+        for crop, lab, own, share in zip(crops, *votes, strict=True):
+            rows, cols = crop.body.shape
+            voted, trust = lab[:rows, :cols], share[:rows, :cols]
+            with stopwatch("pooling"):
+                heard = trust * crop.body
+                voted = pool_votes(voted, crop.matched, heard, pooling)
+                voted = restore_spread(voted, own[:rows, :cols], heard, pooling.spread)
+            with stopwatch("transfer"):
+                target, where = crop.target, crop.box.slices
+                luminance, body = target.luminance[where], target.body[where]
+                rgb = equation_1(luminance, body, voted, trust, transfer, smoothing)
+            rgba = colored[target.z]
+            rgba[where][..., :3] = np.rint(255 * rgb)
+            rgba[where][..., 3] = np.rint(255 * luminance)
+            rgba[~target.body] = 0
+    return [ColorSlice(rgba, z) for z, rgba in colored.items()]
+
+
+def _crop(target: TargetSlice, settings: FeatureSettings) -> _Crop | None:
+    """Cut out the body and scale it to the working size; None without one."""
     box = bounding_box(target.body)
-    rgba = np.zeros((*target.luminance.shape, 4), np.uint8)
     if box is None:
-        return ColorSlice(rgba, target.z)
-    body, luminance = target.body[box.slices], target.luminance[box.slices]
-    shape = working_shape(box, features.working_size_px)
-
-    with stopwatch("features"):
-        matched = resize(target.matched_luminance[box.slices], shape)
-        working_body = resize_mask(body, shape)
-        pyramid = extract_pyramid(network, matched, working_body)
-    with stopwatch("matching"):
-        correspondence = match_coarse_to_fine(pyramid, reference.pyramid, matching, network)
-    with stopwatch("voting"):
-        voted, trust = vote_colors(correspondence, reference, working_body, transfer)
-    with stopwatch("pooling"):
-        heard = trust * working_body
-        own = matched_colors(correspondence, reference, working_body.shape)
-        voted = pool_votes(voted, matched, heard, pooling)
-        voted = restore_spread(voted, own, heard, pooling.spread)
-    with stopwatch("transfer"):
-        rgb = equation_1(luminance, body, voted, trust, transfer, smoothing)
-
-    rgba[box.slices][..., :3] = np.rint(255 * rgb)
-    rgba[box.slices][..., 3] = np.rint(255 * luminance)
-    rgba[~target.body] = 0
-    return ColorSlice(rgba, target.z)
+        return None
+    shape = working_shape(box, settings.working_size_px)
+    matched = resize(target.matched_luminance[box.slices], shape)
+    return _Crop(target, box, matched, resize_mask(target.body[box.slices], shape))
 
 
 def vote_colors(
     correspondence: Correspondence,
+    target: FeaturePyramid,
     reference: PreparedReference,
-    body: Bool[np.ndarray, "row col"],
     settings: TransferSettings,
-) -> tuple[Float[np.ndarray, "row col 3"], Float[np.ndarray, "row col"]]:
-    """Return T'_Lab, the target reconstructed from the reference, and the trust in each pixel."""
-    device = correspondence.confidence.device
-    weight = torch.from_numpy(pad_to_cells(body).astype(np.float32)).to(device)
-    weight = weight * correspondence.confidence.clamp(min=settings.least_confidence)
-    lab, trust = vote(
-        correspondence.target_to_reference.position,
-        weight,
-        torch.from_numpy(reference.lab).to(device).permute(2, 0, 1).contiguous(),
-        torch.from_numpy(reference.tissue).to(device),
-        patch_px=settings.vote_patch_px,
+) -> tuple[
+    Float[np.ndarray, "slice row col 3"],
+    Float[np.ndarray, "slice row col 3"],
+    Float[np.ndarray, "slice row col"],
+]:
+    """Return what a reference says about slices, on their padded grid.
+
+    Returns:
+        T'_Lab, the slices reconstructed from the reference by the votes of overlapping patches;
+        the colour of each pixel's own match, without its neighbours' votes; the trust in each
+        pixel, 0..1.
+    """
+    position = correspondence.target_to_reference.position
+    weight = target.tissue * correspondence.confidence.clamp(min=settings.least_confidence)
+    values = reference.lab.expand(len(position), -1, -1, -1)
+    tissue = reference.pyramid.tissue.expand(len(position), -1, -1)
+    lab, trust = vote(position, weight, values, tissue, patch_px=settings.vote_patch_px)
+    own = take(values, position)
+    return (
+        lab.permute(0, 2, 3, 1).cpu().numpy(),
+        own.permute(0, 2, 3, 1).cpu().numpy(),
+        trust.cpu().numpy(),
     )
-    rows, cols = body.shape
-    lab, trust = lab.permute(1, 2, 0).cpu(), trust.cpu()
-    return lab.numpy()[:rows, :cols], trust.numpy()[:rows, :cols]
-
-
-def matched_colors(
-    correspondence: Correspondence, reference: PreparedReference, shape: tuple[int, int]
-) -> Float[np.ndarray, "row col 3"]:
-    """Return the colour of each pixel's own match, without its neighbours' votes."""
-    rows, cols = shape
-    row, col = correspondence.target_to_reference.position[:, :rows, :cols].cpu().numpy()
-    return np.asarray(reference.lab[row, col])
 
 
 def equation_1(

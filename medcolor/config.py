@@ -42,16 +42,19 @@ class ComputeSettings(Settings):
     """Slices coloured at once by one worker, one thread each; 0 takes every core the
     process may use, or one in a Ray worker."""
 
+    batch_slices: int = 0
+    """Slices matched at once, where so many neighbours share a reference and the shape of
+    their working image; 0 is 8 on a GPU, 1 on a CPU, which gains nothing by more. The last
+    digits of a voxel may depend on it."""
+
     reference_memory_mb: int = 512
     """Memory a worker keeps prepared photographs in, so that slices which share one need not
     prepare it again. The one in use is kept whatever it takes."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        if self.threads < 0:
-            raise ValueError("threads must be >= 0")
-        if self.reference_memory_mb < 0:
-            raise ValueError("reference_memory_mb must be >= 0")
+        if min(self.threads, self.batch_slices, self.reference_memory_mb) < 0:
+            raise ValueError("threads, batch_slices and reference_memory_mb must be >= 0")
 
 
 class RunSettings(BaseModel):
@@ -97,7 +100,7 @@ class RunSettings(BaseModel):
         chosen = set(parts) or set(type(self).model_fields) - {"render", "compute"}
         values = self.model_dump(mode="json", include=chosen)
         if not parts:
-            values["device"] = self.compute.device
+            values["device"] = self.compute.device, self.compute.batch_slices
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -6,7 +6,7 @@ from skimage.color import deltaE_ciede2000
 from medcolor.color import grey_of, lightness, srgb_to_lab
 from medcolor.colorize import (
     TransferSettings,
-    colorize_slice,
+    colorize_slices,
     equation_1,
     prepare_reference,
 )
@@ -25,8 +25,8 @@ def photograph(level=0.4, size=64, colors=COLORS):
 
 
 def color(network, target, reference, **transfer):
-    return colorize_slice(
-        target,
+    (colored,) = colorize_slices(
+        [target],
         prepare_reference(reference, network.module, FEATURES),
         network.module,
         features=FEATURES,
@@ -36,6 +36,7 @@ def color(network, target, reference, **transfer):
         smoothing=SmoothingSettings(),
         stopwatch=Stopwatch(),
     )
+    return colored
 
 
 def as_target(reference):

@@ -20,10 +20,11 @@ SPEC = NetworkSpec(
 def pyramid(device, shape):
     with torch.device(device):
         image, taps = torch.rand(shape), GrayVGG19(SPEC)(torch.rand(1, 1, *shape))
-    levels = tuple(torch.nn.functional.normalize(tap[0], dim=0).detach() for tap in taps)
-    masks = tuple(level[0] > 0 for level in levels)
-    lengths = tuple(tap[0].norm(dim=0) for tap in taps)
-    return FeaturePyramid(levels, lengths, masks, shape, image, image > 0)
+        extent = torch.tensor([shape])
+    levels = tuple(torch.nn.functional.normalize(tap, dim=1).detach() for tap in taps)
+    masks = tuple(level[:, 0] > 0 for level in levels)
+    lengths = tuple(tap.norm(dim=1) for tap in taps)
+    return FeaturePyramid(levels, lengths, masks, extent, image[None], image[None] > 0)
 
 
 def test_nothing_leaves_the_device_between_network_and_votes():
@@ -42,7 +43,7 @@ def test_nothing_leaves_the_device_between_network_and_votes():
     lab, trust = vote(
         found.target_to_reference.position,
         found.confidence,
-        torch.rand(3, 80, 64, device="meta"),
+        torch.rand(1, 3, 80, 64, device="meta"),
         reference.tissue,
         patch_px=TransferSettings().vote_patch_px,
     )

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from medcolor.color import grey_of, lightness, srgb_to_lab
-from medcolor.colorize import colorize_slice, prepare_reference
+from medcolor.colorize import colorize_slices, prepare_reference
 from medcolor.config import RunSettings
 from medcolor.domain import ReferenceSlice, TargetSlice
 from medcolor.errors import InputError
@@ -183,8 +183,8 @@ def _recolor(
     grey, tissue = photograph.grey, photograph.reference.tissue
     curve = tone_curve(grey[tissue], settings.features.equalization)
     matched = np.interp(grey, np.linspace(0, 1, len(curve)), curve).astype(np.float32)
-    colored = colorize_slice(
-        TargetSlice(grey, matched, tissue, 0),
+    (colored,) = colorize_slices(
+        [TargetSlice(grey, matched, tissue, 0)],
         prepare_reference(reference.reference, network, settings.features),
         network,
         features=settings.features,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -51,57 +52,90 @@ class FeatureSettings(Settings):
 
 @dataclass(frozen=True)
 class FeaturePyramid:
-    """Features of one body crop, fine to coarse (relu1_1..relu5_1)."""
+    """Features of body crops that share a padded shape, fine to coarse (relu1_1..relu5_1)."""
 
-    levels: tuple[Float[Tensor, "_channel _row _col"], ...]
+    levels: tuple[Float[Tensor, "image _channel _row _col"], ...]
     """Unit length along channel; a dead feature stays zero."""
 
-    lengths: tuple[Float[Tensor, "_row _col"], ...]
+    lengths: tuple[Float[Tensor, "image _row _col"], ...]
     """What they were divided by."""
 
-    masks: tuple[Bool[Tensor, "_row _col"], ...]
+    masks: tuple[Bool[Tensor, "image _row _col"], ...]
     """Cells that hold any tissue."""
 
-    extent_px: tuple[int, int]
-    """Rows and columns of the crop before padding to whole cells."""
+    extent_px: Int[Tensor, "image 2"]
+    """Rows and columns of each crop before padding to whole cells."""
 
-    luminance: Float[Tensor, "_row _col"]
+    luminance: Float[Tensor, "image row col"]
     """What the features were taken from, padded: 0..1, background black."""
 
-    tissue: Bool[Tensor, "_row _col"]
+    tissue: Bool[Tensor, "image row col"]
     """Padded likewise."""
 
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes."""
+        return sum(part.nbytes for part in self._tensors())
 
-@torch.no_grad()
+    def repeat(self, count: int) -> FeaturePyramid:
+        """Return the one image `count` times, without a copy.
+
+        Raises:
+            ValueError: If it holds several images.
+        """
+        if len(self.luminance) != 1:
+            raise ValueError(f"repeat takes a pyramid of one image, not {len(self.luminance)}")
+
+        def expand(part: Tensor) -> Tensor:
+            return part.expand(count, *part.shape[1:])
+
+        levels, lengths, masks = (
+            tuple(map(expand, parts)) for parts in (self.levels, self.lengths, self.masks)
+        )
+        rest = map(expand, (self.extent_px, self.luminance, self.tissue))
+        return FeaturePyramid(levels, lengths, masks, *rest)
+
+    def _tensors(self) -> tuple[Tensor, ...]:
+        rest = self.extent_px, self.luminance, self.tissue
+        return self.levels + self.lengths + self.masks + rest
+
+
+Picture = tuple[Float[np.ndarray, "_row _col"], Bool[np.ndarray, "_row _col"]]
+"""Luminance, 0..1, cropped to the body and scaled to the working size; and its tissue."""
+
+
 def extract_pyramid(
     network: PlacedNetwork,
     luminance: Float[np.ndarray, "row col"],
     tissue: Bool[np.ndarray, "row col"],
 ) -> FeaturePyramid:
-    """Return the five feature maps of a working image, background set to black.
+    """Return the five feature maps of one working image; see `extract_pyramids`."""
+    return extract_pyramids(network, [(luminance, tissue)])
+
+
+@torch.no_grad()
+def extract_pyramids(network: PlacedNetwork, pictures: Sequence[Picture]) -> FeaturePyramid:
+    """Return the five feature maps of working images in one pass, background set to black.
 
     Args:
         network: The pyramid lies where it does.
-        luminance: 0..1, cropped to the body and scaled to the working size.
-        tissue: Same grid; cells without any never match.
+        pictures: Of one shape once padded to whole cells. Cells without tissue never match.
+
+    Raises:
+        ValueError: If their padded shapes differ.
     """
-    padded = pad_to_cells(np.where(tissue, luminance, 0).astype(np.float32))
-    image = _to_network(network, padded)
-    taps = network(image)
-    mask = torch.from_numpy(pad_to_cells(tissue)).to(network.device).float()[None, None]
+    grey = [np.where(tissue, luminance, 0) for luminance, tissue in pictures]
+    image = _to_network(network, np.stack([pad_to_cells(one.astype(np.float32)) for one in grey]))
+    tissue = np.stack([pad_to_cells(tissue) for _, tissue in pictures])
+    mask = torch.from_numpy(tissue).to(network.device).float()
     levels, lengths, masks = [], [], []
-    for index, tap in enumerate(taps):
-        lengths.append(tap[0].float().norm(dim=0))
-        levels.append((tap[0].float() / lengths[-1].clamp(min=1e-6)).contiguous())
-        stride = 2**index
-        masks.append(F.max_pool2d(mask, stride)[0, 0] > 0)
+    for index, tap in enumerate(network(image)):
+        lengths.append(tap.float().norm(dim=1))
+        levels.append((tap.float() / lengths[-1].clamp(min=1e-6)[:, None]).contiguous())
+        masks.append(F.max_pool2d(mask, 2**index) > 0)
+    extent = torch.tensor([luminance.shape for luminance, _ in pictures]).to(network.device)
     return FeaturePyramid(
-        tuple(levels),
-        tuple(lengths),
-        tuple(masks),
-        luminance.shape,
-        image[0, 0],
-        mask[0, 0] > 0,
+        tuple(levels), tuple(lengths), tuple(masks), extent, image[:, 0], mask > 0
     )
 
 
@@ -124,13 +158,15 @@ def describe(
     shape = DESCRIPTOR_INPUT_PX, DESCRIPTOR_INPUT_PX
     body = resize(_cut(np.where(tissue, luminance, 0).astype(np.float32), square), shape)
     canvas = np.where(resize_mask(_cut(tissue, square), shape), body, 0).astype(np.float32)
-    return np.asarray(network.describe(_to_network(network, canvas))[0].cpu().numpy(), np.float32)
+    return np.asarray(
+        network.describe(_to_network(network, canvas[None]))[0].cpu().numpy(), np.float32
+    )
 
 
 def _to_network(
-    network: PlacedNetwork, image: Float[np.ndarray, "row col"]
-) -> Float[Tensor, "1 1 row col"]:
-    batch = torch.from_numpy(image)[None, None]
+    network: PlacedNetwork, images: Float[np.ndarray, "image row col"]
+) -> Float[Tensor, "image 1 row col"]:
+    batch = torch.from_numpy(images)[:, None]
     return batch.to(network.device, memory_format=torch.channels_last)
 
 

@@ -1,7 +1,7 @@
 """Dense correspondence between a scan and a photograph."""
 
 from medcolor.matching.coarse_to_fine import match_coarse_to_fine
-from medcolor.matching.field import Correspondence, NearestNeighborField
+from medcolor.matching.field import Correspondence, NearestNeighborField, take
 from medcolor.matching.settings import MatchingSettings
 from medcolor.matching.vote import vote
 
@@ -10,5 +10,6 @@ __all__ = [
     "MatchingSettings",
     "NearestNeighborField",
     "match_coarse_to_fine",
+    "take",
     "vote",
 ]

@@ -16,6 +16,7 @@ from medcolor.matching.field import (
     Correspondence,
     NearestNeighborField,
     forward_backward_confidence,
+    take,
     upsample,
 )
 from medcolor.matching.reconstruct import blend, reconstruct
@@ -35,9 +36,9 @@ class _Level:
 
     own: Features
     other: Features
-    masks: tuple[Bool[Tensor, "_row _col"], Bool[Tensor, "_row2 _col2"]]
+    masks: tuple[Bool[Tensor, "pair _row _col"], Bool[Tensor, "pair _row2 _col2"]]
     index: int
-    leave_cost: Float[Tensor, ""]
+    leave_cost: Float[Tensor, " pair"]
     """For each cell of distance from the upsampled match."""
 
     def turned(self) -> _Level:
@@ -53,13 +54,13 @@ def match_coarse_to_fine(
     network: TapNetwork | None = None,
     watch: Watch | None = None,
 ) -> Correspondence:
-    """Match two pyramids in both directions; background is never a match.
+    """Match slices with a reference in both directions; background is never a match.
 
     The result lives on the grids of the working images, padding to whole cells included.
 
     Args:
-        target: The scan's features.
-        reference: The photograph's.
+        target: Features of one slice or several.
+        reference: Those of the photograph they share.
         settings: Which search, and whether A' and B are reconstructed on the way.
         network: Whose features they are; needed for reconstruction alone.
         watch: Told the level and both fields whenever one is done, coarse to fine.
@@ -69,6 +70,7 @@ def match_coarse_to_fine(
     """
     if settings.deconvolution_evaluations and not isinstance(network, GrayVGG19):
         raise ValueError("matching.deconvolution_evaluations > 0 needs a gray-VGG19 to invert")
+    reference = reference.repeat(len(target.luminance))
     with target.luminance.device:  # new tensors lie beside the features
         top = len(target.levels) - 1
         finest = LEVEL_NAMES.index(settings.finest_level)
@@ -77,7 +79,7 @@ def match_coarse_to_fine(
             reference.levels[top],
             (target.masks[top], reference.masks[top]),
             top,
-            torch.zeros(()),
+            torch.zeros(len(target.luminance)),
         )
         forward, backward = _search_top(level, target, reference, settings)
         if watch:
@@ -103,10 +105,10 @@ def match_coarse_to_fine(
     return Correspondence(forward, backward, confidence)
 
 
-def _join(first: Features, second: Features) -> Float[Tensor, "joined row col"]:
+def _join(first: Features, second: Features) -> Float[Tensor, "pair joined row col"]:
     """Return both features side by side, so that their product is the mean of two cosines."""
-    parts = [F.normalize(part, dim=0, eps=1e-6) for part in (first, second)]
-    return torch.cat(parts) / 2**0.5
+    parts = [F.normalize(part, dim=1, eps=1e-6) for part in (first, second)]
+    return torch.cat(parts, 1) / 2**0.5
 
 
 def _with_tone(
@@ -121,7 +123,7 @@ def _with_tone(
 ) -> _Level:
     """Return a level with tone, which the fields of the level above teach."""
     masks = target.masks[index], reference.masks[index]
-    leave_cost = torch.full((), settings.leave_cost * 2**index)
+    leave_cost = torch.full((len(own),), settings.leave_cost * 2**index)
     if settings.tone_weight == 0:
         return _Level(own, other, masks, index, leave_cost)
     scale = settings.confidence_scale_px / 2 ** (index + 1)
@@ -144,30 +146,30 @@ def _search_top(
     """Search the coarsest level, where nothing is known yet."""
     if settings.search[0] == "global":
         own, other = _body_position(target), _body_position(reference)
-        distance = (own[:, :, :, None, None] - other[:, None, None, :, :]).square().sum(0)
+        distance = (own[..., None, None] - other[:, :, None, None]).square().sum(1)
         prior = -settings.position_prior * distance
         table = similarity_table(level.own, level.other, settings.patch_px[0])
         return search_global(table, prior, prior, *level.masks)
 
     def one(side: _Level) -> NearestNeighborField:
-        start = _same_place(side.own.shape[1:], side.other.shape[1:])
+        start = _same_place(side.own.shape[2:], side.other.shape[2:])
         if settings.random_start:
             source = torch.Generator(side.own.device).manual_seed(0)
-            size = torch.tensor(side.other.shape[1:])[:, None, None]
+            size = torch.tensor(side.other.shape[2:])[:, None, None]
             start = (torch.rand(start.shape, generator=source) * size).long()
-        reach = max(side.other.shape[1:])
+        start = start.expand(len(side.own), *start.shape)
+        reach = max(side.other.shape[2:])
         return _patchmatch(side, start, start, reach, settings.patchmatch_rounds, settings)
 
     return one(level), one(level.turned())
 
 
-def _body_position(pyramid: FeaturePyramid) -> Float[Tensor, "2 row col"]:
+def _body_position(pyramid: FeaturePyramid) -> Float[Tensor, "image 2 row col"]:
     """Return the centres of the coarsest cells, 0..1 along the rows and columns of the crop."""
     stride = 2 ** (len(pyramid.levels) - 1)
-    rows, cols = pyramid.levels[-1].shape[1:]
-    row = (torch.arange(rows) + 0.5) * stride / pyramid.extent_px[0]
-    col = (torch.arange(cols) + 0.5) * stride / pyramid.extent_px[1]
-    return torch.stack(torch.meshgrid(row, col, indexing="ij"))
+    rows, cols = pyramid.levels[-1].shape[2:]
+    centre = torch.meshgrid(torch.arange(rows) + 0.5, torch.arange(cols) + 0.5, indexing="ij")
+    return torch.stack(centre).mul(stride).div(pyramid.extent_px[:, :, None, None])
 
 
 def _same_place(shape: torch.Size, shape2: torch.Size) -> Tensor:
@@ -188,17 +190,18 @@ def _search(
     """Carry both fields to a level and search there."""
     if settings.search[-1 - level.index] == "global":
         table = similarity_table(level.own, level.other, settings.patch_px[-1 - level.index])
-        away = -level.leave_cost * _distance(upsample(forward.position), table.shape[2:])
-        away2 = -level.leave_cost * _distance(upsample(backward.position), table.shape[:2])
-        return search_global(table, away, away2.permute(2, 3, 0, 1), *level.masks)
+        step = -level.leave_cost[:, None, None, None, None]
+        away = step * _distance(upsample(forward.position), table.shape[3:])
+        away2 = step * _distance(upsample(backward.position), table.shape[1:3])
+        return search_global(table, away, away2.permute(0, 3, 4, 1, 2), *level.masks)
     return _refine(level, forward, settings), _refine(level.turned(), backward, settings)
 
 
-def _distance(home: Tensor, shape: torch.Size) -> Float[Tensor, "row col row2 col2"]:
+def _distance(home: Tensor, shape: torch.Size) -> Float[Tensor, "pair row col row2 col2"]:
     """Return how far every cell of a grid lies from every match."""
     rows, cols = shape
-    row = (home[0][..., None, None] - torch.arange(rows)[:, None]) ** 2
-    col = (home[1][..., None, None] - torch.arange(cols)) ** 2
+    row = (home[:, 0, ..., None, None] - torch.arange(rows)[:, None]) ** 2
+    col = (home[:, 1, ..., None, None] - torch.arange(cols)) ** 2
     return torch.sqrt((row + col).float())
 
 
@@ -235,34 +238,34 @@ def _patchmatch(
 ) -> NearestNeighborField:
     from medcolor.matching.patchmatch import improve_matches  # GPU machines need no Numba
 
-    position, score = improve_matches(
-        level.own,
-        level.other,
-        start,
-        home,
-        *level.masks,
-        patch_px=settings.patch_px[-1 - level.index],
-        radius_px=radius,
-        leave_cost=float(level.leave_cost),
-        rounds=rounds,
-    )
+    inputs = level.own, level.other, start, home, *level.masks, level.leave_cost
+    found = [
+        improve_matches(
+            *one,
+            patch_px=settings.patch_px[-1 - level.index],
+            radius_px=radius,
+            rounds=rounds,
+        )
+        for one in zip(*inputs, strict=True)
+    ]
+    position, score = (torch.stack(part) for part in zip(*found, strict=True))
     return NearestNeighborField(position, score)
 
 
 def _enlarge(
-    field: NearestNeighborField, other_mask: Bool[Tensor, "row col"]
+    field: NearestNeighborField, other_mask: Bool[Tensor, "pair row col"]
 ) -> NearestNeighborField:
     """Carry a field to the next finer grid without searching.
 
     A match in the background moves to the first cell with tissue under the same coarse cell.
     """
     position = upsample(field.position)
-    rows, cols = other_mask.shape
-    four = other_mask.view(rows // 2, 2, cols // 2, 2).transpose(1, 2).flatten(2)
-    first = four.to(torch.uint8).argmax(2)
+    pairs, rows, cols = other_mask.shape
+    four = other_mask.reshape(pairs, rows // 2, 2, cols // 2, 2).transpose(2, 3).flatten(3)
+    first = four.to(torch.uint8).argmax(3)[:, None]
     coarse = position // 2
-    corner = first[coarse[0], coarse[1]]
-    inside = other_mask[position[0], position[1]]
-    position = torch.where(inside, position, 2 * coarse + torch.stack([corner // 2, corner % 2]))
-    similarity = field.similarity.repeat_interleave(2, 0).repeat_interleave(2, 1)
+    corner = take(first, coarse)
+    inside = take(other_mask[:, None], position)
+    position = torch.where(inside, position, 2 * coarse + torch.cat([corner // 2, corner % 2], 1))
+    similarity = field.similarity.repeat_interleave(2, 1).repeat_interleave(2, 2)
     return NearestNeighborField(position, similarity)

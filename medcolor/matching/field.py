@@ -1,22 +1,25 @@
-"""Nearest-neighbour fields: where in the reference each target cell finds its like."""
+"""Nearest-neighbour fields: where in the reference each target cell finds its like.
+
+Here and in the modules beside it tensors have a first axis `pair`: slices matched at once.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 
 @dataclass(frozen=True)
 class NearestNeighborField:
-    """One match for each cell of a grid."""
+    """One match for each cell of the grid of each pair."""
 
-    position: Int[Tensor, "2 row col"]
+    position: Int[Tensor, "pair 2 row col"]
     """Absolute (row, col) in the other image's grid of the same level."""
 
-    similarity: Float[Tensor, "row col"]
+    similarity: Float[Tensor, "pair row col"]
     """Mean cosine over the patch, without priors and penalties."""
 
 
@@ -26,26 +29,38 @@ class Correspondence:
 
     target_to_reference: NearestNeighborField
     reference_to_target: NearestNeighborField
-    confidence: Float[Tensor, "row col"]
+    confidence: Float[Tensor, "pair row col"]
     """0..1 for each target pixel, from forward-backward agreement."""
 
 
 def forward_backward_confidence(
-    forward: Int[Tensor, "2 row col"], backward: Int[Tensor, "2 row2 col2"], *, scale_px: float
-) -> Float[Tensor, "row col"]:
+    forward: Int[Tensor, "pair 2 row col"],
+    backward: Int[Tensor, "pair 2 row2 col2"],
+    *,
+    scale_px: float,
+) -> Float[Tensor, "pair row col"]:
     """Return exp(-(d / scale)^2 / 2), d the distance between a pixel and its way there and back."""
-    returned = backward[:, forward[0], forward[1]]
-    rows = torch.arange(forward.shape[1])[:, None]
-    cols = torch.arange(forward.shape[2])[None, :]
-    squared = (returned[0] - rows) ** 2 + (returned[1] - cols) ** 2
+    returned = take(backward, forward)
+    rows = torch.arange(forward.shape[2])[:, None]
+    cols = torch.arange(forward.shape[3])[None, :]
+    squared = (returned[:, 0] - rows) ** 2 + (returned[:, 1] - cols) ** 2
     return torch.exp(-0.5 * squared.float() / scale_px**2)
 
 
-def upsample(field: Int[Tensor, "2 row col"]) -> Int[Tensor, "2 row2 col2"]:
+def take(
+    values: Shaped[Tensor, "pair channel row2 col2"], position: Int[Tensor, "pair 2 row col"]
+) -> Shaped[Tensor, "pair channel row col"]:
+    """Return for each pair the values that lie at its positions."""
+    flat = (position[:, 0] * values.shape[3] + position[:, 1]).flatten(1)
+    index = flat[:, None].expand(-1, values.shape[1], -1)
+    return values.flatten(2).gather(2, index).view(*values.shape[:2], *position.shape[2:])
+
+
+def upsample(field: Int[Tensor, "pair 2 row col"]) -> Int[Tensor, "pair 2 row2 col2"]:
     """Double a field: offsets double, the place inside the coarse cell is kept."""
-    fine = 2 * field.repeat_interleave(2, 1).repeat_interleave(2, 2)
-    fine[0] += torch.arange(fine.shape[1])[:, None] % 2
-    fine[1] += torch.arange(fine.shape[2]) % 2
+    fine = 2 * field.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    fine[:, 0] += torch.arange(fine.shape[2])[:, None] % 2
+    fine[:, 1] += torch.arange(fine.shape[3]) % 2
     return fine
 
 

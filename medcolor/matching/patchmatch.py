@@ -29,13 +29,13 @@ def improve_matches(
     home: Int[Tensor, "2 row col"],
     own_mask: Bool[Tensor, "row col"],
     other_mask: Bool[Tensor, "row2 col2"],
+    leave_cost: float | Float[Tensor, ""],
     *,
     patch_px: int,
     radius_px: int,
-    leave_cost: float,
     rounds: int,
 ) -> tuple[Int[Tensor, "2 row col"], Float[Tensor, "row col"]]:
-    """Return better positions and their patch scores.
+    """Return better positions and their patch scores, for one pair.
 
     Args:
         own: Unit features of the image the field lives on.
@@ -44,9 +44,9 @@ def improve_matches(
         home: The upsampled matches, which to leave costs.
         own_mask: Cells that are searched; the others keep what they have, at score 0.
         other_mask: Cells that may be matched. A start outside yields to any place inside.
+        leave_cost: Taken from the score for each cell of distance from home.
         patch_px: Side of the patch, odd.
         radius_px: First radius of the random search; 0 for propagation alone.
-        leave_cost: Taken from the score for each cell of distance from home.
         rounds: Of propagation and random search.
 
     Raises:

@@ -21,16 +21,16 @@ from medcolor.matching.vote import vote
 _FLAT = 1e-12
 
 
-def response(length: Float[Tensor, "row col"]) -> Float[Tensor, "row col"]:
+def response(length: Float[Tensor, "pair row col"]) -> Float[Tensor, "pair row col"]:
     """Return the squared length of features, scaled to 0..1 over the image."""
     squared = length.square()
-    low, high = squared.amin(), squared.amax()
+    low, high = (f((1, 2), keepdim=True) for f in (squared.amin, squared.amax))
     return (squared - low) / (high - low).clamp(min=_FLAT)
 
 
 def own_weight(
-    length: Float[Tensor, "row col"], index: int, settings: MatchingSettings
-) -> Float[Tensor, "row col"]:
+    length: Float[Tensor, "pair row col"], index: int, settings: MatchingSettings
+) -> Float[Tensor, "pair row col"]:
     """Return W, the weight of an image's own features at level `index` (0 is relu1_1)."""
     loud = response(length)
     if settings.response == "step":
@@ -42,24 +42,24 @@ def own_weight(
 
 def blend(
     own: FeaturePyramid, index: int, reconstruction: Tensor, settings: MatchingSettings
-) -> Float[Tensor, "channel row col"]:
+) -> Float[Tensor, "pair channel row col"]:
     """Return F * W + R * (1 - W), not normalised."""
-    weight = own_weight(own.lengths[index], index, settings)
+    weight = own_weight(own.lengths[index], index, settings)[:, None]
     return raw_level(own, index) * weight + reconstruction * (1 - weight)
 
 
-def raw_level(pyramid: FeaturePyramid, index: int) -> Float[Tensor, "channel row col"]:
+def raw_level(pyramid: FeaturePyramid, index: int) -> Float[Tensor, "pair channel row col"]:
     """Return the features of a level as the network gave them."""
-    return pyramid.levels[index] * pyramid.lengths[index]
+    return pyramid.levels[index] * pyramid.lengths[index][:, None]
 
 
 def reconstruct(
-    field: Int[Tensor, "2 row col"],
+    field: Int[Tensor, "pair 2 row col"],
     source: FeaturePyramid,
     index: int,
     network: GrayVGG19,
     settings: MatchingSettings,
-) -> Float[Tensor, "channel row2 col2"]:
+) -> Float[Tensor, "pair channel row2 col2"]:
     """Return R for level `index` - 1.
 
     Minimises |network(x) - y|^2, y the source's features at level `index` voted through
@@ -80,21 +80,21 @@ def reconstruct(
     fine = field
     for _ in range(index - max(bottom, 0)):
         fine = upsample(fine)
-    ground = source.luminance[None] if bottom < 0 else raw_level(source, bottom)
+    ground = source.luminance[:, None] if bottom < 0 else raw_level(source, bottom)
     start = _vote_all(fine, ground, patch)
-    found, _ = invert(network, start[None], goal[None], bottom, index, settings)
+    found, _ = invert(network, start, goal, bottom, index, settings)
     below = network.advance(found, bottom, index - 1)
-    return below[-1][0].float() if below else found[0]
+    return below[-1].float() if below else found
 
 
 def invert(
     network: GrayVGG19,
-    start: Float[Tensor, "batch channel row col"],
-    goal: Float[Tensor, "batch channel2 row2 col2"],
+    start: Float[Tensor, "pair channel row col"],
+    goal: Float[Tensor, "pair channel2 row2 col2"],
     bottom: int,
     top: int,
     settings: MatchingSettings,
-) -> tuple[Tensor, Float[Tensor, "evaluation batch"]]:
+) -> tuple[Tensor, Float[Tensor, "evaluation pair"]]:
     """Minimise the sum of squares between tap `top` of x, which stands at `bottom`, and `goal`.
 
     Returns:
@@ -114,8 +114,10 @@ def invert(
 
 
 def _vote_all(
-    field: Int[Tensor, "2 row col"], values: Float[Tensor, "channel row2 col2"], patch_px: int
-) -> Float[Tensor, "channel row col"]:
-    weight = torch.ones(field.shape[1:])
-    valid = torch.ones(values.shape[1:], dtype=torch.bool)
+    field: Int[Tensor, "pair 2 row col"],
+    values: Float[Tensor, "pair channel row2 col2"],
+    patch_px: int,
+) -> Float[Tensor, "pair channel row col"]:
+    weight = torch.ones(len(field), *field.shape[2:])
+    valid = torch.ones(len(values), *values.shape[2:], dtype=torch.bool)
     return vote(field, weight, values, valid, patch_px=patch_px)[0]

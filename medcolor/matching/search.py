@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from medcolor.matching.field import NearestNeighborField, within
+from medcolor.matching.field import NearestNeighborField, take, within
 
-Features = Float[Tensor, "channel _row _col"]
-Mask = Bool[Tensor, "_row _col"]
+Features = Float[Tensor, "pair channel _row _col"]
+Mask = Bool[Tensor, "pair _row _col"]
 
 _FORBIDDEN = -1e4
 _TIE_COST = 1e-5
@@ -22,27 +22,30 @@ _TIE_COST = 1e-5
 
 def similarity_table(
     target: Features, reference: Features, patch_px: int
-) -> Float[Tensor, "row col row2 col2"]:
+) -> Float[Tensor, "pair row col row2 col2"]:
     """Return the patch score of every pair of cells.
 
     The products of single cells are made once, in one matrix product, and summed
     along the diagonals; unfolding patches first would cost patch_px**2 times as much.
     """
-    rows, cols = target.shape[1:]
-    rows2, cols2 = reference.shape[1:]
-    cell = (target.flatten(1).T @ reference.flatten(1)).view(rows, cols, rows2, cols2)
+    rows, cols = target.shape[2:]
+    rows2, cols2 = reference.shape[2:]
+    cell = target.flatten(2).transpose(1, 2) @ reference.flatten(2)
+    cell = cell.view(-1, rows, cols, rows2, cols2)
     total = torch.zeros_like(cell)
     count = torch.zeros_like(cell)
     reach = patch_px // 2
     for drow in range(-reach, reach + 1):
         for dcol in range(-reach, reach + 1):
             here = (
+                slice(None),
                 within(drow, rows),
                 within(dcol, cols),
                 within(drow, rows2),
                 within(dcol, cols2),
             )
             there = (
+                slice(None),
                 within(-drow, rows),
                 within(-dcol, cols),
                 within(-drow, rows2),
@@ -54,29 +57,29 @@ def similarity_table(
 
 
 def similarity_at(
-    own: Features, other: Features, position: Int[Tensor, "2 row col"], patch_px: int
-) -> Float[Tensor, "row col"]:
+    own: Features, other: Features, position: Int[Tensor, "pair 2 row col"], patch_px: int
+) -> Float[Tensor, "pair row col"]:
     """Return the patch score of given matches, which may lie anywhere inside `other`."""
-    rows, cols = own.shape[1:]
-    rows2, cols2 = other.shape[1:]
-    total, count = torch.zeros(rows, cols), torch.zeros(rows, cols)
+    pairs, _, rows, cols = own.shape
+    rows2, cols2 = other.shape[2:]
+    total, count = torch.zeros(pairs, rows, cols), torch.zeros(pairs, rows, cols)
     reach = patch_px // 2
     for drow in range(-reach, reach + 1):
         for dcol in range(-reach, reach + 1):
             here = within(drow, rows), within(dcol, cols)
             there = within(-drow, rows), within(-dcol, cols)
-            row, col = position[0][here] + drow, position[1][here] + dcol
+            row, col = position[:, 0, *here] + drow, position[:, 1, *here] + dcol
             inside = (row >= 0) & (row < rows2) & (col >= 0) & (col < cols2)
-            partner = other[:, row.clamp(0, rows2 - 1), col.clamp(0, cols2 - 1)]
-            total[here] += (own[:, there[0], there[1]] * partner).sum(0) * inside
-            count[here] += inside
+            place = torch.stack([row.clamp(0, rows2 - 1), col.clamp(0, cols2 - 1)], 1)
+            total[:, *here] += (own[:, :, *there] * take(other, place)).sum(1) * inside
+            count[:, *here] += inside
     return total / count
 
 
 def search_global(
-    table: Float[Tensor, "row col row2 col2"],
-    prior: Float[Tensor, "row col row2 col2"],
-    prior2: Float[Tensor, "row col row2 col2"],
+    table: Float[Tensor, "pair row col row2 col2"],
+    prior: Float[Tensor, "pair row col row2 col2"],
+    prior2: Float[Tensor, "pair row col row2 col2"],
     target_mask: Mask,
     reference_mask: Mask,
 ) -> tuple[NearestNeighborField, NearestNeighborField]:
@@ -89,35 +92,35 @@ def search_global(
         target_mask: Cells of the target that may be matched from the reference.
         reference_mask: Cells of the reference that may be matched from the target.
     """
-    score, score2 = ((table + p).flatten(2).flatten(0, 1) for p in (prior, prior2))
-    plain = table.flatten(2).flatten(0, 1)
-    forward = score.masked_fill(~reference_mask.flatten()[None, :], _FORBIDDEN).argmax(1)
-    backward = score2.masked_fill(~target_mask.flatten()[:, None], _FORBIDDEN).argmax(0)
-    cells, cells2 = torch.arange(plain.shape[0]), torch.arange(plain.shape[1])
+    score, score2 = ((table + p).flatten(3).flatten(1, 2) for p in (prior, prior2))
+    plain = table.flatten(3).flatten(1, 2)
+    outside, outside2 = ~reference_mask.flatten(1)[:, None], ~target_mask.flatten(1)[:, :, None]
+    forward = score.masked_fill(outside, _FORBIDDEN).argmax(2, keepdim=True)
+    backward = score2.masked_fill(outside2, _FORBIDDEN).argmax(1, keepdim=True)
     return (
-        _field(forward, plain[cells, forward], target_mask.shape, reference_mask.shape[1]),
-        _field(backward, plain[backward, cells2], reference_mask.shape, target_mask.shape[1]),
+        _field(forward, plain.gather(2, forward), target_mask.shape, reference_mask.shape[2]),
+        _field(backward, plain.gather(1, backward), reference_mask.shape, target_mask.shape[2]),
     )
 
 
 def _field(
-    index: Int[Tensor, " cell"], similarity: Tensor, shape: tuple[int, ...], width: int
+    index: Int[Tensor, "pair ..."], similarity: Tensor, shape: torch.Size, width: int
 ) -> NearestNeighborField:
     """Turn flat indexes into (row, col)."""
-    position = torch.stack([index // width, index % width])
-    return NearestNeighborField(position.view(2, *shape), similarity.view(*shape))
+    position = torch.stack([index // width, index % width], 1)
+    return NearestNeighborField(position.view(-1, 2, *shape[1:]), similarity.view(shape))
 
 
 def search_window(
     own: Features,
     other: Features,
-    coarse: Int[Tensor, "2 half_row half_col"],
+    coarse: Int[Tensor, "pair 2 half_row half_col"],
     own_mask: Mask,
     other_mask: Mask,
     *,
     radius_px: int,
     patch_px: int,
-    leave_cost: float | Float[Tensor, ""],
+    leave_cost: Float[Tensor, " pair"],
 ) -> NearestNeighborField:
     """Return the best match of every cell within +-`radius_px` of its upsampled match, exactly.
 
@@ -152,8 +155,8 @@ def search_window(
 
 
 def window_cost(
-    radius: int, leave_cost: float | Float[Tensor, ""]
-) -> Float[Tensor, "window window 2 2"]:
+    radius: int, leave_cost: Float[Tensor, " pair"]
+) -> Float[Tensor, "pair window window 2 2"]:
     """Return what candidate (u, v) of a block costs its cell (a, b).
 
     Candidate u lies u - radius from the block's match, u - radius - a from that of cell a.
@@ -163,5 +166,5 @@ def window_cost(
     distance = torch.sqrt((row**2 + col**2).float())
     near = (row.abs() <= radius) & (col.abs() <= radius)
     # Ties go to the centre, also without a cost.
-    step = torch.as_tensor(leave_cost).clamp(min=_TIE_COST)
+    step = leave_cost.clamp(min=_TIE_COST)[:, None, None, None, None]
     return torch.where(near, step * distance, torch.full((), -_FORBIDDEN))

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medcolor.features.extract import FeaturePyramid
+from medcolor.matching.field import take
 from medcolor.matching.search import Features
 
 _KNOTS = 33
@@ -32,13 +33,13 @@ _ANGLE = 3.0
 class TonePair:
     """Tones of two images that can be compared."""
 
-    own: Float[Tensor, "row col"]
+    own: Float[Tensor, "pair row col"]
     """What the scan's tones predict of the photograph's."""
 
-    other: Float[Tensor, "row2 col2"]
+    other: Float[Tensor, "pair row2 col2"]
     """The photograph's."""
 
-    explained: Float[Tensor, ""]
+    explained: Float[Tensor, " pair"]
     """Share of the variance of the photograph's tone that the scan's explains, 0..1."""
 
 
@@ -46,8 +47,8 @@ def teach_tone(
     target: FeaturePyramid,
     reference: FeaturePyramid,
     index: int,
-    match: Int[Tensor, "2 half_row half_col"],
-    confidence: Float[Tensor, "half_row half_col"],
+    match: Int[Tensor, "pair 2 half_row half_col"],
+    confidence: Float[Tensor, "pair half_row half_col"],
 ) -> TonePair:
     """Return the tones of level `index` of both, as the level above teaches them.
 
@@ -60,58 +61,63 @@ def teach_tone(
     """
     own, other = cell_tone(target, index + 1), cell_tone(reference, index + 1)
     counted = confidence * target.masks[index + 1]
-    matched = other[match[0], match[1]]
-    curve, explained = tone_curve(own.flatten(), matched.flatten(), counted.flatten())
+    matched = take(other[:, None], match)
+    curve, explained = tone_curve(own.flatten(1), matched.flatten(1), counted.flatten(1))
     predicted = read_curve(curve, cell_tone(target, index))
     return TonePair(predicted, cell_tone(reference, index), explained)
 
 
 def append_tone(
     features: Features,
-    tone: Float[Tensor, "row col"],
-    mask: Bool[Tensor, "row col"],
-    share: Float[Tensor, ""],
-) -> Float[Tensor, "channel2 row col"]:
+    tone: Float[Tensor, "pair row col"],
+    mask: Bool[Tensor, "pair row col"],
+    share: Float[Tensor, " pair"],
+) -> Float[Tensor, "pair channel2 row col"]:
     """Return unit features with tone as two channels more, which make up `share` of a score."""
-    circle = torch.stack([torch.cos(_ANGLE * tone), torch.sin(_ANGLE * tone)]) * mask
-    return torch.cat([features * (1 - share).sqrt(), circle * share.sqrt()])
+    circle = torch.stack([torch.cos(_ANGLE * tone), torch.sin(_ANGLE * tone)], 1) * mask[:, None]
+    part = share[:, None, None, None]
+    return torch.cat([features * (1 - part).sqrt(), circle * part.sqrt()], 1)
 
 
-def cell_tone(pyramid: FeaturePyramid, index: int) -> Float[Tensor, "row col"]:
+def cell_tone(pyramid: FeaturePyramid, index: int) -> Float[Tensor, "image row col"]:
     """Return the mean luminance of the tissue in each cell of a level; 0 without tissue."""
     stride = 2**index
-    tissue = pyramid.tissue[None].float()
-    total = F.avg_pool2d(pyramid.luminance[None] * tissue, stride)[0]
-    return total / F.avg_pool2d(tissue, stride)[0].clamp(min=1e-6)
+    tissue = pyramid.tissue.float()
+    total = F.avg_pool2d(pyramid.luminance * tissue, stride)
+    return total / F.avg_pool2d(tissue, stride).clamp(min=1e-6)
 
 
 def tone_curve(
-    own: Float[Tensor, " cell"], other: Float[Tensor, " cell"], weight: Float[Tensor, " cell"]
-) -> tuple[Float[Tensor, " knot"], Float[Tensor, ""]]:
+    own: Float[Tensor, "pair cell"],
+    other: Float[Tensor, "pair cell"],
+    weight: Float[Tensor, "pair cell"],
+) -> tuple[Float[Tensor, "pair knot"], Float[Tensor, " pair"]]:
     """Return E[other | own] at evenly spaced tones and the share of variance it explains.
 
     Kernel regression (Nadaraya 1964, Watson 1964), drawn to the mean where nothing is known.
     The share is 0 where nothing has weight, or where `other` is of one tone.
     """
-    mass = weight.sum().clamp(min=_LEAST_MASS)
-    mean = (weight * other).sum() / mass
+    mass = weight.sum(1, keepdim=True).clamp(min=_LEAST_MASS)
+    mean = (weight * other).sum(1, keepdim=True) / mass
     knots = torch.linspace(0, 1, _KNOTS)
-    kernel = weight * torch.exp(-0.5 * ((knots[:, None] - own) / _SIGMA) ** 2)
+    kernel = weight[:, None] * torch.exp(-0.5 * ((knots[:, None] - own[:, None]) / _SIGMA) ** 2)
     prior = 1e-3 * mass
-    curve = ((kernel * other).sum(1) + prior * mean) / (kernel.sum(1) + prior)
-    total = (weight * (other - mean) ** 2).sum()
-    rest = (weight * (other - read_curve(curve, own)) ** 2).sum()
-    spread = (weight * (read_curve(curve, own) - mean) ** 2).sum()
+    curve = ((kernel * other[:, None]).sum(2) + prior * mean) / (kernel.sum(2) + prior)
+    read = read_curve(curve, own)
+    total = (weight * (other - mean) ** 2).sum(1, keepdim=True)
+    rest = (weight * (other - read) ** 2).sum(1, keepdim=True)
+    spread = (weight * (read - mean) ** 2).sum(1, keepdim=True)
     gain = torch.sqrt(total / spread.clamp(min=_LEAST_MASS)).clamp(max=3)
     # Adjusted for what a curve explains of anything where cells are few (Theil 1961).
     few = mass / (mass - _FREEDOM).clamp(min=_LEAST_MASS)
     explained = (1 - few * rest / total.clamp(min=_LEAST_MASS)).clamp(min=0)
-    return mean + (curve - mean) * gain, explained * (total > 1e-6 * mass)
+    return mean + (curve - mean) * gain, (explained * (total > 1e-6 * mass))[:, 0]
 
 
-def read_curve(curve: Float[Tensor, " knot"], tone: Float[Tensor, "*cell"]) -> Tensor:
-    """Return the curve at tones 0..1, linear between its knots."""
-    place = tone.clamp(0, 1) * (len(curve) - 1)
-    below = place.floor().clamp(max=len(curve) - 2).long()
+def read_curve(curve: Float[Tensor, "pair knot"], tone: Float[Tensor, "pair ..."]) -> Tensor:
+    """Return the curves at tones 0..1, linear between their knots."""
+    place = tone.flatten(1).clamp(0, 1) * (curve.shape[1] - 1)
+    below = place.floor().clamp(max=curve.shape[1] - 2).long()
     part = place - below
-    return curve[below] * (1 - part) + curve[below + 1] * part
+    value = curve.gather(1, below) * (1 - part) + curve.gather(1, below + 1) * part
+    return value.view(tone.shape)

@@ -25,14 +25,14 @@ _UNROLL = 4
 
 
 def search_blocks(
-    own: Float[Tensor, "channel row col"],
-    other: Float[Tensor, "channel row2 col2"],
-    base: Int[Tensor, "2 half_row half_col"],
-    own_mask: Bool[Tensor, "row col"],
-    other_mask: Bool[Tensor, "row2 col2"],
-    cost: Float[Tensor, "window window 2 2"],
+    own: Float[Tensor, "pair channel row col"],
+    other: Float[Tensor, "pair channel row2 col2"],
+    base: Int[Tensor, "pair 2 half_row half_col"],
+    own_mask: Bool[Tensor, "pair row col"],
+    other_mask: Bool[Tensor, "pair row2 col2"],
+    cost: Float[Tensor, "pair window window 2 2"],
     patch_px: int,
-) -> tuple[Int[Tensor, "2 row col"], Float[Tensor, "row col"]]:
+) -> tuple[Int[Tensor, "pair 2 row col"], Float[Tensor, "pair row col"]]:
     """Return position and patch score of the best candidate of each cell; see search_window.
 
     Args:
@@ -44,18 +44,19 @@ def search_blocks(
         cost: Taken from the score of candidate (u, v) of the block for cell (a, b) in it.
         patch_px: Side of the patch, odd.
     """
-    window, reach = cost.shape[0], patch_px // 2
+    window, reach = cost.shape[1], patch_px // 2
     frame = window // 2 - 1 + reach
-    spare, around, beyond = -own.shape[0] % _UNROLL, (reach,) * 4, (frame,) * 4
-    cells = F.pad(own, (*around, 0, spare)).permute(1, 2, 0)
-    rows = F.pad(other, (*beyond, 0, spare)).permute(1, 0, 2)
+    spare, around, beyond = -own.shape[1] % _UNROLL, (reach,) * 4, (frame,) * 4
+    cells = F.pad(own, (*around, 0, spare)).permute(0, 2, 3, 1)
+    rows = F.pad(other, (*beyond, 0, spare)).permute(0, 2, 1, 3)
     allowed = F.pad(other_mask, beyond)
     # Laid out as the sums are: candidates row by row at the pitch of the region.
-    costs = F.pad(cost.permute(2, 3, 0, 1), (0, 2 * reach), value=_FORBIDDEN).flatten(2)
-    position = torch.empty(2, *own.shape[1:], dtype=torch.long)
-    score = torch.zeros(own.shape[1:])
-    inputs = (part.contiguous().numpy() for part in (cells, rows, base, own_mask, allowed, costs))
-    _search(*inputs, window // 2 - 1, position.numpy(), score.numpy())
+    costs = F.pad(cost.permute(0, 3, 4, 1, 2), (0, 2 * reach), value=_FORBIDDEN).flatten(3)
+    position = torch.empty(len(own), 2, *own.shape[2:], dtype=torch.long)
+    score = torch.zeros(len(own), *own.shape[2:])
+    inputs = [part.contiguous().numpy() for part in (cells, rows, base, own_mask, allowed, costs)]
+    for *one, place, value in zip(*inputs, position.numpy(), score.numpy(), strict=True):
+        _search(*one, window // 2 - 1, place, value)
     return position, score
 
 

@@ -15,21 +15,25 @@ _CHUNK_BLOCKS = 512
 
 
 def search_blocks(
-    own: Float[Tensor, "channel row col"],
-    other: Float[Tensor, "channel row2 col2"],
-    base: Int[Tensor, "2 half_row half_col"],
-    own_mask: Bool[Tensor, "row col"],
-    other_mask: Bool[Tensor, "row2 col2"],
-    cost: Float[Tensor, "window window 2 2"],
+    own: Float[Tensor, "pair channel row col"],
+    other: Float[Tensor, "pair channel row2 col2"],
+    base: Int[Tensor, "pair 2 half_row half_col"],
+    own_mask: Bool[Tensor, "pair row col"],
+    other_mask: Bool[Tensor, "pair row2 col2"],
+    cost: Float[Tensor, "pair window window 2 2"],
     patch_px: int,
-) -> tuple[Int[Tensor, "2 row col"], Float[Tensor, "row col"]]:
+) -> tuple[Int[Tensor, "pair 2 row col"], Float[Tensor, "pair row col"]]:
     """Return position and patch score of the best candidate of each cell.
 
     Arguments are those of `window_cpu.search_blocks`.
     """
-    search = _BlockSearch(own, other, other_mask, cost, patch_px)
-    position, score = search.field(base)
-    return torch.where(own_mask, position, upsample(base // 2)), score * own_mask
+    found = [
+        _BlockSearch(one, two, allowed, costs, patch_px).field(start)
+        for one, two, allowed, costs, start in zip(own, other, other_mask, cost, base, strict=True)
+    ]
+    position, score = (torch.stack(part) for part in zip(*found, strict=True))
+    position = torch.where(own_mask[:, None], position, upsample(base // 2))
+    return position, score * own_mask
 
 
 class _BlockSearch:

@@ -25,34 +25,39 @@ _FORBIDDEN = 1e4
 
 
 def search_blocks(
-    own: Float[Tensor, "channel row col"],
-    other: Float[Tensor, "channel row2 col2"],
-    base: Int[Tensor, "2 half_row half_col"],
-    own_mask: Bool[Tensor, "row col"],
-    other_mask: Bool[Tensor, "row2 col2"],
-    cost: Float[Tensor, "window window 2 2"],
+    own: Float[Tensor, "pair channel row col"],
+    other: Float[Tensor, "pair channel row2 col2"],
+    base: Int[Tensor, "pair 2 half_row half_col"],
+    own_mask: Bool[Tensor, "pair row col"],
+    other_mask: Bool[Tensor, "pair row2 col2"],
+    cost: Float[Tensor, "pair window window 2 2"],
     patch_px: int,
-) -> tuple[Int[Tensor, "2 row col"], Float[Tensor, "row col"]]:
+) -> tuple[Int[Tensor, "pair 2 row col"], Float[Tensor, "pair row col"]]:
     """Return position and patch score of the best candidate of each cell.
 
-    Arguments are those of `window_cpu.search_blocks`. Products are of float32 or, on tensor
-    cores, of its first 10 bits (TF32), sums of float32.
+    Arguments are those of `window_cpu.search_blocks`. Features are rounded to float16 (of unit
+    length, nothing overflows, and it is 8 times finer than bfloat16), their products summed in
+    float32. All pairs are searched in one launch.
     """
-    window, reach = cost.shape[0], patch_px // 2
+    window, reach = cost.shape[1], patch_px // 2
     frame, side, pitch = window // 2 - 1 + reach, 2 + 2 * reach, window + 2 * reach
-    spare, around, beyond = -own.shape[0] % _CHUNK, (reach,) * 4, (frame,) * 4
-    cells = F.pad(own, (*around, 0, spare)).permute(1, 2, 0).contiguous()
-    cells2 = F.pad(other, (*beyond, 0, spare)).permute(1, 2, 0).contiguous()
+    spare, around, beyond = -own.shape[1] % _CHUNK, (reach,) * 4, (frame,) * 4
+
+    def lay_out(features: Tensor, border: tuple[int, ...]) -> Float[Tensor, "pair row col channel"]:
+        framed = F.pad(features.half(), (*border, 0, spare))
+        return framed.permute(0, 2, 3, 1).contiguous()
+
+    cells, cells2 = lay_out(own, around), lay_out(other, beyond)
     allowed = F.pad(other_mask, beyond).to(torch.int8)
-    costs = F.pad(cost.permute(2, 3, 0, 1), (0, 2 * reach), value=_FORBIDDEN).flatten(2)
-    rows, cols = own_mask.shape
-    blocks = rows * cols // 4
+    costs = F.pad(cost.permute(0, 3, 4, 1, 2), (0, 2 * reach), value=_FORBIDDEN).flatten(3)
+    pairs, rows, cols = own_mask.shape
+    blocks = pairs * rows * cols // 4
     programs = min(blocks, _PROGRAMS)
     own_cells = max(16, triton.next_power_of_2(side * side))
     places = max(16, triton.next_power_of_2(pitch * pitch))
     scratch = own.new_empty(programs, own_cells * places)
-    position = torch.empty(2, rows, cols, dtype=torch.long, device=own.device)
-    score = own.new_empty(rows, cols)
+    position = torch.empty(pairs, 2, rows, cols, dtype=torch.long, device=own.device)
+    score = own.new_empty(pairs, rows, cols)
     _search[(programs,)](
         cells,
         cells2,
@@ -65,9 +70,9 @@ def search_blocks(
         scratch,
         rows,
         cols,
-        *other_mask.shape,
+        *other_mask.shape[1:],
         blocks,
-        CHANNELS=cells.shape[2],
+        CHANNELS=cells.shape[3],
         RADIUS=window // 2 - 1,
         REACH=reach,
         CELLS=own_cells,
@@ -100,7 +105,7 @@ def _search(  # type: ignore[no-untyped-def]
     PLACES: tl.constexpr,
     CHUNK: tl.constexpr,
 ) -> None:
-    """Search the blocks program, program + count of programs, .."""
+    """Search the blocks program, program + count of programs, .. of all pairs."""
     WINDOW: tl.constexpr = 2 * RADIUS + 2
     PITCH: tl.constexpr = WINDOW + 2 * REACH
     SIDE: tl.constexpr = 2 + 2 * REACH
@@ -114,16 +119,23 @@ def _search(  # type: ignore[no-untyped-def]
     u, v = place // PITCH, place % PITCH
     candidate = (u < WINDOW) & (v < WINDOW)
     kept = (RADIUS + a) * PITCH + RADIUS + b
-    costs = tl.load(
-        cost + inner[:, None] * (WINDOW * PITCH) + place[None, :],
-        mask=candidate[None, :],
-        other=1e4,
-    )
+    half_rows, half_cols = rows // 2, cols // 2
     block = program
     while block < blocks:
-        block_row, block_col = block // (cols // 2), block % (cols // 2)
-        top = tl.load(base + block)
-        left = tl.load(base + blocks + block)
+        pair = (block // (half_rows * half_cols)).to(tl.int64)  # whose offsets may be large
+        at = block % (half_rows * half_cols)
+        block_row, block_col = at // half_cols, at % half_cols
+        own_pair = own + pair * (rows + 2 * REACH) * (cols + 2 * REACH) * CHANNELS
+        other_pair = other + pair * (rows2 + 2 * FRAME) * (cols2 + 2 * FRAME) * CHANNELS
+        allowed_pair = allowed + pair * (rows2 + 2 * FRAME) * (cols2 + 2 * FRAME)
+        cells = pair * rows * cols
+        top = tl.load(base + 2 * pair * half_rows * half_cols + at)
+        left = tl.load(base + (2 * pair + 1) * half_rows * half_cols + at)
+        costs = tl.load(
+            cost + (4 * pair + inner[:, None]) * (WINDOW * PITCH) + place[None, :],
+            mask=candidate[None, :],
+            other=1e4,
+        )
 
         # Products of the block's neighbourhood and the region; both images are framed.
         own_row, own_col = 2 * block_row + cell // SIDE, 2 * block_col + cell % SIDE
@@ -133,12 +145,12 @@ def _search(  # type: ignore[no-untyped-def]
         for first in range(0, CHANNELS, CHUNK):
             channel = first + tl.arange(0, CHUNK)
             one = tl.load(
-                own + own_at[:, None] + channel[None, :],
+                own_pair + own_at[:, None] + channel[None, :],
                 mask=(cell < SIDE * SIDE)[:, None],
                 other=0.0,
             )
             two = tl.load(
-                other + other_at[None, :] + channel[:, None],
+                other_pair + other_at[None, :] + channel[:, None],
                 mask=(place < PITCH * PITCH)[None, :],
                 other=0.0,
             )
@@ -169,19 +181,19 @@ def _search(  # type: ignore[no-untyped-def]
         mean = total / tl.maximum(high * wide, 1).to(tl.float32)
 
         usable = tl.load(
-            allowed + (top + REACH + u) * (cols2 + 2 * FRAME) + left + REACH + v,
+            allowed_pair + (top + REACH + u) * (cols2 + 2 * FRAME) + left + REACH + v,
             mask=candidate,
             other=0,
         )
         value = tl.where((usable != 0)[None, :], mean - costs, -1e9)
         best = tl.max(value, axis=1)
         cell_at = at_row * cols + at_col
-        searched = tl.load(own_mask + cell_at) != 0
+        searched = tl.load(own_mask + cells + cell_at) != 0
         chosen = tl.argmax(value, axis=1)
         chosen = tl.where(searched & (best > -5e3), chosen, kept)
         plain = tl.sum(tl.where(place[None, :] == chosen[:, None], mean, 0.0), axis=1)
-        tl.store(position + cell_at, top - RADIUS + chosen // PITCH)
-        tl.store(position + rows * cols + cell_at, left - RADIUS + chosen % PITCH)
-        tl.store(score + cell_at, tl.where(searched, plain, 0.0))
+        tl.store(position + 2 * cells + cell_at, top - RADIUS + chosen // PITCH)
+        tl.store(position + 2 * cells + rows * cols + cell_at, left - RADIUS + chosen % PITCH)
+        tl.store(score + cells + cell_at, tl.where(searched, plain, 0.0))
         tl.debug_barrier()
         block += tl.num_programs(0)

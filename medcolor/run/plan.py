@@ -21,9 +21,11 @@ from medcolor.volume.store import Level
 from medcolor.volume.target import TargetReader
 from medcolor.volume.window import Window
 
+_GPU_BATCH = 8
+
 
 def resolve_hardware(settings: RunSettings, *, is_local: bool = True) -> RunSettings:
-    """Return the settings with `compute.device` and `features.precision` decided.
+    """Return the settings with device, precision and batch decided.
 
     The driver calls it once, so that all workers compute alike.
 
@@ -59,9 +61,10 @@ def resolve_hardware(settings: RunSettings, *, is_local: bool = True) -> RunSett
         )
     if precision == "auto":
         precision = "bf16" if has_fast_bf16(device) else "fp32"
+    batch = settings.compute.batch_slices or (_GPU_BATCH if device == "cuda" else 1)
     return settings.model_copy(
         update={
-            "compute": dataclasses.replace(settings.compute, device=device),
+            "compute": dataclasses.replace(settings.compute, device=device, batch_slices=batch),
             "features": dataclasses.replace(settings.features, precision=precision),
         }
     )
@@ -140,3 +143,13 @@ class SlabTask:
     def slices(self) -> range:
         """The slices."""
         return range(self.start, self.stop)
+
+    def batches(self, limit: int) -> list[tuple[range, tuple[str, str]]]:
+        """Return runs of up to `limit` slices that share a reference, and that reference."""
+        runs: list[tuple[range, tuple[str, str]]] = []
+        for z, reference in zip(self.slices, self.references, strict=True):
+            if runs and runs[-1][1] == reference and len(runs[-1][0]) < limit:
+                runs[-1] = range(runs[-1][0].start, z + 1), reference
+            else:
+                runs.append((range(z, z + 1), reference))
+        return runs

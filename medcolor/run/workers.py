@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from medcolor.color import grey_of
-from medcolor.colorize import PreparedReference, colorize_slice, prepare_reference
+from medcolor.colorize import PreparedReference, colorize_slices, prepare_reference
 from medcolor.config import RunSettings
 from medcolor.errors import EmptyFrameError, RunError
 from medcolor.features.extract import describe
@@ -115,26 +115,26 @@ class ColorizeSlab:
     def __call__(self, task: SlabTask) -> SlabReport:
         """Colour, write, mark as done."""
         stopwatch = Stopwatch()
-        jobs = list(zip(task.slices, task.references, strict=True))
+        batches = task.batches(self._plan.settings.compute.batch_slices)
 
-        def color(job: tuple[int, tuple[str, str]]) -> UInt8[np.ndarray, "row col 4"]:
-            return self._colorize(*job, stopwatch)
+        def color(batch: tuple[range, tuple[str, str]]) -> UInt8[np.ndarray, "z row col 4"]:
+            return self._colorize(*batch, stopwatch)
 
-        rgba = np.stack(map_slices(color, jobs, self._plan.threads))
+        rgba = np.concatenate(map_slices(color, batches, self._plan.threads))
         with stopwatch("writing"):
             _write(self._plan, task, rgba)
-        return SlabReport(len(jobs), stopwatch.seconds)
+        return SlabReport(len(task.slices), stopwatch.seconds)
 
     def _colorize(
-        self, z: int, reference: tuple[str, str], stopwatch: Stopwatch
-    ) -> UInt8[np.ndarray, "row col 4"]:
+        self, slices: range, reference: tuple[str, str], stopwatch: Stopwatch
+    ) -> UInt8[np.ndarray, "z row col 4"]:
         settings = self._plan.settings
         with stopwatch("reading"):
-            target = self._read(z)
+            targets = [self._read(z) for z in slices]
         with stopwatch("reference"):
             prepared = self._references(*reference)
-        colored = colorize_slice(
-            target,
+        colored = colorize_slices(
+            targets,
             prepared,
             self._network,
             features=settings.features,
@@ -144,7 +144,7 @@ class ColorizeSlab:
             smoothing=settings.smoothing,
             stopwatch=stopwatch,
         )
-        return colored.rgba
+        return np.stack([one.rgba for one in colored])
 
     def _prepare(self, reference_id: str, path: str) -> PreparedReference:
         settings = self._plan.settings

@@ -3,7 +3,7 @@ import pytest
 import torch
 from conftest import draw_slice
 
-from medcolor.features.extract import extract_pyramid
+from medcolor.features.extract import extract_pyramid, extract_pyramids
 from medcolor.matching import MatchingSettings, match_coarse_to_fine, vote
 from medcolor.matching.field import forward_backward_confidence
 
@@ -18,11 +18,54 @@ def test_an_image_matches_itself_at_every_body_pixel(network):
 
     match = match_coarse_to_fine(image, image, MatchingSettings())
 
-    body = image.masks[0]
+    body = image.masks[0][0]
     rows, cols = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
     identity = torch.stack([rows, cols])
-    assert torch.equal(match.target_to_reference.position[:, body], identity[:, body])
-    assert torch.equal(match.confidence[body], torch.ones(int(body.sum())))
+    assert torch.equal(match.target_to_reference.position[0][:, body], identity[:, body])
+    assert torch.equal(match.confidence[0][body], torch.ones(int(body.sum())))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"search": ("patchmatch",) * 5},
+        {"search": ("global", "global", "window", "window", "window"), "propagation": 1},
+        {"deconvolution_evaluations": 4},
+    ],
+)
+def test_slices_matched_together_find_what_each_finds_alone(network, change):
+    settings = MatchingSettings(**change)
+    slices = [draw_slice(level, 64) for level in (0.2, 0.5, 0.8)]
+    pictures = [(grey[:, cut:].astype(np.float32), labels[:, cut:] > 0)
+                for (grey, labels), cut in zip(slices, (0, 3, 9), strict=True)]  # fmt: skip
+    reference = pyramid(network, 0.6, size=80)
+
+    together = match_coarse_to_fine(
+        extract_pyramids(network.module, pictures), reference, settings, network.module
+    )
+
+    for index, picture in enumerate(pictures):
+        alone = match_coarse_to_fine(
+            extract_pyramid(network.module, *picture), reference, settings, network.module
+        )
+        for one, other in (
+            (alone.target_to_reference, together.target_to_reference),
+            (alone.reference_to_target, together.reference_to_target),
+        ):
+            same = (one.position[0] == other.position[index]).all(0)
+            assert float(same.float().mean()) > 0.999  # sums may round differently
+            torch.testing.assert_close(
+                one.similarity[0][same], other.similarity[index][same], atol=1e-3, rtol=0
+            )
+
+
+def test_slices_of_several_padded_shapes_are_not_matched_together(network):
+    small, large = (np.ones((size, 40), np.float32) for size in (40, 60))
+    with pytest.raises(ValueError, match="shape"):
+        extract_pyramids(network.module, [(small, small > 0), (large, large > 0)])
+    with pytest.raises(ValueError, match="one image"):
+        extract_pyramids(network.module, [(small, small > 0)] * 2).repeat(2)
 
 
 def test_background_is_never_a_match(network):
@@ -30,8 +73,8 @@ def test_background_is_never_a_match(network):
 
     match = match_coarse_to_fine(target, reference, MatchingSettings())
 
-    row, col = match.target_to_reference.position[:, target.masks[0]]
-    assert bool(reference.masks[0][row, col].all())
+    row, col = match.target_to_reference.position[0][:, target.masks[0][0]]
+    assert bool(reference.masks[0][0][row, col].all())
 
 
 def test_images_of_different_size_match_within_bounds(network):
@@ -44,8 +87,8 @@ def test_images_of_different_size_match_within_bounds(network):
         (match.reference_to_target, (48, 48)),
     ):
         for axis in (0, 1):
-            assert int(field.position[axis].min()) >= 0
-            assert int(field.position[axis].max()) < shape[axis]
+            assert int(field.position[:, axis].min()) >= 0
+            assert int(field.position[:, axis].max()) < shape[axis]
         assert torch.isfinite(field.similarity).all()
 
 
@@ -54,7 +97,7 @@ def test_an_image_of_a_single_cell_is_matched(network):
 
     match = match_coarse_to_fine(tiny, pyramid(network, 0.5), MatchingSettings())
 
-    assert match.confidence.shape == (16, 16)
+    assert match.confidence.shape == (1, 16, 16)
     assert torch.isfinite(match.confidence).all()
 
 
@@ -64,9 +107,9 @@ def test_confidence_falls_with_the_distance_of_the_way_there_and_back():
     backward = torch.zeros(2, 1, 3, dtype=torch.long)
     backward[1, 0] = torch.tensor([0, 0, 0])
 
-    confidence = forward_backward_confidence(forward, backward, scale_px=1.0)
+    confidence = forward_backward_confidence(forward[None], backward[None], scale_px=1.0)
 
-    assert confidence[0].tolist() == pytest.approx([1, np.exp(-0.5), np.exp(-2)], abs=1e-6)
+    assert confidence[0, 0].tolist() == pytest.approx([1, np.exp(-0.5), np.exp(-2)], abs=1e-6)
 
 
 def test_votes_are_weighted_means_of_what_overlapping_patches_say():
@@ -82,7 +125,10 @@ def test_votes_are_weighted_means_of_what_overlapping_patches_say():
     values = torch.rand(2, 4, 7, generator=generator)
     valid = torch.rand(4, 7, generator=generator) < 0.7
 
-    result, mass = vote(position, weight, values, valid, patch_px=3)
+    result, mass = (
+        part[0]
+        for part in vote(position[None], weight[None], values[None], valid[None], patch_px=3)
+    )
 
     for row in range(rows):
         for col in range(cols):
@@ -119,15 +165,15 @@ def test_every_choice_gives_matches_inside_the_other_body(network, change):
 
     match = match_coarse_to_fine(target, reference, MatchingSettings(**change), network.module)
 
-    assert match.confidence.shape == (48, 48)
+    assert match.confidence.shape == (1, 48, 48)
     for field, own, other, size in (
         (match.target_to_reference, target, reference, 80),
         (match.reference_to_target, reference, target, 48),
     ):
         assert torch.isfinite(field.similarity).all()
-        row, col = field.position[:, own.masks[0]]
+        row, col = field.position[0][:, own.masks[0][0]]
         assert 0 <= int(min(row.min(), col.min())) <= int(max(row.max(), col.max())) < size
-        assert float(other.masks[0][row, col].float().mean()) > 0.999
+        assert float(other.masks[0][0][row, col].float().mean()) > 0.999
 
 
 @pytest.mark.parametrize("search", ["window", "patchmatch"])
@@ -159,12 +205,13 @@ def test_a_shift_of_whole_cells_shifts_the_matches(network, patch_px):
             extract_pyramid(network.module, grey.astype(np.float32), labels > 0)
             for grey, labels in pair
         ]
-        return match_coarse_to_fine(*both, settings).target_to_reference, both[0].masks[0]
+        found = match_coarse_to_fine(*both, settings).target_to_reference
+        return found.position[0], both[0].masks[0][0]
 
     before, body = match([tuple(np.pad(p, 16) for p in one) for one in plain])
     after, _ = match(moved)
 
-    kept = before.position[:, body] + 16 == after.position[:, 16:112, 16:112][:, body]
+    kept = before[:, body] + 16 == after[:, 16:112, 16:112][:, body]
     assert float(kept.all(0).float().mean()) > 0.99
 
 

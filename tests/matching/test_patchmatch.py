@@ -30,9 +30,9 @@ def improve(pair, start, rounds=10, radius_px=24, leave_cost=0.0, masks=(EVERYWH
         start,
         start,
         *masks,
+        leave_cost,
         patch_px=3,
         radius_px=radius_px,
-        leave_cost=leave_cost,
         rounds=rounds,
     )
 
@@ -43,7 +43,7 @@ def scores_at(table, position):
 
 
 def test_energy_comes_within_a_hundredth_of_the_optimum_from_anywhere(pair):
-    table = similarity_table(*pair, 3)
+    table = similarity_table(*(part[None] for part in pair), 3)[0]
     best = table.flatten(2).amax(2).mean()
 
     position, score = improve(pair, anywhere())
@@ -100,8 +100,8 @@ def test_another_device_is_refused_with_a_remedy():
             where,
             mask,
             mask,
+            0.0,
             patch_px=3,
             radius_px=1,
-            leave_cost=0.0,
             rounds=1,
         )

@@ -29,7 +29,7 @@ def pyramid(network, level, size=64):
 
 
 def identity(rows, cols):
-    return torch.stack(torch.meshgrid(torch.arange(rows), torch.arange(cols), indexing="ij"))
+    return torch.stack(torch.meshgrid(torch.arange(rows), torch.arange(cols), indexing="ij"))[None]
 
 
 @pytest.mark.parametrize("jump", [1, 2])
@@ -37,23 +37,23 @@ def identity(rows, cols):
 def test_through_the_identity_an_image_is_reconstructed_as_itself(small, index, jump):
     """The start is then the solution, and R the image's own features."""
     image = pyramid(small, 0.3)
-    field = identity(*image.levels[index].shape[1:])
+    field = identity(*image.levels[index].shape[2:])
     settings = replace(PAPER, deconvolution_jump=jump, patch_px=(1, 1, 1, 1, 1))
 
     made = reconstruct(field, image, index, small, settings)
 
-    expected = image.levels[index - 1] * image.lengths[index - 1]
+    expected = image.levels[index - 1] * image.lengths[index - 1][:, None]
     torch.testing.assert_close(made, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("bottom", "top"), [(2, 4), (0, 2), (-1, 1)])
 def test_inversion_lowers_its_objective_monotonically(small, bottom, top):
     one, other = pyramid(small, 0.2), pyramid(small, 0.9)
-    raw = [level * length for level, length in zip(one.levels, one.lengths, strict=True)]
-    start = one.luminance[None] if bottom < 0 else raw[bottom]
-    goal = other.levels[top] * other.lengths[top]
+    raw = [level * length[:, None] for level, length in zip(one.levels, one.lengths, strict=True)]
+    start = one.luminance[:, None] if bottom < 0 else raw[bottom]
+    goal = other.levels[top] * other.lengths[top][:, None]
 
-    _, course = invert(small, start[None], goal[None], bottom, top, PAPER)
+    _, course = invert(small, start, goal, bottom, top, PAPER)
 
     assert bool((course.diff(dim=0) <= 0).all())
     assert float(course[-1, 0]) < 0.7 * float(course[0, 0])
@@ -82,17 +82,18 @@ def test_inversion_agrees_with_a_dense_solve_in_double_precision():
 
 
 def test_the_response_runs_from_0_to_1_and_weights_follow_it():
-    length = torch.tensor([[0.0, 1.0], [2.0, 4.0]])
-    assert response(length).tolist() == [[0.0, 1 / 16], [4 / 16, 1.0]]
-    assert not response(torch.full((2, 2), 3.0)).any()
+    length = torch.tensor([[[0.0, 1.0], [2.0, 4.0]]])
+    assert response(length).tolist() == [[[0.0, 1 / 16], [4 / 16, 1.0]]]
+    assert not response(torch.full((1, 2, 2), 3.0)).any()
     step = own_weight(length, 3, replace(PAPER, response_threshold=0.1))
-    torch.testing.assert_close(step, torch.tensor([[0.0, 0.0], [0.8, 0.8]]))
+    torch.testing.assert_close(step, torch.tensor([[[0.0, 0.0], [0.8, 0.8]]]))
     smooth = own_weight(length, 0, replace(PAPER, response="sigmoid", response_threshold=1 / 16))
-    torch.testing.assert_close(smooth, torch.tensor([[0.0, 0.05], [0.1, 0.1]]), atol=1e-4, rtol=0)
+    expected = torch.tensor([[[0.0, 0.05], [0.1, 0.1]]])
+    torch.testing.assert_close(smooth, expected, atol=1e-4, rtol=0)
 
 
 def test_enlarged_fields_keep_the_place_inside_the_cell():
-    fine = upsample(torch.tensor([[[3, 0]], [[1, 2]]]))
+    fine = upsample(torch.tensor([[[[3, 0]], [[1, 2]]]]))[0]
     assert fine[0].tolist() == [[6, 6, 0, 0], [7, 7, 1, 1]]
     assert fine[1].tolist() == [[2, 3, 4, 5], [2, 3, 4, 5]]
 
@@ -109,7 +110,7 @@ def test_an_image_matches_itself_through_reconstruction(network, search):
     match = match_coarse_to_fine(image, image, settings, network.module)
 
     body = image.masks[0]
-    wrong = (match.target_to_reference.position != identity(64, 64)).any(0)
+    wrong = (match.target_to_reference.position != identity(64, 64)).any(1)
     assert float(wrong[body].float().mean()) < 0.02
 
 

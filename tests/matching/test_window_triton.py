@@ -10,7 +10,8 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from medcolor.matching.window_triton import _search
 
-kinds = {name: "*fp32" for name in ("own", "other", "cost", "score", "scratch")}
+kinds = {name: "*fp32" for name in ("cost", "score", "scratch")}
+kinds |= {"own": "*fp16", "other": "*fp16"}
 kinds |= {"base": "*i64", "position": "*i64", "own_mask": "*i8", "allowed": "*i8"}
 kinds |= {name: "i32" for name in ("rows", "cols", "rows2", "cols2", "blocks")}
 sizes = {"CHANNELS": 32, "RADIUS": 2, "REACH": 1, "CELLS": 16, "PLACES": 64, "CHUNK": 16}

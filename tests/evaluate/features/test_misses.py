@@ -82,12 +82,13 @@ def test_the_nearest_cell_is_that_of_the_products_search():
         torch.nn.functional.normalize(torch.randn(6, *shape, generator=source), dim=0)
         for shape in ((5, 7), (6, 4))
     )
-    everywhere = torch.ones(5, 7, dtype=torch.bool), torch.ones(6, 4, dtype=torch.bool)
-    table = similarity_table(own, other, 3)
+    everywhere = torch.ones(1, 5, 7) > 0, torch.ones(1, 6, 4) > 0
+    table = similarity_table(own[None], other[None], 3)
     forward, _ = search_global(table, 0 * table, 0 * table, *everywhere)
     queries = np.argwhere(np.ones((5, 7), bool))
     best = _nearest(own, other, queries, everywhere[1].flatten(), 3)
-    expected = (forward.position[0] * 4 + forward.position[1]).flatten().numpy()
+    row, col = forward.position[0]
+    expected = (row * 4 + col).flatten().numpy()
     np.testing.assert_array_equal(best, expected)
 
 
