@@ -1,8 +1,8 @@
 """What matching costs on a GPU: `make bench-gpu`.
 
 Full-width topology with random weights (speed does not ask for trained ones), fast and paper with
-50 evaluations, slices one after another as the product runs them. Needs what the numeric core needs
-(ARCHITECTURE.md). `--device cpu --size 64 --width 0.0625` tries the script itself.
+50 evaluations; slices one by one, and in batches as the product runs them. Needs what the numeric
+core needs (ARCHITECTURE.md). `--device cpu --size 64 --width 0.0625` tries the script itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from medcolor.features.extract import extract_pyramid
+from medcolor.features.extract import extract_pyramid, extract_pyramids
 from medcolor.features.network import GrayVGG19, NetworkSpec, channels_last
 from medcolor.matching import MatchingSettings, match_coarse_to_fine
 
@@ -34,19 +34,19 @@ def textured_body(size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def milliseconds(
-    network: GrayVGG19, settings: MatchingSettings, size: int, slices: int, device: torch.device
+    network: GrayVGG19, settings: MatchingSettings, size: int, batch: int, batches: int
 ) -> list[float]:
-    """Return what each slice takes, features included; the first, which compiles, left out."""
+    """Return the time of a slice in each batch, features included, without the first batch."""
     reference = extract_pyramid(network, *textured_body(size, 0))
     times = []
-    for seed in range(1, slices + 2):
-        grey, mask = textured_body(size, seed)
+    for number in range(batches + 1):
+        pictures = [textured_body(size, 1 + number * batch + one) for one in range(batch)]
         begin = time.perf_counter()
-        target = extract_pyramid(network, grey, mask)
+        target = extract_pyramids(network, pictures)
         match = match_coarse_to_fine(target, reference, settings, network)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(1000 * (time.perf_counter() - begin))
+        if network.device.type == "cuda":
+            torch.cuda.synchronize(network.device)
+        times.append(1000 * (time.perf_counter() - begin) / batch)
         if not bool(torch.isfinite(match.confidence).all()):
             raise RuntimeError("a match is not finite: the figures would mean nothing")
     return times[1:]
@@ -57,7 +57,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--size", type=int, default=448)
-    parser.add_argument("--slices", type=int, default=10)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batches", type=int, default=10)
     parser.add_argument("--width", type=float, default=1.0)
     options = parser.parse_args()
     device = torch.device(options.device)
@@ -73,11 +74,18 @@ def main() -> None:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     figures: dict[str, object] = {"device": name, "size": options.size, "width": options.width}
     for label, settings in (("fast", fast), ("paper", paper)):
-        times = milliseconds(network, settings, options.size, options.slices, device)
-        figures[f"{label}_ms"] = round(statistics.median(times), 2)
-        print(f"{label:6}{figures[f'{label}_ms']:10} ms a slice (asked {_ASKED_MS[label]:g})")
-        if device.type == "cuda":
-            figures[f"{label}_peak_mb"] = torch.cuda.max_memory_allocated(device) // 2**20
+        for batch in (1, options.batch):
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
+            times = milliseconds(network, settings, options.size, batch, options.batches)
+            key = f"{label}_{batch}"
+            figures[f"{key}_ms"] = round(statistics.median(times), 2)
+            print(
+                f"{label:6}{batch:3} at once{figures[f'{key}_ms']:10} ms a slice "
+                f"(asked {_ASKED_MS[label]:g})"
+            )
+            if device.type == "cuda":
+                figures[f"{key}_peak_mb"] = torch.cuda.max_memory_allocated(device) // 2**20
     print(json.dumps(figures))
 
 
