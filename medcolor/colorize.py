@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from medcolor.body import bounding_box, pad_to_cells, resize, resize_mask, working_shape
-from medcolor.color import encode_gamma, grey_of, lab_to_srgb, lightness, srgb_to_lab
+from medcolor.color import grey_of, srgb_to_lab
 from medcolor.domain import Box, ColorSlice, ReferenceSlice, TargetSlice
 from medcolor.features.extract import (
     FeaturePyramid,
@@ -28,46 +29,47 @@ from medcolor.features.extract import (
     extract_pyramids,
 )
 from medcolor.features.network import PlacedNetwork
-from medcolor.filters import (
-    PoolingSettings,
-    SmoothingSettings,
-    pool_votes,
-    restore_spread,
-    smooth_weighted,
-)
-from medcolor.matching import Correspondence, MatchingSettings, match_coarse_to_fine, take, vote
-from medcolor.settings import Settings
+from medcolor.filters import PoolingSettings, SmoothingSettings, pool_votes, restore_spread
+from medcolor.matching import Correspondence, MatchingSettings, match_coarse_to_fine, take
+from medcolor.matching import vote as vote_patches
 from medcolor.stopwatch import Stopwatch
+from medcolor.transfer import (
+    OpacitySettings,
+    TransferSettings,
+    Vote,
+    blend_votes,
+    equation_1,
+    opacity,
+)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TransferSettings(Settings):
-    """From correspondence to colour."""
+@runtime_checkable
+class SliceSettings(Protocol):
+    """What colouring a slice asks of the settings of a run."""
 
-    vote_patch_px: int = 5
-    """Side of the patches that vote for a pixel's colour, in working pixels; odd."""
+    @property
+    def features(self) -> FeatureSettings:
+        """What the network sees."""
 
-    least_confidence: float = 0.05
-    """Weight of a match that forward-backward agreement rejects, against 1 for one it confirms."""
+    @property
+    def matching(self) -> MatchingSettings:
+        """How places are found."""
 
-    gamma: float = 0.5
-    """Scan and reconstruction are raised to this before equation 1, the result to its
-    inverse after it (the paper: 1/2 and 2). 1 leaves them alone."""
+    @property
+    def transfer(self) -> TransferSettings:
+        """How votes become colours."""
 
-    reference_luminance: float = 1.0
-    """How far the smooth part of the luminance moves to the reference's: 1 is
-    equation 1 as printed, 0 keeps the scan's."""
+    @property
+    def pooling(self) -> PoolingSettings:
+        """How votes are averaged."""
 
-    def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
-        if self.vote_patch_px < 1 or self.vote_patch_px % 2 == 0:
-            raise ValueError("vote_patch_px must be odd")
-        if not 0 < self.least_confidence <= 1 or not 0 <= self.reference_luminance <= 1:
-            raise ValueError(
-                "least_confidence must lie in 0..1 (not 0), reference_luminance in 0..1"
-            )
-        if self.gamma <= 0:
-            raise ValueError("gamma must be > 0")
+    @property
+    def smoothing(self) -> SmoothingSettings:
+        """The filter of equation 1."""
+
+    @property
+    def opacity(self) -> OpacitySettings:
+        """Alpha."""
 
 
 @dataclass(frozen=True)
@@ -114,48 +116,58 @@ class _Crop:
 
 def colorize_slices(
     targets: Sequence[TargetSlice],
-    reference: PreparedReference,
+    references: Sequence[tuple[PreparedReference, float]],
     network: PlacedNetwork,
-    *,
-    features: FeatureSettings,
-    matching: MatchingSettings,
-    transfer: TransferSettings,
-    pooling: PoolingSettings,
-    smoothing: SmoothingSettings,
+    settings: SliceSettings,
     stopwatch: Stopwatch,
 ) -> list[ColorSlice]:
-    """Give slices the colours of `reference` and keep their structure; alpha is their luminance.
+    """Give slices the colours of the references they share and keep their structure.
 
     Those whose working images have one shape are matched together: on a GPU that costs little
     more than one.
+
+    Args:
+        targets: Slices; those without a body stay empty.
+        references: Each with its weight, > 0.
+        network: For matching.
+        settings: Of every stage.
+        stopwatch: Told what each stage takes.
     """
     colored = {target.z: np.zeros((*target.luminance.shape, 4), np.uint8) for target in targets}
     together: defaultdict[tuple[int, ...], list[_Crop]] = defaultdict(list)
     for target in targets:
-        crop = _crop(target, features)
+        crop = _crop(target, settings.features)
         if crop is not None:
             together[pad_to_cells(crop.body).shape].append(crop)
     for crops in together.values():
         with stopwatch("features"):
             pyramid = extract_pyramids(network, [(crop.matched, crop.body) for crop in crops])
-        with stopwatch("matching"):
-            correspondence = match_coarse_to_fine(pyramid, reference.pyramid, matching, network)
-        with stopwatch("voting"):
-            votes = vote_colors(correspondence, pyramid, reference, transfer)
-        for crop, lab, own, share in zip(crops, *votes, strict=True):
-            rows, cols = crop.body.shape
-            voted, trust = lab[:rows, :cols], share[:rows, :cols]
+        votes: list[list[Vote]] = [[] for _ in crops]
+        for reference, nearness in references:
+            with stopwatch("matching"):
+                found = match_coarse_to_fine(pyramid, reference.pyramid, settings.matching, network)
+            with stopwatch("voting"):
+                said = vote_colors(found, pyramid, reference, settings.transfer)
+                for heard, crop, lab, own, trust in zip(votes, crops, *said, strict=True):
+                    rows, cols = crop.body.shape
+                    parts = lab[:rows, :cols], own[:rows, :cols], trust[:rows, :cols]
+                    heard.append(Vote(*parts, nearness))
+        for crop, heard in zip(crops, votes, strict=True):
+            with stopwatch("agreement"):
+                vote = blend_votes(heard, crop.matched, settings.transfer.agreement_tolerance)
             with stopwatch("pooling"):
-                heard = trust * crop.body
-                voted = pool_votes(voted, crop.matched, heard, pooling)
-                voted = restore_spread(voted, own[:rows, :cols], heard, pooling.spread)
+                trust = vote.trust * crop.body
+                voted = pool_votes(vote.lab, crop.matched, trust, settings.pooling)
+                voted = restore_spread(voted, vote.own, trust, settings.pooling.spread)
             with stopwatch("transfer"):
                 target, where = crop.target, crop.box.slices
                 luminance, body = target.luminance[where], target.body[where]
-                rgb = equation_1(luminance, body, voted, trust, transfer, smoothing)
+                rgb = equation_1(
+                    luminance, body, voted, vote.trust, settings.transfer, settings.smoothing
+                )
             rgba = colored[target.z]
             rgba[where][..., :3] = np.rint(255 * rgb)
-            rgba[where][..., 3] = np.rint(255 * luminance)
+            rgba[where][..., 3] = np.rint(255 * opacity(luminance, body, settings.opacity))
             rgba[~target.body] = 0
     return [ColorSlice(rgba, z) for z, rgba in colored.items()]
 
@@ -191,50 +203,11 @@ def vote_colors(
     weight = target.tissue * correspondence.confidence.clamp(min=settings.least_confidence)
     values = reference.lab.expand(len(position), -1, -1, -1)
     tissue = reference.pyramid.tissue.expand(len(position), -1, -1)
-    lab, trust = vote(position, weight, values, tissue, patch_px=settings.vote_patch_px)
+    patch = settings.vote_patch_px
+    lab, trust = vote_patches(position, weight, values, tissue, patch_px=patch)
     own = take(values, position)
     return (
         lab.permute(0, 2, 3, 1).cpu().numpy(),
         own.permute(0, 2, 3, 1).cpu().numpy(),
         trust.cpu().numpy(),
     )
-
-
-def equation_1(
-    luminance: Float[np.ndarray, "row col"],
-    body: Bool[np.ndarray, "row col"],
-    voted: Float[np.ndarray, "row2 col2 3"],
-    trust: Float[np.ndarray, "row2 col2"],
-    transfer: TransferSettings,
-    smoothing: SmoothingSettings,
-) -> Float[np.ndarray, "row col 3"]:
-    """Return the coloured crop, sRGB 0..1.
-
-        T''_Lab = fgs(T'_Lab, T_L) - fgs(T_Lab, T_L) + T_Lab          (equation 1)
-
-    between gamma encoding and decoding, at the scan's own resolution: the
-    reconstruction is enlarged, the scan never shrunk. The smoother trusts each
-    pixel of T' by the agreement of its votes and ignores the background. T is
-    grey, so its a* and b* are zero in both of its terms.
-    """
-    scan = encode_gamma(luminance, transfer.gamma)
-    encoded = srgb_to_lab(encode_gamma(lab_to_srgb(voted), transfer.gamma))
-    reconstruction = resize(encoded, luminance.shape)
-    weight = resize(trust, luminance.shape) * body
-    scale = luminance.shape[0] / voted.shape[0]
-    smoothness = smoothing.smoothness * scale**2
-
-    def smooth(
-        image: Float[np.ndarray, "row col channel"], weight: Float[np.ndarray, "row col"]
-    ) -> Float[np.ndarray, "row col channel"]:
-        return smooth_weighted(
-            image, scan, weight, smoothness=smoothness, guide_sigma=smoothing.guide_sigma
-        )
-
-    scan_lightness = lightness(scan)
-    result = smooth(reconstruction, weight)
-    scan_base = smooth(scan_lightness[..., None], body.astype(np.float32))[..., 0]
-    moved = transfer.reference_luminance * (result[..., 0] - scan_base)
-    # Where no vote reached (weight zero all around) the scan stays grey as it is.
-    result[..., 0] = np.where(weight.max() > 0, moved, 0) + scan_lightness
-    return encode_gamma(lab_to_srgb(result), 1 / transfer.gamma)

@@ -17,7 +17,6 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from medcolor.colorize import TransferSettings
 from medcolor.errors import InputError
 from medcolor.features.extract import FeatureSettings
 from medcolor.filters import PoolingSettings, SmoothingSettings
@@ -26,6 +25,7 @@ from medcolor.reference import ReferenceSettings
 from medcolor.render.settings import RenderSettings
 from medcolor.retrieval.assignment import RetrievalSettings
 from medcolor.settings import Settings
+from medcolor.transfer import OpacitySettings, TransferSettings
 from medcolor.volume.settings import StoreSettings, VolumeSettings
 
 
@@ -85,6 +85,9 @@ class RunSettings(BaseModel):
 
     smoothing: SmoothingSettings = SmoothingSettings()
     """The edge-preserving filter of equation 1."""
+
+    opacity: OpacitySettings = OpacitySettings()
+    """Alpha of every voxel."""
 
     store: StoreSettings = StoreSettings()
     """Layout of the OME-Zarr volume."""

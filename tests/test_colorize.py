@@ -5,16 +5,15 @@ from skimage.color import deltaE_ciede2000
 
 from medcolor.color import grey_of, lightness, srgb_to_lab
 from medcolor.colorize import (
-    TransferSettings,
     colorize_slices,
-    equation_1,
     prepare_reference,
 )
+from medcolor.config import RunSettings
 from medcolor.domain import ReferenceSlice, TargetSlice
 from medcolor.features.extract import FeatureSettings
-from medcolor.filters import PoolingSettings, SmoothingSettings
-from medcolor.matching import MatchingSettings
+from medcolor.filters import SmoothingSettings
 from medcolor.stopwatch import Stopwatch
+from medcolor.transfer import TransferSettings, equation_1
 
 FEATURES = FeatureSettings(working_size_px=64)
 
@@ -27,14 +26,10 @@ def photograph(level=0.4, size=64, colors=COLORS):
 def color(network, target, reference, **transfer):
     (colored,) = colorize_slices(
         [target],
-        prepare_reference(reference, network.module, FEATURES),
+        [(prepare_reference(reference, network.module, FEATURES), 1.0)],
         network.module,
-        features=FEATURES,
-        matching=MatchingSettings(),
-        transfer=TransferSettings(**transfer),
-        pooling=PoolingSettings(),
-        smoothing=SmoothingSettings(),
-        stopwatch=Stopwatch(),
+        RunSettings(features=FEATURES, transfer=TransferSettings(**transfer)),
+        Stopwatch(),
     )
     return colored
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from medcolor.colorize import TransferSettings
 from medcolor.features.extract import FeaturePyramid
 from medcolor.features.network import GrayVGG19, NetworkSpec
 from medcolor.matching import MatchingSettings, match_coarse_to_fine, vote
+from medcolor.transfer import TransferSettings
 
 SPEC = NetworkSpec(
     name="d", width=0.0625, descriptor_size=8, descriptor_taps=("relu3_1", "relu4_1")

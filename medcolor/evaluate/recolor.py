@@ -25,7 +25,11 @@ from medcolor.features.extract import describe
 from medcolor.features.network import GrayVGG19, PlacedNetwork
 from medcolor.progress import ProgressReport
 from medcolor.reference import list_references, load_reference
-from medcolor.retrieval.assignment import assign_references, cosine_similarity
+from medcolor.retrieval.assignment import (
+    assign_references,
+    cosine_similarity,
+    references_around,
+)
 from medcolor.run.plan import open_network
 from medcolor.run.threads import map_slices, usable_cores
 from medcolor.stopwatch import Stopwatch
@@ -80,9 +84,10 @@ def evaluate_recolored(
     photographs = _load(folder, settings)
     network = open_network(settings).module
     if by_position:
-        chosen = _nearest_far_enough(photographs, distance_mm)
+        places = np.array([photograph.position_mm for photograph in photographs])
     else:
-        chosen = _choose(photographs, network, settings, distance_mm)
+        places = _assigned_places(photographs, network, settings, distance_mm)
+    chosen = _far_enough(photographs, places, settings, distance_mm)
     matched_with: PlacedNetwork = taps or network
     targets = range(0, len(photographs), every)
     progress.begin("recolor", len(targets))
@@ -93,13 +98,14 @@ def evaluate_recolored(
     errors: defaultdict[str, ColorError] = defaultdict(ColorError)
 
     def recolor(z: int) -> Float[np.ndarray, "row col 3"]:
-        result = _recolor(photographs[z], photographs[chosen[z]], matched_with, settings)
+        references = [(photographs[index], weight) for index, weight in chosen[z]]
+        result = _recolor(photographs[z], references, matched_with, settings)
         progress.advance(1)
         return result
 
     results = map_slices(recolor, targets, settings.compute.threads or usable_cores())
     for z, rgb in zip(targets, results, strict=True):
-        photograph, reference = photographs[z], photographs[chosen[z]]
+        photograph, reference = photographs[z], photographs[chosen[z][0][0]]
         where, grey = photograph.reference.tissue, photograph.grey
         look_up = GreyTransfer()
         look_up.fit(
@@ -139,10 +145,10 @@ def _load(folder: Path, settings: RunSettings) -> list[_Photograph]:
     return photographs
 
 
-def _choose(
+def _assigned_places(
     photographs: list[_Photograph], network: GrayVGG19, settings: RunSettings, distance_mm: float
-) -> list[int]:
-    """Choose the reference of each photograph as the product would without the near ones."""
+) -> Float[np.ndarray, " photograph"]:
+    """Return the place along the body that the product would assign without the near ones."""
 
     def describe_one(photograph: _Photograph) -> Float[np.ndarray, " descriptor"]:
         return describe(network, photograph.grey, photograph.reference.tissue)
@@ -153,7 +159,7 @@ def _choose(
     similarity = cosine_similarity(descriptors, descriptors)
     visible = np.ones(len(photographs), bool)
 
-    def choose(z: int) -> int:
+    def assign(z: int) -> float:
         far = np.flatnonzero(np.abs(positions - positions[z]) >= distance_mm)
         if len(far) == 0:
             raise InputError("evaluate color", "no reference is far enough", "Lower --distance-mm")
@@ -161,38 +167,48 @@ def _choose(
         towards_head = similarity[::-1, far]
         spacing = float(np.diff(positions).mean())
         path = assign_references(towards_head, visible, positions[far], spacing, settings.retrieval)
-        return int(far[path[len(path) - 1 - z]])
+        return float(positions[far[path[len(path) - 1 - z]]])
 
-    return [choose(z) for z in range(len(photographs))]
+    return np.array([assign(z) for z in range(len(photographs))])
 
 
-def _nearest_far_enough(photographs: list[_Photograph], distance_mm: float) -> list[int]:
-    """Choose for each photograph the nearest one at least `distance_mm` off."""
+def _far_enough(
+    photographs: list[_Photograph],
+    places_mm: Float[np.ndarray, " photograph"],
+    settings: RunSettings,
+    distance_mm: float,
+) -> list[list[tuple[int, float]]]:
+    """Choose for each photograph those around its place, none nearer than `distance_mm` to it."""
     positions = np.array([photograph.position_mm for photograph in photographs])
-    distance = np.abs(positions[:, None] - positions)
-    distance[distance < distance_mm] = np.inf
-    if np.isinf(distance.min(axis=1)).any():
-        raise InputError("evaluate color", "no reference is far enough", "Lower --distance-mm")
-    return [int(index) for index in distance.argmin(axis=1)]
+    chosen = []
+    for place, position in zip(places_mm, positions, strict=True):
+        far = np.flatnonzero(np.abs(positions - position) >= distance_mm)
+        if len(far) == 0:
+            raise InputError("evaluate color", "no reference is far enough", "Lower --distance-mm")
+        around = references_around(place, positions[far], settings.retrieval)
+        chosen.append([(int(far[index]), weight) for index, weight in around])
+    return chosen
 
 
 def _recolor(
-    photograph: _Photograph, reference: _Photograph, network: PlacedNetwork, settings: RunSettings
+    photograph: _Photograph,
+    references: list[tuple[_Photograph, float]],
+    network: PlacedNetwork,
+    settings: RunSettings,
 ) -> Float[np.ndarray, "row col 3"]:
-    """Colour the luminance of one photograph from another; sRGB 0..1."""
+    """Colour the luminance of one photograph from others; sRGB 0..1."""
     grey, tissue = photograph.grey, photograph.reference.tissue
     curve = tone_curve(grey[tissue], settings.features.equalization)
     matched = np.interp(grey, np.linspace(0, 1, len(curve)), curve).astype(np.float32)
     (colored,) = colorize_slices(
         [TargetSlice(grey, matched, tissue, 0)],
-        prepare_reference(reference.reference, network, settings.features),
+        [
+            (prepare_reference(one.reference, network, settings.features), weight)
+            for one, weight in references
+        ],
         network,
-        features=settings.features,
-        matching=settings.matching,
-        transfer=settings.transfer,
-        pooling=settings.pooling,
-        smoothing=settings.smoothing,
-        stopwatch=Stopwatch(),
+        settings,
+        Stopwatch(),
     )
     return colored.rgba[..., :3].astype(np.float32) / 255
 

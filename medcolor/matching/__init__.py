@@ -3,6 +3,7 @@
 from medcolor.matching.coarse_to_fine import match_coarse_to_fine
 from medcolor.matching.field import Correspondence, NearestNeighborField, take
 from medcolor.matching.settings import MatchingSettings
+from medcolor.matching.tone import read_curve, tone_curve
 from medcolor.matching.vote import vote
 
 __all__ = [
@@ -10,6 +11,8 @@ __all__ = [
     "MatchingSettings",
     "NearestNeighborField",
     "match_coarse_to_fine",
+    "read_curve",
     "take",
+    "tone_curve",
     "vote",
 ]

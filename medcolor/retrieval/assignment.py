@@ -29,6 +29,14 @@ class RetrievalSettings(Settings):
     """Choose for the whole stack at once. Off: the most similar reference of each slice
     on its own, as the paper does."""
 
+    references: int = 3
+    """How many references a slice takes its colours from: the one assigned to it and the
+    next on either side, or the most similar where positions are unknown. The paper: 1."""
+
+    apart_mm: float = 4.0
+    """Least distance of two of them along the body: nearer ones tell the same. Also the distance
+    from the assigned one at which a reference has half its weight."""
+
     stretch: tuple[float, float] = (0.5, 1.75)
     """How much slower and faster than the slices the references may advance: bodies differ
     in size. The direction is known from both orientations."""
@@ -43,6 +51,8 @@ class RetrievalSettings(Settings):
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
+        if self.references < 1 or self.apart_mm <= 0:
+            raise ValueError("references must be >= 1, apart_mm > 0")
         if self.advance_cost < 0 or self.cost_per_switch < 0:
             raise ValueError("costs must be >= 0")
         if not 0 <= self.stretch[0] <= 1 <= self.stretch[1]:
@@ -141,6 +151,26 @@ def _best_places(
             origin[z, better] = np.flatnonzero(better) - steps
         best = reached + score(z)
     return np.asarray(places_mm[_trace(origin, int(best.argmax()))])
+
+
+def references_around(
+    place_mm: float, positions_mm: Float[np.ndarray, " reference"], settings: RetrievalSettings
+) -> list[tuple[int, float]]:
+    """Return the references nearest to a place along the body, nearest first, and their weights.
+
+    No two are nearer to each other than `apart_mm`; there may be fewer than asked for. The
+    weight is apart / (apart + distance).
+    """
+    distance = np.abs(positions_mm - place_mm)
+    chosen: list[int] = []
+    for index in np.argsort(distance, kind="stable"):
+        near = np.abs(positions_mm[chosen] - positions_mm[index]) < settings.apart_mm
+        if not near.any():
+            chosen.append(int(index))
+        if len(chosen) == settings.references:
+            break
+    apart = settings.apart_mm
+    return [(index, float(apart / (apart + distance[index]))) for index in chosen]
 
 
 def _trace(origin: Int[np.ndarray, "slice state"], last: int) -> Int[np.ndarray, " slice"]:

@@ -12,17 +12,27 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
 from medcolor.reference.library import ReferenceRecord
-from medcolor.retrieval.assignment import top_k
+from medcolor.retrieval.assignment import RetrievalSettings, references_around, top_k
 
 _LISTED = 3
 
 
 @dataclass(frozen=True)
-class Assignment:
-    """The reference of every slice."""
+class Source:
+    """A reference that a slice takes colours from."""
 
-    references: tuple[tuple[str, str], ...]
-    """Id and path, one a slice."""
+    reference_id: str
+    path: str
+    weight: float
+    """> 0, against the others of the slice."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The references of every slice."""
+
+    references: tuple[tuple[Source, ...], ...]
+    """For each slice, the one assigned first."""
 
 
 def write_assignment(
@@ -31,10 +41,12 @@ def write_assignment(
     chosen: Int[np.ndarray, " slice"],
     similarity: Float[np.ndarray, "slice reference"],
     records: tuple[ReferenceRecord, ...],
+    settings: RetrievalSettings,
 ) -> Assignment:
-    """Write the reference of every slice, and the paper's independent top three beside it."""
+    """Write the references of every slice, and the paper's independent top three beside them."""
     best = top_k(similarity, _LISTED)
     ids = [record.reference_id for record in records]
+    around = _sources(chosen, similarity, records, settings)
     table = pa.table(
         {
             "z": pa.array(range(len(chosen)), pa.int32()),
@@ -42,6 +54,7 @@ def write_assignment(
             "uri": [str(records[index].path) for index in chosen],
             "position_mm": pa.array([records[i].position_mm for i in chosen], pa.float64()),
             "similarity": similarity[np.arange(len(chosen)), chosen],
+            "sources": [[vars(source) for source in sources] for sources in around],
             "most_similar": [[ids[index] for index in row] for row in best],
         }
     )
@@ -64,5 +77,30 @@ def read_assignment(path: Path, identity: str) -> Assignment | None:
 
 
 def _assignment(table: pa.Table) -> Assignment:
-    rows = table.select(["reference_id", "uri"]).to_pylist()
-    return Assignment(tuple((row["reference_id"], row["uri"]) for row in rows))
+    rows = table.column("sources").to_pylist()
+    return Assignment(tuple(tuple(Source(**source) for source in row) for row in rows))
+
+
+def _sources(
+    chosen: Int[np.ndarray, " slice"],
+    similarity: Float[np.ndarray, "slice reference"],
+    records: tuple[ReferenceRecord, ...],
+    settings: RetrievalSettings,
+) -> list[list[Source]]:
+    """Return the assigned reference of every slice and those beside it."""
+    places = [record.position_mm for record in records]
+    known = np.array([place for place in places if place is not None])
+
+    def around(slice_number: int) -> list[tuple[int, float]]:
+        index = int(chosen[slice_number])
+        if len(known) == len(places):
+            return references_around(known[index], known, settings)
+        alike = [int(i) for i in top_k(similarity[slice_number : slice_number + 1], len(ids))[0]]
+        first = [index, *(i for i in alike if i != index)][: settings.references]
+        return [(i, 1.0) for i in first]
+
+    ids = [record.reference_id for record in records]
+    return [
+        [Source(ids[i], str(records[i].path), weight) for i, weight in around(slice_number)]
+        for slice_number in range(len(chosen))
+    ]

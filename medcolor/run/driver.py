@@ -147,7 +147,8 @@ def _assign(
     chosen = assign_references(
         similarity, visible, index.positions_mm, level.spacing_mm[0], plan.settings.retrieval
     )
-    return write_assignment(path, plan.ledger.identity, chosen, similarity, index.records)
+    settings = plan.settings.retrieval
+    return write_assignment(path, plan.ledger.identity, chosen, similarity, index.records, settings)
 
 
 def _run_level(

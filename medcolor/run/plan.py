@@ -14,6 +14,7 @@ from medcolor.errors import InputError
 from medcolor.features.precision import has_fast_bf16
 from medcolor.features.registry import find_network
 from medcolor.features.store import LoadedNetwork, load_network
+from medcolor.retrieval.record import Source
 from medcolor.run.ledger import Ledger
 from medcolor.run.tasks import Runner
 from medcolor.run.threads import usable_cores
@@ -136,20 +137,20 @@ class SlabTask:
     number: int
     start: int
     stop: int
-    references: tuple[tuple[str, str], ...] = ()
-    """For level 0: reference id and path of each slice."""
+    references: tuple[tuple[Source, ...], ...] = ()
+    """For level 0: what each slice takes its colours from."""
 
     @property
     def slices(self) -> range:
         """The slices."""
         return range(self.start, self.stop)
 
-    def batches(self, limit: int) -> list[tuple[range, tuple[str, str]]]:
-        """Return runs of up to `limit` slices that share a reference, and that reference."""
-        runs: list[tuple[range, tuple[str, str]]] = []
-        for z, reference in zip(self.slices, self.references, strict=True):
-            if runs and runs[-1][1] == reference and len(runs[-1][0]) < limit:
-                runs[-1] = range(runs[-1][0].start, z + 1), reference
+    def batches(self, limit: int) -> list[tuple[range, tuple[Source, ...]]]:
+        """Return runs of up to `limit` slices that share their references, and those."""
+        runs: list[tuple[range, tuple[Source, ...]]] = []
+        for z, sources in zip(self.slices, self.references, strict=True):
+            if runs and runs[-1][1] == sources and len(runs[-1][0]) < limit:
+                runs[-1] = range(runs[-1][0].start, z + 1), sources
             else:
-                runs.append((range(z, z + 1), reference))
+                runs.append((range(z, z + 1), sources))
         return runs

@@ -19,6 +19,7 @@ from medcolor.config import RunSettings
 from medcolor.errors import EmptyFrameError, RunError
 from medcolor.features.extract import describe
 from medcolor.reference import ReferenceRecord, load_reference
+from medcolor.retrieval.record import Source
 from medcolor.run.plan import Plan, SlabTask, open_network
 from medcolor.run.reference_cache import ReferenceCache
 from medcolor.run.threads import map_slices
@@ -117,7 +118,7 @@ class ColorizeSlab:
         stopwatch = Stopwatch()
         batches = task.batches(self._plan.settings.compute.batch_slices)
 
-        def color(batch: tuple[range, tuple[str, str]]) -> UInt8[np.ndarray, "z row col 4"]:
+        def color(batch: tuple[range, tuple[Source, ...]]) -> UInt8[np.ndarray, "z row col 4"]:
             return self._colorize(*batch, stopwatch)
 
         rgba = np.concatenate(map_slices(color, batches, self._plan.threads))
@@ -126,23 +127,21 @@ class ColorizeSlab:
         return SlabReport(len(task.slices), stopwatch.seconds)
 
     def _colorize(
-        self, slices: range, reference: tuple[str, str], stopwatch: Stopwatch
+        self, slices: range, sources: tuple[Source, ...], stopwatch: Stopwatch
     ) -> UInt8[np.ndarray, "z row col 4"]:
         settings = self._plan.settings
         with stopwatch("reading"):
             targets = [self._read(z) for z in slices]
         with stopwatch("reference"):
-            prepared = self._references(*reference)
+            prepared = [
+                (self._references(one.reference_id, one.path), one.weight) for one in sources
+            ]
         colored = colorize_slices(
             targets,
             prepared,
             self._network,
-            features=settings.features,
-            matching=settings.matching,
-            transfer=settings.transfer,
-            pooling=settings.pooling,
-            smoothing=settings.smoothing,
-            stopwatch=stopwatch,
+            settings,
+            stopwatch,
         )
         return np.stack([one.rgba for one in colored])
 

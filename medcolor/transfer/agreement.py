@@ -1,0 +1,89 @@
+"""Several references speak at once; who agrees with the scan is heard most.
+
+A wrong match seldom has the right lightness. How grey levels of the scan go with lightness of
+the photographs is learnt from the votes of the slice themselves, and a vote that misses this
+prediction by more than is usual counts less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from medcolor.matching import read_curve, tone_curve
+
+_LEAST_WEIGHT = 1e-3
+"""Of a vote that disagrees entirely: where all do, they still share the pixel."""
+
+
+@dataclass(frozen=True)
+class Vote:
+    """What one reference says about a slice, on the slice's working grid."""
+
+    lab: Float[np.ndarray, "row col 3"]
+    """The slice reconstructed from the reference: T' of equation 1."""
+
+    own: Float[np.ndarray, "row col 3"]
+    """Colour of each pixel's own match, without its neighbours' votes."""
+
+    trust: Float[np.ndarray, "row col"]
+    """0..1, zero outside the body."""
+
+    nearness: float = 1.0
+    """Weight of the whole reference, > 0."""
+
+
+def blend_votes(
+    votes: Sequence[Vote], grey: Float[np.ndarray, "row col"], tolerance: float
+) -> Vote:
+    """Return the weighted mean of all votes.
+
+    Weight = nearness sqrt(trust) exp(-(d / s)^2 / 2), d the distance of the vote's L* from what
+    `grey` predicts, s the larger of `tolerance` and the standard deviation of d.
+
+    Args:
+        votes: Of at least one reference.
+        grey: Of the scan, 0..1.
+        tolerance: In L*; 0 weights no vote by agreement.
+    """
+    agreement = _agreement(votes, grey, tolerance)
+    weights = [
+        vote.nearness * np.sqrt(vote.trust) * agreed
+        for vote, agreed in zip(votes, agreement, strict=True)
+    ]
+    total = np.sum(weights, axis=0)
+    shares = [weight / np.maximum(total, 1e-9) for weight in weights]
+
+    def mean(parts: Sequence[np.ndarray]) -> np.ndarray:
+        blended = sum(
+            share.reshape(share.shape + (1,) * (part.ndim - 2)) * part
+            for share, part in zip(shares, parts, strict=True)
+        )
+        return np.asarray(blended, np.float32)
+
+    return Vote(
+        mean([vote.lab for vote in votes]),
+        mean([vote.own for vote in votes]),
+        mean([vote.trust * agreed for vote, agreed in zip(votes, agreement, strict=True)]),
+    )
+
+
+def _agreement(
+    votes: Sequence[Vote], grey: Float[np.ndarray, "row col"], tolerance: float
+) -> list[Float[np.ndarray, "row col"]]:
+    """Return the weight, 0..1, that agreement with the scan gives each vote."""
+    if tolerance == 0:
+        return [np.ones_like(vote.trust) for vote in votes]
+    own = torch.from_numpy(np.tile(grey.ravel(), len(votes)))[None]
+    lightness = torch.from_numpy(np.concatenate([vote.lab[..., 0].ravel() for vote in votes]))
+    trust = torch.from_numpy(np.concatenate([vote.trust.ravel() for vote in votes]))[None]
+    curve, _ = tone_curve(own, lightness[None] / 100, trust)
+    missed = lightness - 100 * read_curve(curve, own)[0]
+    usual = (trust[0] * missed.square()).sum() / trust.sum().clamp(min=1e-9)
+    variance = max(tolerance**2, float(usual))
+    agreed = _LEAST_WEIGHT + torch.exp(-missed.square() / (2 * variance))
+    return list(agreed.view(len(votes), *grey.shape).numpy())

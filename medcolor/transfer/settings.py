@@ -1,0 +1,44 @@
+"""Settings of voting, agreement and equation 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from medcolor.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferSettings(Settings):
+    """From correspondence to colour."""
+
+    vote_patch_px: int = 5
+    """Side of the patches that vote for a pixel's colour, in working pixels; odd."""
+
+    least_confidence: float = 0.05
+    """Weight of a match that forward-backward agreement rejects, against 1 for one it confirms."""
+
+    agreement_tolerance: float = 5.0
+    """L* by which a vote may miss the photographs' lightness as the scan's grey level predicts
+    it before its weight falls to 0.61. Where grey levels predict less, as across modalities, the
+    usual error of the prediction takes its place. 0 (the paper) weights no vote by it."""
+
+    gamma: float = 0.5
+    """Scan and reconstruction are raised to this before equation 1, the result to its
+    inverse after it (the paper: 1/2 and 2). 1 leaves them alone."""
+
+    reference_luminance: float = 1.0
+    """How far the smooth part of the luminance moves to the reference's: 1 is
+    equation 1 as printed, 0 keeps the scan's."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        if self.vote_patch_px < 1 or self.vote_patch_px % 2 == 0:
+            raise ValueError("vote_patch_px must be odd")
+        if not 0 < self.least_confidence <= 1 or not 0 <= self.reference_luminance <= 1:
+            raise ValueError(
+                "least_confidence must lie in 0..1 (not 0), reference_luminance in 0..1"
+            )
+        if self.gamma <= 0:
+            raise ValueError("gamma must be > 0")
+        if self.agreement_tolerance < 0:
+            raise ValueError("agreement_tolerance must be >= 0")
