@@ -163,7 +163,13 @@ def colorize_slices(
                 target, where = crop.target, crop.box.slices
                 luminance, body = target.luminance[where], target.body[where]
                 rgb = equation_1(
-                    luminance, body, voted, vote.trust, settings.transfer, settings.smoothing
+                    luminance,
+                    body,
+                    voted,
+                    vote.trust,
+                    settings.transfer,
+                    settings.smoothing,
+                    network.device,
                 )
             rgba = colored[target.z]
             rgba[where][..., :3] = np.rint(255 * rgb)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 
 from medcolor.body import resize
 from medcolor.color import encode_gamma, lab_to_srgb, lightness, srgb_to_lab
-from medcolor.filters import SmoothingSettings, smooth_weighted
+from medcolor.filters import SmoothingSettings, make_smoother, smooth_weighted
 from medcolor.transfer.settings import TransferSettings
 
 
@@ -18,6 +19,7 @@ def equation_1(
     trust: Float[np.ndarray, "row2 col2"],
     transfer: TransferSettings,
     smoothing: SmoothingSettings,
+    device: torch.device | None = None,
 ) -> Float[np.ndarray, "row col 3"]:
     """Return the coloured crop, sRGB 0..1.
 
@@ -33,19 +35,11 @@ def equation_1(
     reconstruction = resize(encoded, luminance.shape)
     weight = resize(trust, luminance.shape) * body
     scale = luminance.shape[0] / voted.shape[0]
-    smoothness = smoothing.smoothness * scale**2
-
-    def smooth(
-        image: Float[np.ndarray, "row col channel"], weight: Float[np.ndarray, "row col"]
-    ) -> Float[np.ndarray, "row col channel"]:
-        return smooth_weighted(
-            image, scan, weight, smoothness=smoothness, guide_sigma=smoothing.guide_sigma
-        )
-
+    smoother = make_smoother(scan, smoothing, scale, device)
     scan_lightness = lightness(scan)
-    result = smooth(reconstruction, weight)
-    scan_base = smooth(scan_lightness[..., None], body.astype(np.float32))[..., 0]
-    moved = transfer.reference_luminance * (result[..., 0] - scan_base)
+    result = smooth_weighted(smoother, reconstruction, weight)
+    scan_base = smooth_weighted(smoother, scan_lightness[..., None], body.astype(np.float32))
+    moved = transfer.reference_luminance * (result[..., 0] - scan_base[..., 0])
     # Where no vote reached (weight zero all around) the scan stays grey as it is.
     result[..., 0] = np.where(weight.max() > 0, moved, 0) + scan_lightness
     return encode_gamma(lab_to_srgb(result), 1 / transfer.gamma)

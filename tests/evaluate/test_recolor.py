@@ -13,7 +13,7 @@ from medcolor.errors import InputError
 from medcolor.evaluate.recolor import evaluate_recolored
 from medcolor.progress import Silent
 
-SETTINGS = load_settings(None, ["features.working_size_px=64"])
+SETTINGS = load_settings(None, ["features.working_size_px=64", "retrieval.references=1"])
 
 
 def test_matching_beats_grey_and_writes_pictures(tmp_path):
