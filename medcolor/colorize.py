@@ -110,6 +110,7 @@ class _Crop:
 
     target: TargetSlice
     box: Box
+    grey: Float[np.ndarray, "row col"]
     matched: Float[np.ndarray, "row col"]
     body: Bool[np.ndarray, "row col"]
 
@@ -154,7 +155,7 @@ def colorize_slices(
                     heard.append(Vote(*parts, nearness))
         for crop, heard in zip(crops, votes, strict=True):
             with stopwatch("agreement"):
-                vote = blend_votes(heard, crop.matched, settings.transfer.agreement_tolerance)
+                vote = blend_votes(heard, crop.grey, settings.transfer.agreement_tolerance)
             with stopwatch("pooling"):
                 trust = vote.trust * crop.body
                 voted = pool_votes(vote.lab, crop.matched, trust, settings.pooling)
@@ -184,8 +185,10 @@ def _crop(target: TargetSlice, settings: FeatureSettings) -> _Crop | None:
     if box is None:
         return None
     shape = working_shape(box, settings.working_size_px)
-    matched = resize(target.matched_luminance[box.slices], shape)
-    return _Crop(target, box, matched, resize_mask(target.body[box.slices], shape))
+    grey, matched = (
+        resize(image[box.slices], shape) for image in (target.luminance, target.matched_luminance)
+    )
+    return _Crop(target, box, grey, matched, resize_mask(target.body[box.slices], shape))
 
 
 def vote_colors(

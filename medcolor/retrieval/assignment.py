@@ -35,7 +35,7 @@ class RetrievalSettings(Settings):
 
     apart_mm: float = 4.0
     """Least distance of two of them along the body: nearer ones tell the same. Also the distance
-    from the assigned one at which a reference has half its weight."""
+    from the assigned one at which a reference has a quarter of its weight."""
 
     stretch: tuple[float, float] = (0.5, 1.75)
     """How much slower and faster than the slices the references may advance: bodies differ
@@ -159,7 +159,7 @@ def references_around(
     """Return the references nearest to a place along the body, nearest first, and their weights.
 
     No two are nearer to each other than `apart_mm`; there may be fewer than asked for. The
-    weight is apart / (apart + distance).
+    weight is (apart / (apart + distance))^2.
     """
     distance = np.abs(positions_mm - place_mm)
     chosen: list[int] = []
@@ -170,7 +170,7 @@ def references_around(
         if len(chosen) == settings.references:
             break
     apart = settings.apart_mm
-    return [(index, float(apart / (apart + distance[index]))) for index in chosen]
+    return [(index, float((apart / (apart + distance[index])) ** 2)) for index in chosen]
 
 
 def _trace(origin: Int[np.ndarray, "slice state"], last: int) -> Int[np.ndarray, " slice"]:

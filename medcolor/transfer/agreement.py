@@ -13,11 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
+from medcolor.color import lightness
 from medcolor.matching import read_curve, tone_curve
 
 _LEAST_WEIGHT = 1e-3
 """Of a vote that disagrees entirely: where all do, they still share the pixel."""
+
+
+_PLAIN_IS_ENOUGH = 1.5
+"""Times the error of the learnt curve that the scan's own lightness may have and be preferred."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +49,12 @@ def blend_votes(
     """Return the weighted mean of all votes.
 
     Weight = nearness sqrt(trust) exp(-(d / s)^2 / 2), d the distance of the vote's L* from what
-    `grey` predicts, s the larger of `tolerance` and the standard deviation of d.
+    `grey` predicts, s the larger of `tolerance` and the standard deviation of d. The prediction
+    is the L* of `grey` itself where that does about as well as a curve learnt from the votes.
 
     Args:
         votes: Of at least one reference.
-        grey: Of the scan, 0..1.
+        grey: Display grey of the scan, 0..1.
         tolerance: In L*; 0 weights no vote by agreement.
     """
     agreement = _agreement(votes, grey, tolerance)
@@ -79,11 +86,18 @@ def _agreement(
     if tolerance == 0:
         return [np.ones_like(vote.trust) for vote in votes]
     own = torch.from_numpy(np.tile(grey.ravel(), len(votes)))[None]
-    lightness = torch.from_numpy(np.concatenate([vote.lab[..., 0].ravel() for vote in votes]))
-    trust = torch.from_numpy(np.concatenate([vote.trust.ravel() for vote in votes]))[None]
-    curve, _ = tone_curve(own, lightness[None] / 100, trust)
-    missed = lightness - 100 * read_curve(curve, own)[0]
-    usual = (trust[0] * missed.square()).sum() / trust.sum().clamp(min=1e-9)
-    variance = max(tolerance**2, float(usual))
-    agreed = _LEAST_WEIGHT + torch.exp(-missed.square() / (2 * variance))
+    voted = torch.from_numpy(np.concatenate([vote.lab[..., 0].ravel() for vote in votes]))
+    trust = torch.from_numpy(np.concatenate([vote.trust.ravel() for vote in votes]))
+    curve, _ = tone_curve(own, voted[None] / 100, trust[None])
+    itself = torch.from_numpy(np.tile(lightness(grey).ravel(), len(votes)))
+
+    def variance(missed: Float[Tensor, " pixel"]) -> float:
+        return float((trust * missed.square()).sum() / trust.sum().clamp(min=1e-9))
+
+    missed, plain = voted - 100 * read_curve(curve, own)[0], voted - itself
+    # The curve knows the votes alone, their errors included: the plain one judges better.
+    if variance(plain) < _PLAIN_IS_ENOUGH**2 * variance(missed):
+        missed = plain
+    spread = max(tolerance**2, variance(missed))
+    agreed = _LEAST_WEIGHT + torch.exp(-missed.square() / (2 * spread))
     return list(agreed.view(len(votes), *grey.shape).numpy())
