@@ -223,6 +223,9 @@ def evaluate_color(
     by_position: Annotated[
         bool, typer.Option(help="Take the nearest photograph that is far enough, not by fc6.")
     ] = False,
+    disguise: Annotated[
+        bool, typer.Option(help="Bend the photographs and give them a T1-like contrast first.")
+    ] = False,
     distilled: Annotated[
         Path | None,
         typer.Option(help="Match with distilled-vgg19-16x.pth, for comparison; by position."),
@@ -255,6 +258,7 @@ def evaluate_color(
                 every=every,
                 by_position=by_position or distilled is not None,
                 taps=None if distilled is None else DistilledVGG19(distilled),
+                disguise=disguise,
                 pictures=output,
             )
     typer.echo(table)

@@ -1,11 +1,11 @@
-"""Reading the tables that `medcolor evaluate` prints."""
+"""Reading the tables that `medcolor evaluate color` prints."""
 
 from __future__ import annotations
 
 import re
 
 
-def figures(table: str) -> dict[str, tuple[float, float]]:
-    """Return {method: (CIEDE2000, chroma)}."""
-    rows = re.findall(r"^(\S[^\n]*?)\s{2,}(\d+\.\d+)\s+(\d+\.\d+)$", table, re.MULTILINE)
-    return {name: (float(first), float(second)) for name, first, second in rows}
+def figures(table: str) -> dict[str, tuple[float, ...]]:
+    """Return {method: (CIEDE2000, chroma, PSNR, ..)} of the last table."""
+    rows = re.findall(r"^(\S[^\n]*?)((?:\s+(?:-?\d+\.\d+|nan)){7})$", table, re.MULTILINE)
+    return {name: tuple(float(value) for value in values.split()) for name, values in rows}

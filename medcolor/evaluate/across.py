@@ -6,7 +6,7 @@ The truth is the first person's own cryosection, which the product never sees.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from medcolor.api import colorize_volume
 from medcolor.color import srgb_to_lab
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
-from medcolor.evaluate.baselines import GreyTransfer
-from medcolor.evaluate.metrics import ColorError, error_table
+from medcolor.evaluate.baselines import GreyTransfer, MeanColor, Reinhard, Welsh
+from medcolor.evaluate.metrics import ColorReport, measure
 from medcolor.evaluate.phantom import Phantom, Region, Tissue, make_phantom, render_cryosection
 from medcolor.evaluate.phantom_files import Modality, write_photographs, write_scan
 from medcolor.progress import ProgressReport
@@ -27,9 +27,12 @@ from medcolor.volume.images import write_png
 from medcolor.volume.store import read_slices
 
 Grey = Float[np.ndarray, "z y x"]
+Grey2 = Float[np.ndarray, "row col"]
+Lab = Float[np.ndarray, "row col 3"]
 Rgb = UInt8[np.ndarray, "z y x 3"]
 
 _PICTURES = 6
+_WELSH_EVERY = 5
 
 
 @dataclass(frozen=True)
@@ -101,9 +104,10 @@ def evaluate_across(
         cases: What to colour.
         settings: Of the product.
         progress: Told how far it is.
-        pictures: Folder for scan, result and truth side by side, or None.
+        pictures: Folder for scan, result and truth side by side and the figures of every
+            slice, or None.
     """
-    tables = []
+    report, tables = ColorReport(), []
     for case in cases:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -112,43 +116,86 @@ def evaluate_across(
             colorize_volume(
                 files.scan, files.photographs, output, settings=settings, progress=progress
             )
-            errors, sheet = judge(files, output)
+            sheet = judge(case, files, output, report)
         title = f"{case.name}, person {case.target_seed} from person {case.reference_seed}"
-        tables.append(error_table(title, errors))
+        tables.append(f"{title}\n{report.table(case.name)}")
         if pictures is not None:
             pictures.mkdir(parents=True, exist_ok=True)
             write_png(pictures / f"{case.name}.png", sheet)
-    return "\n\n".join([*tables, "* fitted to the truth with hindsight"])
+    if pictures is not None:
+        report.write(pictures / "color.parquet")
+    return "\n\n".join([*tables, "* knows the truth, or where which tissue is"])
 
 
 def judge(
-    files: CaseFiles, output: Path
-) -> tuple[dict[str, ColorError], UInt8[np.ndarray, "row col 3"]]:
-    """Compare a coloured volume with the truth, beside what grey levels alone could do.
+    case: Case, files: CaseFiles, output: Path, report: ColorReport
+) -> UInt8[np.ndarray, "row col 3"]:
+    """Compare a coloured volume with the truth, beside what others could do.
+
+    Baselines: colours by statistics of the other person's photographs; the best transfer
+    function with hindsight; and the other person's mean colour of every tissue, for someone who
+    knows where which tissue is. No method that takes its colours from that person alone can be
+    expected to be much better than the last.
 
     Returns:
-        Mean errors by method over the body without its air, and a sheet of slices:
-        scan, result, truth.
+        A sheet of slices: scan, result, truth.
     """
-    grey = _display_grey(files.scan)
+    grey, labels = _display_grey(files.scan), files.target.labels
     truth = render_cryosection(files.target)
-    result = read_slices(output, 0, range(len(grey)))
-    body = (files.target.labels != Tissue.AIR) & (files.target.labels != Tissue.CAVITY)
+    rgb = read_slices(output, 0, range(len(grey)))[..., :3]
+    body = (labels != Tissue.AIR) & (labels != Tissue.CAVITY)
     truth_lab = _lab(truth)
-    # A reference photograph knows its own grey: its luminance is all a look-up can use.
-    look_up, hindsight = GreyTransfer(), GreyTransfer()
-    _fit_to_photographs(look_up, files.reference)
+    hindsight = GreyTransfer()
     hindsight.fit(grey[body], truth_lab[body])
-    lab = {
-        "grey": _lab(np.repeat(np.rint(255 * grey)[..., None], 3, axis=-1).astype(np.uint8)),
-        "look-up by grey level": look_up(grey),
-        "best transfer function*": hindsight(grey),
-        "medcolor": _lab(result[..., :3]),
+    tissues = _tissue_means(files.reference)
+
+    def by_grey(colorize: Callable[[Grey2], Lab]) -> Callable[[int], Lab]:
+        return lambda z: colorize(grey[z])
+
+    baselines = _baselines(files.reference, grey[body])
+    methods = {name: by_grey(colorize) for name, colorize in baselines.items()}
+    methods |= {
+        "best transfer function*": by_grey(hindsight),
+        "tissues known, other's colours*": lambda z: tissues[labels[z]],
+        "medcolor": lambda z: srgb_to_lab(rgb[z].astype(np.float32) / 255),
+        "truth": lambda z: truth_lab[z],
     }
-    errors = {name: ColorError() for name in lab}
-    for name, image in lab.items():
-        errors[name].add(image, truth_lab, body)
-    return errors, _sheet(grey, result[..., :3], truth, body)
+    for method, colored in methods.items():
+        following = None
+        for z in range(len(grey) - 1, -1, -1):
+            lab = colored(z)
+            figures = measure(lab, truth_lab[z], body[z], grey[z], following)
+            report.add(case.name, method, z, figures)
+            following = lab, body[z], grey[z]
+    return _sheet(grey, rgb, truth, body)
+
+
+def _baselines(
+    reference: Phantom, greys: Float[np.ndarray, " sample"]
+) -> dict[str, Callable[[Grey2], Lab]]:
+    """Return what colours by statistics of the other person's photographs."""
+    lab = _lab(render_cryosection(reference))
+    body = (reference.labels != Tissue.AIR) & (reference.labels != Tissue.CAVITY)
+    colors, look_up = lab[body], GreyTransfer()
+    # A reference photograph knows its own grey: its luminance is all a look-up can use.
+    look_up.fit(colors[:, 0] / 100, colors)
+    shown = [(lab[z], body[z]) for z in range(0, len(lab), _WELSH_EVERY) if body[z].any()]
+    return {
+        "grey": lambda grey: srgb_to_lab(np.repeat(grey[..., None], 3, axis=-1)),
+        "mean colour": MeanColor(colors),
+        "look-up by grey level": look_up,
+        "Welsh": Welsh(shown, greys, np.random.default_rng(0)),
+        "Reinhard": Reinhard(colors, greys),
+    }
+
+
+def _tissue_means(reference: Phantom) -> Float[np.ndarray, "tissue 3"]:
+    """Return the mean colour of every tissue in a person's photographs; zero where it has none."""
+    lab, labels = _lab(render_cryosection(reference)).reshape(-1, 3), reference.labels.ravel()
+    size = max(int(tissue) for tissue in Tissue) + 1
+    count = np.bincount(labels, minlength=size)
+    sums = [np.bincount(labels, weights=channel, minlength=size) for channel in lab.T]
+    return (np.stack(sums, -1) / np.maximum(count, 1)[:, None]).astype(np.float32)
 
 
 def _display_grey(scan: Path) -> Grey:
@@ -156,14 +203,6 @@ def _display_grey(scan: Path) -> Grey:
     values = np.asarray(nib.nifti1.load(scan).dataobj, np.float32).transpose(2, 1, 0)
     low, high = np.percentile(values, [1, 99.8])
     return np.asarray(np.clip((values - low) / (high - low), 0, 1))
-
-
-def _fit_to_photographs(transfer: GreyTransfer, reference: Phantom) -> None:
-    """Fit grey level to colour on the reference person's photographs."""
-    labels = reference.labels
-    lab = _lab(render_cryosection(reference))
-    body = (labels != Tissue.AIR) & (labels != Tissue.CAVITY)
-    transfer.fit(lab[body][:, 0] / 100, lab[body])
 
 
 def _lab(rgb: Rgb) -> Float[np.ndarray, "z y x 3"]:

@@ -1,11 +1,29 @@
-"""What a result is measured against: no colours, and colours by grey level alone."""
+"""What a result is measured against: no colours, one colour, and colours by grey level."""
 
 from __future__ import annotations
 
+from typing import Protocol
+
+import cv2
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.spatial import cKDTree
+
+from medcolor.color import lightness
+
+Grey = Float[np.ndarray, "row col"]
+Lab = Float[np.ndarray, "row col 3"]
 
 _BINS = 256
+_WELSH_SAMPLES = 2000
+_WELSH_WINDOW_PX = 5
+
+
+class Colorizer(Protocol):
+    """Colours a grey image."""
+
+    def __call__(self, grey: Grey) -> Lab:
+        """Return CIE Lab for display grey 0..1."""
 
 
 class GreyTransfer:
@@ -43,3 +61,79 @@ class GreyTransfer:
 
 def _level(grey: Float[np.ndarray, "*grid"]) -> Int[np.ndarray, "*grid"]:
     return np.asarray(np.clip(np.rint(grey * (_BINS - 1)), 0, _BINS - 1), np.int64)
+
+
+class MeanColor:
+    """The reference's mean a*, b* everywhere; the scan's own lightness."""
+
+    def __init__(self, colors: Float[np.ndarray, "sample 3"]) -> None:
+        """Take the reference's colours, CIE Lab."""
+        self._mean = colors[:, 1:].mean(axis=0)
+
+    def __call__(self, grey: Grey) -> Lab:
+        """Colour an image."""
+        return _with_lightness(lightness(grey), np.broadcast_to(self._mean, (*grey.shape, 2)))
+
+
+class Reinhard:
+    """Statistics of the reference (Reinhard et al. 2001, doi:10.1109/38.946629), in CIE Lab.
+
+    A grey image has no spread of chroma to scale: it gets the reference's mean chroma, and
+    its lightness the reference's mean and deviation.
+    """
+
+    def __init__(
+        self, colors: Float[np.ndarray, "sample 3"], greys: Float[np.ndarray, " sample"]
+    ) -> None:
+        """Take the colours of the reference, CIE Lab, and the greys of the scan."""
+        own, other = lightness(greys), colors[:, 0]
+        self._scale = float(other.std() / max(own.std(), 1e-6))
+        self._from, self._to, self._mean = own.mean(), other.mean(), colors[:, 1:].mean(axis=0)
+
+    def __call__(self, grey: Grey) -> Lab:
+        """Colour an image."""
+        moved = np.clip((lightness(grey) - self._from) * self._scale + self._to, 0, 100)
+        return _with_lightness(moved, np.broadcast_to(self._mean, (*grey.shape, 2)))
+
+
+class Welsh:
+    """Matching of lightness and its deviation (Welsh et al. 2002, doi:10.1145/566654.566576).
+
+    The reference's lightness is moved to the scan's mean and deviation; each pixel takes the
+    chroma of the sample nearest in (lightness + deviation) / 2 and keeps its lightness.
+    """
+
+    def __init__(
+        self,
+        references: list[tuple[Lab, np.ndarray]],
+        greys: Float[np.ndarray, " sample"],
+        random: np.random.Generator,
+    ) -> None:
+        """Take the reference's images, CIE Lab with their body, and the greys of the scan."""
+        own = lightness(greys)
+        light = np.concatenate([lab[body][:, 0] for lab, body in references])
+        scale = own.std() / max(float(light.std()), 1e-6)
+        features, colors = [], []
+        for lab, body in references:
+            moved = ((lab[..., 0] - light.mean()) * scale + own.mean()).astype(np.float32)
+            features.append(_light_and_deviation(moved)[body])
+            colors.append(lab[body][:, 1:])
+        chosen = random.permutation(len(light))[:_WELSH_SAMPLES]
+        self._colors = np.concatenate(colors)[chosen]
+        self._tree = cKDTree(np.concatenate(features)[chosen])
+
+    def __call__(self, grey: Grey) -> Lab:
+        """Colour an image."""
+        own = lightness(grey)
+        nearest = self._tree.query(_light_and_deviation(own).reshape(-1, 2))[1]
+        return _with_lightness(own, self._colors[nearest].reshape(*grey.shape, 2))
+
+
+def _light_and_deviation(light: Grey) -> Float[np.ndarray, "row col 2"]:
+    size = _WELSH_WINDOW_PX, _WELSH_WINDOW_PX
+    mean, square = (cv2.blur(part, size) for part in (light, light * light))
+    return np.stack([light, np.sqrt(np.maximum(square - mean * mean, 0))], axis=-1)
+
+
+def _with_lightness(light: Grey, chroma: Float[np.ndarray, "row col 2"]) -> Lab:
+    return np.concatenate([light[..., None], chroma], axis=-1).astype(np.float32)

@@ -8,7 +8,7 @@ from medcolor.api import colorize_volume, render_volume
 from medcolor.config import load_settings
 from medcolor.errors import RunError
 from medcolor.evaluate.across import Case, judge, write_case
-from medcolor.evaluate.metrics import error_table
+from medcolor.evaluate.metrics import ColorReport
 from medcolor.progress import ProgressReport
 from medcolor.volume.images import write_png
 
@@ -32,8 +32,11 @@ def run_demo(output: Path, progress: ProgressReport) -> str:
     )
     if not report.is_complete:
         raise RunError(volume, f"{len(report.failures)} slabs failed", "Run the demo again")
-    errors, sheet = judge(files, volume)
+    figures = ColorReport()
+    sheet = judge(_CASE, files, volume, figures)
     write_png(output / "scan-result-truth.png", sheet)
     page = render_volume(volume, output / "pictures", settings=settings, progress=progress)
-    table = error_table("Mean colour error inside the body, against the phantom's truth:", errors)
-    return f"{table}\n(* fitted to the truth with hindsight)\n\nOpen {page}"
+    return (
+        "Mean figures inside the body, against the phantom's truth:\n"
+        f"{figures.table(_CASE.name)}\n(* knows the truth, or where which tissue is)\n\nOpen {page}"
+    )

@@ -7,20 +7,21 @@ photographs had been taken further apart.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from jaxtyping import Float
 
-from medcolor.color import grey_of, lightness, srgb_to_lab
+from medcolor.color import grey_of, lab_to_srgb, lightness, srgb_to_lab
 from medcolor.colorize import colorize_slices, prepare_reference
 from medcolor.config import RunSettings
 from medcolor.domain import ReferenceSlice, TargetSlice
 from medcolor.errors import InputError
-from medcolor.evaluate.baselines import GreyTransfer
-from medcolor.evaluate.metrics import ColorError, error_table
+from medcolor.evaluate.baselines import Colorizer, GreyTransfer, MeanColor, Reinhard, Welsh
+from medcolor.evaluate.features.pairs import bend
+from medcolor.evaluate.metrics import ColorReport, measure
 from medcolor.features.extract import describe
 from medcolor.features.network import GrayVGG19, PlacedNetwork
 from medcolor.progress import ProgressReport
@@ -36,7 +37,13 @@ from medcolor.stopwatch import Stopwatch
 from medcolor.volume.images import write_png
 from medcolor.volume.window import tone_curve
 
+Lab = Float[np.ndarray, "row col 3"]
+
+_CASE = "photographs"
 _PICTURES_EVERY = 5
+_DISGUISE = 5
+_LIKE_T1 = [0, 0.15, 0.3, 0.45, 0.6, 0.75, 1], [0.02, 0.25, 0.45, 0.4, 0.6, 0.95, 0.8]
+"""Luminance and the grey it becomes."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +52,13 @@ class _Photograph:
 
     reference: ReferenceSlice
     position_mm: float
+    disguised: Float[np.ndarray, "row col"] | None = None
+    """Grey to show instead of its own."""
 
     @property
     def grey(self) -> Float[np.ndarray, "row col"]:
+        if self.disguised is not None:
+            return self.disguised
         return grey_of(self.reference.rgb.astype(np.float32) / 255)
 
     @property
@@ -64,6 +75,7 @@ def evaluate_recolored(
     every: int = 1,
     by_position: bool = False,
     taps: PlacedNetwork | None = None,
+    disguise: bool = False,
     pictures: Path | None = None,
 ) -> str:
     """Recolour every n-th photograph of `folder` and return the table of mean errors.
@@ -76,7 +88,8 @@ def evaluate_recolored(
         every: Take every n-th photograph as a target.
         by_position: Take the nearest photograph that is far enough, not the most similar.
         taps: Match with these features instead of those of the settings' network.
-        pictures: Folder for truth beside result, or None.
+        disguise: Bend the targets and give them the contrast of another modality first.
+        pictures: Folder for truth beside result and for the figures of every slice, or None.
 
     Raises:
         InputError: Fewer than two photographs, positions unknown, or none far enough.
@@ -89,49 +102,89 @@ def evaluate_recolored(
         places = _assigned_places(photographs, network, settings, distance_mm)
     chosen = _far_enough(photographs, places, settings, distance_mm)
     matched_with: PlacedNetwork = taps or network
-    targets = range(0, len(photographs), every)
+    numbers = range(0, len(photographs), every)
+    targets = [_disguise(photographs[z], z) if disguise else photographs[z] for z in numbers]
     progress.begin("recolor", len(targets))
     hindsight = GreyTransfer()
-    for z in targets:
-        where = photographs[z].reference.tissue
-        hindsight.fit(photographs[z].grey[where], photographs[z].truth[where])
-    errors: defaultdict[str, ColorError] = defaultdict(ColorError)
+    for target in targets:
+        where = target.reference.tissue
+        hindsight.fit(target.grey[where], target.truth[where])
 
-    def recolor(z: int) -> Float[np.ndarray, "row col 3"]:
-        references = [(photographs[index], weight) for index, weight in chosen[z]]
-        result = _recolor(photographs[z], references, matched_with, settings)
+    def recolor(job: tuple[_Photograph, list[tuple[int, float]]]) -> dict[str, Lab]:
+        target, sources = job
+        references = [(photographs[index], weight) for index, weight in sources]
+        result = srgb_to_lab(_recolor(target, references, matched_with, settings))
         progress.advance(1)
-        return result
-
-    results = map_slices(recolor, targets, settings.compute.threads or usable_cores())
-    for z, rgb in zip(targets, results, strict=True):
-        photograph, reference = photographs[z], photographs[chosen[z][0][0]]
-        where, grey = photograph.reference.tissue, photograph.grey
-        look_up = GreyTransfer()
-        look_up.fit(
-            reference.grey[reference.reference.tissue], reference.truth[reference.reference.tissue]
-        )
-        result_lab = srgb_to_lab(rgb)
-        # All but grey and medcolor itself take the target's lightness, here the truth's.
-        lab = {
-            "grey": srgb_to_lab(np.repeat(grey[..., None], 3, axis=-1)),
-            "look-up": _keep_lightness(look_up(grey), grey),
-            "transfer function*": _keep_lightness(hindsight(grey), grey),
-            "medcolor": result_lab,
-            "medcolor, lightness kept": _keep_lightness(result_lab, grey),
+        baselines = _baselines(target, photographs[sources[0][0]])
+        return {
+            **{name: colorize(target.grey) for name, colorize in baselines.items()},
+            "transfer function*": _keep_lightness(hindsight(target.grey), target.grey),
+            "medcolor": result,
+            "medcolor, lightness kept": _keep_lightness(result, target.grey),
+            "truth": target.truth,
         }
-        for name, result in lab.items():
-            errors[name].add(result, photograph.truth, where)
+
+    jobs = [(target, chosen[z]) for z, target in zip(numbers, targets, strict=True)]
+    results = map_slices(recolor, jobs, settings.compute.threads or usable_cores())
+    report = ColorReport()
+    for z, target, colored in zip(numbers, targets, results, strict=True):
+        for method, lab in colored.items():
+            figures = measure(lab, target.truth, target.reference.tissue, target.grey)
+            report.add(_CASE, method, z, figures)
         if pictures is not None and z % _PICTURES_EVERY == 0:
             pictures.mkdir(parents=True, exist_ok=True)
-            pair = np.concatenate([photograph.reference.rgb / 255.0, rgb], axis=1)
-            name = f"recolored-{Path(photograph.reference.reference_id).stem}.png"
+            shown = [target.truth, colored["medcolor"]]
+            pair = np.concatenate([lab_to_srgb(lab) for lab in shown], axis=1)
+            name = f"recolored-{Path(target.reference.reference_id).stem}.png"
             write_png(pictures / name, np.rint(255 * pair).astype(np.uint8))
-    title = (
+    if pictures is not None:
+        report.write(pictures / "color.parquet")
+    return (
         f"{len(results)} photographs recoloured, references at least {distance_mm:g} mm away\n"
-        "(* fitted to the truth with hindsight)"
+        f"{report.table(_CASE)}\n(* fitted to the truth with hindsight)"
     )
-    return error_table(title, errors)
+
+
+def _baselines(target: _Photograph, reference: _Photograph) -> dict[str, Colorizer]:
+    """Return what colours by statistics of one reference; all but Reinhard keep the lightness."""
+    tissue, greys = reference.reference.tissue, target.grey[target.reference.tissue]
+    colors, look_up = reference.truth[tissue], GreyTransfer()
+    look_up.fit(reference.grey[tissue], colors)
+    random = np.random.default_rng(0)
+    return {
+        "grey": lambda grey: srgb_to_lab(np.repeat(grey[..., None], 3, axis=-1)),
+        "mean colour": MeanColor(colors),
+        "look-up": lambda grey: _keep_lightness(look_up(grey), grey),
+        "Welsh": Welsh([(reference.truth, tissue)], greys, random),
+        "Reinhard": Reinhard(colors, greys),
+    }
+
+
+def _disguise(photograph: _Photograph, seed: int) -> _Photograph:
+    """Return a photograph bent, turned a little, and grey as if by another modality.
+
+    Its grey is a curve of its luminance that rises and dips, times a smooth field, with noise:
+    what a T1-weighted scan does to it, as far as luminance alone tells tissues.
+    """
+    random = np.random.default_rng([_DISGUISE, seed])
+    shape = photograph.grey.shape
+    row, col = np.meshgrid(*(np.arange(side) for side in shape), indexing="ij")
+    angle, centre = np.deg2rad(random.uniform(-8, 8)), np.array(shape)[:, None, None] / 2
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turned = np.einsum("ij,j...->i...", turn, np.stack([row, col]) - centre) + centre
+    place = (turned + np.stack([bend(random, shape) for _ in range(2)])).astype(np.float32)
+
+    def warp(image: np.ndarray, how: int) -> np.ndarray:
+        return np.asarray(cv2.remap(image, place[1], place[0], how))
+
+    tissue = warp(photograph.reference.tissue.astype(np.uint8), cv2.INTER_NEAREST) > 0
+    rgb = np.where(tissue[..., None], warp(photograph.reference.rgb, cv2.INTER_LINEAR), 0)
+    reference = ReferenceSlice(photograph.reference.reference_id, rgb.astype(np.uint8), tissue)
+    plain = _Photograph(reference, photograph.position_mm)
+    field = 1 + 0.03 * bend(random, shape)
+    shown = np.interp(plain.grey, *_LIKE_T1) * field + 0.02 * random.standard_normal(shape)
+    disguised = np.where(tissue, np.clip(shown, 0, 1), 0).astype(np.float32)
+    return _Photograph(reference, photograph.position_mm, disguised)
 
 
 def _load(folder: Path, settings: RunSettings) -> list[_Photograph]:

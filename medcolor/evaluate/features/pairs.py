@@ -98,7 +98,7 @@ def deformed_pair(view: View, random: np.random.Generator) -> Pair:
     )
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     straight = np.einsum("ij,j...->i...", turn, np.stack([row, col]))
-    bend = np.stack([_bend(random, (height, width)) for _ in range(2)])
+    bend = np.stack([bend(random, (height, width)) for _ in range(2)])
     place = (straight + bend + np.array([rows / 2, cols / 2])[:, None, None]).astype(np.float32)
     image = cv2.remap(remap(view.grey, view.tissue, random), place[1], place[0], cv2.INTER_LINEAR)
     tissue = cv2.remap(view.tissue.astype(np.uint8), place[1], place[0], cv2.INTER_NEAREST) > 0
@@ -107,7 +107,7 @@ def deformed_pair(view: View, random: np.random.Generator) -> Pair:
     return Pair(View(grey, tissue), view, place, tissue)
 
 
-def _bend(random: np.random.Generator, shape: tuple[int, int]) -> Grey:
+def bend(random: np.random.Generator, shape: tuple[int, int]) -> Grey:
     """Draw a smooth displacement of a few pixels."""
     total = np.zeros(shape, np.float32)
     for cell_px, amplitude in ((96, 5.0), (40, 1.5)):
