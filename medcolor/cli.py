@@ -264,6 +264,22 @@ def evaluate_color(
     typer.echo(table)
 
 
+@evaluate_app.command("structure")
+def evaluate_structure(
+    volume: Annotated[Path, typer.Argument(help="Volume written by colorize.")],
+    scan: Annotated[Path, typer.Argument(help="The scan it was coloured from.")],
+    config: Config = None,
+    overrides: Set = None,
+) -> None:
+    """Measure how a coloured volume keeps its scan's structure and how its colours flicker."""
+    from medcolor.evaluate.structure import evaluate_structure as evaluate
+
+    chosen = _settings(config, overrides)
+    with _progress() as progress:
+        words = evaluate(volume, scan, chosen, progress)
+    typer.echo(words)
+
+
 @evaluate_app.command("features")
 def evaluate_features(
     photographs: Annotated[
