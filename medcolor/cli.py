@@ -104,6 +104,29 @@ def render(
 
 
 @app.command()
+def compare(
+    target: Annotated[Path, typer.Argument(help="NIfTI file, DICOM folder or image folder.")],
+    reference: Annotated[Path, typer.Argument(help="One photograph of the same place.")],
+    output: Annotated[Path, typer.Argument(help="Folder to write.")],
+    number: Annotated[
+        int | None, typer.Option("--slice", help="Slice, counted from the feet; or the middle.")
+    ] = None,
+    config: Config = None,
+    overrides: Set = None,
+) -> None:
+    """Compare reconstruction, filters and gamma on one slice, as the paper's figures do."""
+    import tempfile
+
+    from medcolor.evaluate.compare import compare as write_sheets
+
+    chosen = _settings(config, overrides)
+    with tempfile.TemporaryDirectory() as staging:
+        paths = write_sheets(target, reference, output, chosen, Path(staging), number=number)
+    for path in paths:
+        typer.echo(path)
+
+
+@app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="Folder to write.")] = Path("out/demo"),
 ) -> None:

@@ -10,7 +10,7 @@ the pooling of votes by place and grey level between voting and gamma.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -105,6 +105,31 @@ def prepare_reference(
 
 
 @dataclass(frozen=True)
+class Reconstruction:
+    """T' of equation 1: the body of a slice made of the references' colours."""
+
+    target: TargetSlice
+    box: Box
+    """Of the body in the slice."""
+
+    lab: Float[np.ndarray, "row col 3"]
+    """At the working size."""
+
+    trust: Float[np.ndarray, "row col"]
+    """0..1 for each pixel."""
+
+    @property
+    def scan(self) -> Float[np.ndarray, "row2 col2"]:
+        """Display grey of the box at the scan's resolution."""
+        return self.target.luminance[self.box.slices]
+
+    @property
+    def body(self) -> Bool[np.ndarray, "row2 col2"]:
+        """Body in the box."""
+        return self.target.body[self.box.slices]
+
+
+@dataclass(frozen=True)
 class _Crop:
     """The body of a slice at the working size."""
 
@@ -124,9 +149,6 @@ def colorize_slices(
 ) -> list[ColorSlice]:
     """Give slices the colours of the references they share and keep their structure.
 
-    Those whose working images have one shape are matched together: on a GPU that costs little
-    more than one.
-
     Args:
         targets: Slices; those without a body stay empty.
         references: Each with its weight, > 0.
@@ -135,48 +157,74 @@ def colorize_slices(
         stopwatch: Told what each stage takes.
     """
     colored = {target.z: np.zeros((*target.luminance.shape, 4), np.uint8) for target in targets}
+    for made in reconstruct_slices(targets, references, network, settings, stopwatch):
+        with stopwatch("transfer"):
+            rgb = equation_1(
+                made.scan,
+                made.body,
+                made.lab,
+                made.trust,
+                settings.transfer,
+                settings.smoothing,
+                network.device,
+            )
+        rgba, where = colored[made.target.z], made.box.slices
+        rgba[where][..., :3] = np.rint(255 * rgb)
+        rgba[where][..., 3] = np.rint(255 * opacity(made.scan, made.body, settings.opacity))
+        rgba[~made.target.body] = 0
+    return [ColorSlice(rgba, z) for z, rgba in colored.items()]
+
+
+def reconstruct_slices(
+    targets: Sequence[TargetSlice],
+    references: Sequence[tuple[PreparedReference, float]],
+    network: PlacedNetwork,
+    settings: SliceSettings,
+    stopwatch: Stopwatch,
+) -> Iterator[Reconstruction]:
+    """Yield T' of every slice that shows a body.
+
+    Slices whose working images have one shape are matched together: on a GPU that costs little
+    more than one.
+    """
     together: defaultdict[tuple[int, ...], list[_Crop]] = defaultdict(list)
     for target in targets:
         crop = _crop(target, settings.features)
         if crop is not None:
             together[pad_to_cells(crop.body).shape].append(crop)
     for crops in together.values():
-        with stopwatch("features"):
-            pyramid = extract_pyramids(network, [(crop.matched, crop.body) for crop in crops])
-        votes: list[list[Vote]] = [[] for _ in crops]
-        for reference, nearness in references:
-            with stopwatch("matching"):
-                found = match_coarse_to_fine(pyramid, reference.pyramid, settings.matching, network)
-            with stopwatch("voting"):
-                said = vote_colors(found, pyramid, reference, settings.transfer)
-                for heard, crop, lab, own, trust in zip(votes, crops, *said, strict=True):
-                    rows, cols = crop.body.shape
-                    parts = lab[:rows, :cols], own[:rows, :cols], trust[:rows, :cols]
-                    heard.append(Vote(*parts, nearness))
+        votes = _ask(crops, references, network, settings, stopwatch)
         for crop, heard in zip(crops, votes, strict=True):
             with stopwatch("agreement"):
                 vote = blend_votes(heard, crop.grey, settings.transfer.agreement_tolerance)
             with stopwatch("pooling"):
                 trust = vote.trust * crop.body
-                voted = pool_votes(vote.lab, crop.matched, trust, settings.pooling)
-                voted = restore_spread(voted, vote.own, trust, settings.pooling.spread)
-            with stopwatch("transfer"):
-                target, where = crop.target, crop.box.slices
-                luminance, body = target.luminance[where], target.body[where]
-                rgb = equation_1(
-                    luminance,
-                    body,
-                    voted,
-                    vote.trust,
-                    settings.transfer,
-                    settings.smoothing,
-                    network.device,
-                )
-            rgba = colored[target.z]
-            rgba[where][..., :3] = np.rint(255 * rgb)
-            rgba[where][..., 3] = np.rint(255 * opacity(luminance, body, settings.opacity))
-            rgba[~target.body] = 0
-    return [ColorSlice(rgba, z) for z, rgba in colored.items()]
+                lab = pool_votes(vote.lab, crop.matched, trust, settings.pooling)
+                lab = restore_spread(lab, vote.own, trust, settings.pooling.spread)
+            yield Reconstruction(crop.target, crop.box, lab, vote.trust)
+
+
+def _ask(
+    crops: Sequence[_Crop],
+    references: Sequence[tuple[PreparedReference, float]],
+    network: PlacedNetwork,
+    settings: SliceSettings,
+    stopwatch: Stopwatch,
+) -> list[list[Vote]]:
+    """Return for each crop what each reference says."""
+    votes: list[list[Vote]] = [[] for _ in crops]
+    with stopwatch("features"):
+        pyramid = extract_pyramids(network, [(crop.matched, crop.body) for crop in crops])
+    for reference, nearness in references:
+        with stopwatch("matching"):
+            found = match_coarse_to_fine(pyramid, reference.pyramid, settings.matching, network)
+        with stopwatch("voting"):
+            said = vote_colors(found, pyramid, reference, settings.transfer)
+        for heard, crop, lab, own, trust in zip(votes, crops, *said, strict=True):
+            rows, cols = crop.body.shape
+            parts = lab[:rows, :cols], own[:rows, :cols], trust[:rows, :cols]
+            heard.append(Vote(*parts, nearness))
+    return votes
 
 
 def _crop(target: TargetSlice, settings: FeatureSettings) -> _Crop | None:

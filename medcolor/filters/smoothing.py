@@ -52,6 +52,10 @@ class SmoothingSettings(Settings):
     """fgs: grey-level step of the guide across which smoothing falls to 1/e
     (the paper: 200, which is nearly blind to edges)."""
 
+    luminance_sigma: float = 200.0
+    """fgs: the same for the luminance. Wide, so that the scan's own edges stay as they are: what
+    moves to the reference's is the brightness of whole regions."""
+
     radius_px: int = 16
     """guided: half side of the window, in working pixels (the paper: 16)."""
 
@@ -75,10 +79,13 @@ class SmoothingSettings(Settings):
         """Refuse what has no meaning."""
         if min(self.smoothness, self.wls_smoothness) < 0:
             raise ValueError("smoothness and wls_smoothness must be >= 0")
-        if min(self.guide_sigma, self.epsilon, self.spatial_sigma_px, self.range_sigma) <= 0:
-            raise ValueError("guide_sigma, epsilon, spatial_sigma_px, range_sigma must be > 0")
-        if self.radius_px < 1 or self.wls_exponent <= 0:
-            raise ValueError("radius_px must be >= 1, wls_exponent > 0")
+        if (
+            min(self.guide_sigma, self.luminance_sigma, self.spatial_sigma_px, self.range_sigma)
+            <= 0
+        ):
+            raise ValueError("guide_sigma, luminance_sigma, .._sigma must be > 0")
+        if self.radius_px < 1 or self.epsilon <= 0 or self.wls_exponent <= 0:
+            raise ValueError("radius_px must be >= 1, epsilon and wls_exponent > 0")
 
 
 PAPER_FIGURE_6 = {

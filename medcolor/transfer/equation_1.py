@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
@@ -28,7 +30,9 @@ def equation_1(
     between gamma encoding and decoding, at the scan's own resolution: the
     reconstruction is enlarged, the scan never shrunk. The smoother trusts each
     pixel of T' by the agreement of its votes and ignores the background. T is
-    grey, so its a* and b* are zero in both of its terms.
+    grey, so its a* and b* are zero in both of its terms. Ours: the luminance is smoothed
+    across edges (`luminance_sigma`) and the chroma along them (`guide_sigma`); in the paper
+    both are 200.
     """
     scan = encode_gamma(luminance, transfer.gamma)
     encoded = srgb_to_lab(encode_gamma(lab_to_srgb(voted), transfer.gamma))
@@ -36,10 +40,14 @@ def equation_1(
     weight = resize(trust, luminance.shape) * body
     scale = luminance.shape[0] / voted.shape[0]
     smoother = make_smoother(scan, smoothing, scale, device)
-    scan_lightness = lightness(scan)
-    result = smooth_weighted(smoother, reconstruction, weight)
-    scan_base = smooth_weighted(smoother, scan_lightness[..., None], body.astype(np.float32))
-    moved = transfer.reference_luminance * (result[..., 0] - scan_base[..., 0])
+    wide = make_smoother(
+        scan, replace(smoothing, guide_sigma=smoothing.luminance_sigma), scale, device
+    )
+    own = lightness(scan)[..., None]
+    reference = smooth_weighted(wide, reconstruction[..., :1], weight)
+    moved = reference - smooth_weighted(wide, own, body.astype(np.float32))
     # Where no vote reached (weight zero all around) the scan stays grey as it is.
-    result[..., 0] = np.where(weight.max() > 0, moved, 0) + scan_lightness
+    moved = transfer.reference_luminance * moved if weight.max() > 0 else np.zeros_like(own)
+    chroma = smooth_weighted(smoother, reconstruction[..., 1:], weight)
+    result = np.concatenate([own + moved, chroma], axis=-1)
     return encode_gamma(lab_to_srgb(result), 1 / transfer.gamma)

@@ -22,13 +22,14 @@ class TransferSettings(Settings):
     it before its weight falls to 0.61. Where grey levels predict less, as across modalities, the
     usual error of the prediction takes its place. 0 (the paper) weights no vote by it."""
 
-    gamma: float = 0.5
+    gamma: float = 1.0
     """Scan and reconstruction are raised to this before equation 1, the result to its
-    inverse after it (the paper: 1/2 and 2). 1 leaves them alone."""
+    inverse after it (the paper: 1/2 and 2, equation 3). 1 leaves them alone: luminance then
+    keeps more of the scan's structure, and colours come out as voted."""
 
     reference_luminance: float = 1.0
-    """How far the smooth part of the luminance moves to the reference's: 1 is
-    equation 1 as printed, 0 keeps the scan's."""
+    """How far the smooth part of the luminance (`smoothing.luminance_sigma`) moves to the
+    reference's: 1 is equation 1 as printed, 0 keeps the scan's."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""

@@ -1,0 +1,168 @@
+"""Sheets like the paper's figures 3, 4, 6 and 7, for one slice and one photograph."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from medcolor.body import resize_mask
+from medcolor.color import lab_to_srgb
+from medcolor.colorize import Reconstruction, prepare_reference, reconstruct_slices
+from medcolor.config import RunSettings
+from medcolor.errors import InputError
+from medcolor.filters import PAPER_FIGURE_6
+from medcolor.reference import ReferenceRecord, load_reference
+from medcolor.run.plan import open_network
+from medcolor.run.threads import one_thread_each
+from medcolor.stopwatch import Stopwatch
+from medcolor.transfer import equation_1
+from medcolor.volume.images import write_png
+from medcolor.volume.open import open_volume
+from medcolor.volume.target import TargetReader
+from medcolor.volume.window import find_window
+
+Rgb = UInt8[np.ndarray, "_row _col 3"]
+
+_PANEL_PX = 360
+_CAPTION_PX = 26
+_GAP_PX = 6
+_INSET_SHARE = 0.14
+_MARK = (90, 170, 255)
+
+
+def compare(
+    target: Path,
+    reference: Path,
+    output: Path,
+    settings: RunSettings,
+    staging: Path,
+    *,
+    number: int | None = None,
+) -> list[Path]:
+    """Write the sheets and return their paths.
+
+    Args:
+        target: A scan.
+        reference: One photograph.
+        output: Folder for figure-3.png, figure-4.png, figure-6.png, figure-7.png.
+        settings: Of matching and transfer; each sheet changes what it compares.
+        staging: Folder for inflated copies of the scan.
+        number: Slice of the scan, counted from the feet; None takes the middle one.
+
+    Raises:
+        InputError: If there is no such slice, it shows no body, or the photograph none.
+    """
+    volume = open_volume(target, settings.volume, staging)
+    depth = volume.geometry.shape[0]
+    z = depth // 2 if number is None else number
+    if not 0 <= z < depth:
+        raise InputError(f"--slice {z}", f"{target} has {depth}", f"Give 0 .. {depth - 1}")
+    window = find_window(volume, settings.volume, settings.features.equalization)
+    network = open_network(settings).module
+    record = ReferenceRecord(reference.name, reference, None)
+    photograph = load_reference(record, settings.reference)
+    with one_thread_each():
+        prepared = prepare_reference(photograph, network, settings.features)
+        slices = [TargetReader(volume, window, settings.volume)(z)]
+        made = list(reconstruct_slices(slices, [(prepared, 1.0)], network, settings, Stopwatch()))
+        if not made:
+            raise InputError(f"--slice {z}", "no body in it", "Choose another slice")
+        sheets = _sheets(made[0], photograph.rgb, settings)
+    output.mkdir(parents=True, exist_ok=True)
+    return [write_png(output / f"figure-{name}.png", sheet) for name, sheet in sheets.items()]
+
+
+def _sheets(made: Reconstruction, photograph: Rgb, settings: RunSettings) -> dict[str, Rgb]:
+    scan = np.where(made.body, made.scan, 0)
+    grey = _bytes(np.repeat(scan[..., None], 3, axis=-1))
+    body = resize_mask(made.body, made.trust.shape)
+    raw = _bytes(np.where(body[..., None], lab_to_srgb(made.lab), 0))
+    shown = _color(made, settings)
+    filters = {
+        f"{name}, as in figure 6": _color(
+            made, settings.model_copy(update={"smoothing": PAPER_FIGURE_6[name]})
+        )
+        for name in ("guided", "domain-nc", "wls", "fgs")
+    }
+    gammas = {
+        f"gamma {gamma:g}": _color(
+            made,
+            settings.model_copy(update={"transfer": replace(settings.transfer, gamma=gamma)}),
+        )
+        for gamma in (1.0, 0.5)
+    }
+    place = _where_they_differ(*gammas.values())
+    return {
+        "3": _sheet({"target": grey, "reference": photograph, "reconstruction T'": raw}),
+        "4": _sheet({"reference": photograph, "target": grey, "colorized": shown}),
+        "6": _sheet({"target": grey, **filters, "these settings": shown}),
+        "7": _sheet({name: _with_inset(image, place) for name, image in gammas.items()}),
+    }
+
+
+def _color(made: Reconstruction, settings: RunSettings) -> Rgb:
+    parts = made.scan, made.body, made.lab, made.trust
+    rgb = equation_1(*parts, settings.transfer, settings.smoothing)
+    return _bytes(np.where(made.body[..., None], rgb, 0))
+
+
+def _bytes(rgb: Float[np.ndarray, "row col 3"]) -> Rgb:
+    return np.asarray(np.rint(255 * np.clip(rgb, 0, 1)), np.uint8)
+
+
+def _where_they_differ(one: Rgb, other: Rgb) -> tuple[float, float]:
+    """Return the place, 0..1 along rows and columns, around which two images differ most."""
+    rows, cols = one.shape[:2]
+    side = max(1, round(_INSET_SHARE * min(rows, cols)))
+    change = np.abs(one.astype(np.float32) - other).sum(axis=-1)
+    row, col = np.unravel_index(cv2.blur(change, (side, side)).argmax(), (rows, cols))
+    return float(row) / rows, float(col) / cols
+
+
+def _with_inset(image: Rgb, place: tuple[float, float]) -> Rgb:
+    """Return an image with a circle and what it holds, four times as large, to the right."""
+    panel = _fit(image)
+    rows, cols = panel.shape[:2]
+    radius = max(4, round(_INSET_SHARE * min(rows, cols)))
+    row, col = (
+        int(np.clip(part * side, radius, side - radius))
+        for part, side in zip(place, (rows, cols), strict=True)
+    )
+    part = panel[row - radius : row + radius, col - radius : col + radius]
+    size = _PANEL_PX // 2
+    lens = cv2.resize(part, (size, size), interpolation=cv2.INTER_CUBIC)
+    disc = np.zeros((size, size), np.uint8)
+    cv2.circle(disc, (size // 2, size // 2), size // 2 - 2, 1, -1)
+    lens = np.where(disc[..., None] > 0, lens, 0)
+    cv2.circle(lens, (size // 2, size // 2), size // 2 - 2, _MARK, 2, cv2.LINE_AA)
+    marked = panel.copy()
+    cv2.circle(marked, (col, row), radius, _MARK, 2, cv2.LINE_AA)
+    beside = np.zeros((rows, size, 3), np.uint8)
+    top = max(0, (rows - size) // 2)
+    beside[top : top + size] = lens[: rows - top]
+    return np.concatenate([marked, beside], axis=1)
+
+
+def _fit(image: Rgb) -> Rgb:
+    """Scale an image to the height of a panel."""
+    scale = _PANEL_PX / image.shape[0]
+    size = max(1, round(image.shape[1] * scale)), _PANEL_PX
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, size, interpolation=method))
+
+
+def _sheet(panels: dict[str, Rgb]) -> Rgb:
+    """Return captioned panels side by side."""
+    columns = []
+    for caption, image in panels.items():
+        panel = image if image.shape[0] == _PANEL_PX else _fit(image)
+        strip = np.zeros((_CAPTION_PX, panel.shape[1], 3), np.uint8)
+        where, font = (4, _CAPTION_PX - 9), cv2.FONT_HERSHEY_SIMPLEX
+        cv2.putText(strip, caption, where, font, 0.45, (230, 230, 230), 1, cv2.LINE_AA)
+        gap = np.zeros((_PANEL_PX + _CAPTION_PX, _GAP_PX, 3), np.uint8)
+        columns += [np.concatenate([panel, strip]), gap]
+    return np.concatenate(columns[:-1], axis=1)
