@@ -201,6 +201,7 @@ def reconstruct_slices(
                 trust = vote.trust * crop.body
                 lab = pool_votes(vote.lab, crop.matched, trust, settings.pooling)
                 lab = restore_spread(lab, vote.own, trust, settings.pooling.spread)
+                lab[..., 2] = np.maximum(lab[..., 2], settings.transfer.least_b)
             yield Reconstruction(crop.target, crop.box, lab, vote.trust)
 
 

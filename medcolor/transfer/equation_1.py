@@ -13,6 +13,8 @@ from medcolor.color import encode_gamma, lab_to_srgb, lightness, srgb_to_lab
 from medcolor.filters import SmoothingSettings, make_smoother, smooth_weighted
 from medcolor.transfer.settings import TransferSettings
 
+_LARGEST_GAIN = 2.0
+
 
 def equation_1(
     luminance: Float[np.ndarray, "row col"],
@@ -43,7 +45,8 @@ def equation_1(
     wide = make_smoother(
         scan, replace(smoothing, guide_sigma=smoothing.luminance_sigma), scale, device
     )
-    own = lightness(scan)[..., None]
+    light = _with_contrast(lightness(scan), reconstruction[..., 0], weight, transfer.contrast)
+    own = light[..., None]
     reference = smooth_weighted(wide, reconstruction[..., :1], weight)
     moved = reference - smooth_weighted(wide, own, body.astype(np.float32))
     # Where no vote reached (weight zero all around) the scan stays grey as it is.
@@ -51,3 +54,22 @@ def equation_1(
     chroma = smooth_weighted(smoother, reconstruction[..., 1:], weight)
     result = np.concatenate([own + moved, chroma], axis=-1)
     return encode_gamma(lab_to_srgb(result), 1 / transfer.gamma)
+
+
+def _with_contrast(
+    own: Float[np.ndarray, "row col"],
+    other: Float[np.ndarray, "row col"],
+    weight: Float[np.ndarray, "row col"],
+    strength: float,
+) -> Float[np.ndarray, "row col"]:
+    """Scale lightness about its mean toward the standard deviation of another."""
+    total = weight.sum()
+    if strength == 0 or total == 0:
+        return own
+    mean, mean2 = (float((weight * image).sum() / total) for image in (own, other))
+    spread, wanted = (
+        float((weight * (image - m) ** 2).sum() / total) ** 0.5
+        for image, m in ((own, mean), (other, mean2))
+    )
+    gain = np.clip(wanted / max(spread, 1e-3), 1 / _LARGEST_GAIN, _LARGEST_GAIN) ** strength
+    return np.asarray(mean + gain * (own - mean), np.float32)

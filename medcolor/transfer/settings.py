@@ -22,6 +22,10 @@ class TransferSettings(Settings):
     it before its weight falls to 0.61. Where grey levels predict less, as across modalities, the
     usual error of the prediction takes its place. 0 (the paper) weights no vote by it."""
 
+    least_b: float = 0.0
+    """Least b* that tissue may take. Bluer is gel, paint or table that went astray, and becomes
+    neutral on that axis; -128 (the paper) lets everything pass."""
+
     gamma: float = 1.0
     """Scan and reconstruction are raised to this before equation 1, the result to its
     inverse after it (the paper: 1/2 and 2, equation 3). 1 leaves them alone: luminance then
@@ -30,6 +34,10 @@ class TransferSettings(Settings):
     reference_luminance: float = 1.0
     """How far the smooth part of the luminance (`smoothing.luminance_sigma`) moves to the
     reference's: 1 is equation 1 as printed, 0 keeps the scan's."""
+
+    contrast: float = 0.5
+    """How far the standard deviation of the scan's lightness over a slice moves to the
+    reference's, at most twice or half: 0 (the paper: not) .. 1 (fully)."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
@@ -41,5 +49,7 @@ class TransferSettings(Settings):
             )
         if self.gamma <= 0:
             raise ValueError("gamma must be > 0")
+        if not 0 <= self.contrast <= 1:
+            raise ValueError("contrast must lie in 0..1")
         if self.agreement_tolerance < 0:
             raise ValueError("agreement_tolerance must be >= 0")
