@@ -18,7 +18,7 @@ from medcolor.api import colorize_volume
 from medcolor.color import srgb_to_lab
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
-from medcolor.evaluate.baselines import GreyTransfer, MeanColor, Reinhard, Welsh
+from medcolor.evaluate.baselines import Colorizer, GreyTransfer, MeanColor, Reinhard, Welsh
 from medcolor.evaluate.metrics import ColorReport, measure
 from medcolor.evaluate.phantom import Phantom, Region, Tissue, make_phantom, render_cryosection
 from medcolor.evaluate.phantom_files import Modality, write_photographs, write_scan
@@ -27,7 +27,6 @@ from medcolor.volume.images import write_png
 from medcolor.volume.store import read_slices
 
 Grey = Float[np.ndarray, "z y x"]
-Grey2 = Float[np.ndarray, "row col"]
 Lab = Float[np.ndarray, "row col 3"]
 Rgb = UInt8[np.ndarray, "z y x 3"]
 
@@ -149,7 +148,7 @@ def judge(
     hindsight.fit(grey[body], truth_lab[body])
     tissues = _tissue_means(files.reference)
 
-    def by_grey(colorize: Callable[[Grey2], Lab]) -> Callable[[int], Lab]:
+    def by_grey(colorize: Colorizer) -> Callable[[int], Lab]:
         return lambda z: colorize(grey[z])
 
     baselines = _baselines(files.reference, grey[body])
@@ -170,9 +169,7 @@ def judge(
     return _sheet(grey, rgb, truth, body)
 
 
-def _baselines(
-    reference: Phantom, greys: Float[np.ndarray, " sample"]
-) -> dict[str, Callable[[Grey2], Lab]]:
+def _baselines(reference: Phantom, greys: Float[np.ndarray, " sample"]) -> dict[str, Colorizer]:
     """Return what colours by statistics of the other person's photographs."""
     lab = _lab(render_cryosection(reference))
     body = (reference.labels != Tissue.AIR) & (reference.labels != Tissue.CAVITY)

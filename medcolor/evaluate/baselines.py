@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -14,16 +14,12 @@ from medcolor.color import lightness
 Grey = Float[np.ndarray, "row col"]
 Lab = Float[np.ndarray, "row col 3"]
 
+Colorizer = Callable[[Grey], Lab]
+"""Takes display grey, 0..1, and returns CIE Lab."""
+
 _BINS = 256
 _WELSH_SAMPLES = 2000
 _WELSH_WINDOW_PX = 5
-
-
-class Colorizer(Protocol):
-    """Colours a grey image."""
-
-    def __call__(self, grey: Grey) -> Lab:
-        """Return CIE Lab for display grey 0..1."""
 
 
 class GreyTransfer:
@@ -83,7 +79,7 @@ class Reinhard:
     """
 
     def __init__(
-        self, colors: Float[np.ndarray, "sample 3"], greys: Float[np.ndarray, " sample"]
+        self, colors: Float[np.ndarray, "sample 3"], greys: Float[np.ndarray, " pixel"]
     ) -> None:
         """Take the colours of the reference, CIE Lab, and the greys of the scan."""
         own, other = lightness(greys), colors[:, 0]
@@ -106,7 +102,7 @@ class Welsh:
     def __init__(
         self,
         references: list[tuple[Lab, np.ndarray]],
-        greys: Float[np.ndarray, " sample"],
+        greys: Float[np.ndarray, " pixel"],
         random: np.random.Generator,
     ) -> None:
         """Take the reference's images, CIE Lab with their body, and the greys of the scan."""

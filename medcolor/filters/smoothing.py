@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -20,17 +20,12 @@ from medcolor.settings import Settings
 
 Image = Float[np.ndarray, "row col channel"]
 Smoother = Callable[[Image], Image]
-_OpenCVFilter = (
-    cv2.ximgproc.FastGlobalSmootherFilter | cv2.ximgproc.GuidedFilter | cv2.ximgproc.DTFilter
-)
 
 FilterName = Literal["fgs", "guided", "domain-nc", "domain-ic", "domain-rf", "wls"]
 
-_DOMAIN_MODES = {
-    "domain-nc": cv2.ximgproc.DTF_NC,
-    "domain-ic": cv2.ximgproc.DTF_IC,
-    "domain-rf": cv2.ximgproc.DTF_RF,
-}
+_DOMAIN_MODES = {"domain-nc": 0, "domain-ic": 1, "domain-rf": 2}
+"""OpenCV's numbers: its ximgproc is not everywhere where this module is imported."""
+
 _LEAST_TOTAL = 1e-6
 
 
@@ -128,6 +123,12 @@ def make_smoother(
         return _applied(cv2.ximgproc.createGuidedFilter(levels, radius, settings.epsilon))
     spatial, mode = settings.spatial_sigma_px * scale, _DOMAIN_MODES[settings.filter]
     return _applied(cv2.ximgproc.createDTFilter(levels, spatial, settings.range_sigma, mode=mode))
+
+
+@runtime_checkable
+class _OpenCVFilter(Protocol):
+    def filter(self, src: np.ndarray) -> object:
+        """Filter an image."""
 
 
 def _applied(filter_: _OpenCVFilter) -> Smoother:

@@ -8,6 +8,7 @@ import sys
 
 import nibabel as nib
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from tables import figures
 
@@ -16,6 +17,7 @@ from medcolor.domain import VolumeGeometry
 from medcolor.errors import InputError
 from medcolor.evaluate import across, demo
 from medcolor.evaluate.across import Case, choose_cases, evaluate_across, judge, write_case
+from medcolor.evaluate.metrics import ColorReport
 from medcolor.evaluate.phantom import render_cryosection
 from medcolor.progress import Silent
 from medcolor.reference import list_references
@@ -45,13 +47,23 @@ def write_volume(path, rgb):
 
 def test_the_truth_itself_has_no_error_and_colours_of_nothing_have_much(files, tmp_path):
     truth = render_cryosection(files.target)
-    errors, sheet = judge(files, write_volume(tmp_path / "truth.ome.zarr", truth))
-    assert errors["medcolor"].ciede2000 < 1e-3
-    assert errors["best transfer function*"].chroma < errors["grey"].chroma
-    assert sheet.shape[0] == 3 * truth.shape[1]
+
+    def judged(name, rgb):
+        report = ColorReport()
+        sheet = judge(SMALL, files, write_volume(tmp_path / name, rgb), report)
+        assert sheet.shape[0] == 3 * truth.shape[1]
+        return {method: report.mean(SMALL.name, method) for method in report.methods(SMALL.name)}
+
+    found = judged("truth.ome.zarr", truth)
+    assert found["medcolor"].ciede2000 < 1e-3
+    assert found["medcolor"].flicker == pytest.approx(found["truth"].flicker, abs=1e-3)
+    chroma = [
+        found[method].chroma
+        for method in ("tissues known, other's colours*", "best transfer function*", "grey")
+    ]
+    assert chroma == sorted(chroma)
     blue = np.zeros_like(truth) + np.array([0, 0, 255], np.uint8)
-    wrong, _ = judge(files, write_volume(tmp_path / "blue.ome.zarr", blue))
-    assert wrong["medcolor"].ciede2000 > 30
+    assert judged("blue.ome.zarr", blue)["medcolor"].ciede2000 > 30
 
 
 def test_photographs_are_read_with_the_products_defaults(files):
@@ -73,6 +85,7 @@ def test_a_case_runs_through_the_whole_product(tmp_path):
     assert "head-t1, person 1 from person 2" in table
     assert found["medcolor"][0] < found["grey"][0]
     assert (tmp_path / "head-t1.png").is_file()
+    assert "medcolor" in pq.read_table(tmp_path / "color.parquet")["method"].to_pylist()
 
 
 def test_an_unknown_case_is_named():

@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 
-from medcolor.evaluate.baselines import GreyTransfer
+from medcolor.color import lightness
+from medcolor.evaluate.baselines import GreyTransfer, MeanColor, Reinhard, Welsh
 
 
 def fitted(grey, lab):
@@ -45,3 +47,34 @@ def test_samples_may_come_in_parts():
     parts.fit(grey[:200], lab[:200])
     parts.fit(grey[200:], lab[200:])
     np.testing.assert_allclose(parts(grey), fitted(grey, lab)(grey), rtol=1e-5)
+
+
+def lab_image(random, shape=(30, 40)):
+    grey = random.random(shape).astype(np.float32)
+    lab = np.stack([lightness(grey), 20 + 30 * (grey > 0.5), 10 + 0 * grey], -1)
+    return grey, lab.astype(np.float32)
+
+
+def test_one_colour_and_reinhards_statistics():
+    random = np.random.default_rng(3)
+    grey, lab = lab_image(random)
+    darker = 0.5 * grey
+    mean = MeanColor(lab.reshape(-1, 3))(darker)
+    np.testing.assert_allclose(mean[..., 1] - lab[..., 1].mean(), 0, atol=1e-3)
+    np.testing.assert_allclose(mean[..., 2], 10, atol=1e-3)
+    np.testing.assert_allclose(mean[..., 0], lightness(darker))
+    moved = Reinhard(lab.reshape(-1, 3), darker.ravel())(darker)
+    assert moved[..., 0].mean() == pytest.approx(lab[..., 0].mean(), abs=0.5)
+    assert moved[..., 0].std() == pytest.approx(lab[..., 0].std(), abs=0.5)
+
+
+def test_welsh_takes_the_colour_of_like_lightness_after_matching_statistics():
+    random = np.random.default_rng(4)
+    grey, lab = lab_image(random)
+    body = np.ones(grey.shape, bool)
+    paler = 0.25 + 0.5 * grey  # the same picture with less contrast
+    welsh = Welsh([(lab, body)], paler.ravel(), random)
+    found = welsh(paler.astype(np.float32))
+    np.testing.assert_allclose(found[..., 0], lightness(paler), atol=1e-3)
+    clear = np.abs(grey - 0.5) > 0.1
+    assert (found[clear][:, 1] == lab[clear][:, 1]).mean() > 0.95

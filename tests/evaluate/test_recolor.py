@@ -24,16 +24,28 @@ def test_matching_beats_grey_and_writes_pictures(tmp_path):
     found = figures(table)
     assert list(found) == [
         "grey",
+        "mean colour",
         "look-up",
+        "Welsh",
+        "Reinhard",
         "transfer function*",
         "medcolor",
         "medcolor, lightness kept",
+        "truth",
     ]
-    assert found["medcolor, lightness kept"][1] == pytest.approx(found["medcolor"][1], abs=1e-6)
+    assert found["truth"][:2] == (0, 0)
+    assert found["medcolor, lightness kept"][1] == pytest.approx(found["medcolor"][1], abs=1e-3)
     assert found["medcolor, lightness kept"][0] <= found["medcolor"][0]
     assert found["medcolor"][0] < 0.5 * found["grey"][0]
     pair = cv2.imread(str(tmp_path / "pictures" / "recolored-1000.png"))
     assert pair.shape[1] > pair.shape[0]
+
+
+def test_a_disguised_photograph_is_bent_and_another_grey_and_still_recoloured(tmp_path):
+    folder = make_photographs(tmp_path / "photographs", count=6)
+    found = figures(evaluate_recolored(folder, SETTINGS, Silent(), distance_mm=3.0, disguise=True))
+    assert found["truth"][4] < 0.9  # its grey is not that of its colours
+    assert found["medcolor"][1] < found["grey"][1]
 
 
 def test_references_nearer_than_the_distance_are_not_used(tmp_path):

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 from oracles import best_path
 
+from medcolor.reference import ReferenceRecord
 from medcolor.retrieval.assignment import (
     RetrievalSettings,
     assign_references,
     cosine_similarity,
+    references_around,
     top_k,
 )
+from medcolor.retrieval.record import read_assignment, write_assignment
 
 
 @pytest.fixture
@@ -92,3 +95,24 @@ def test_similarity_is_the_cosine_of_unit_vectors(random):
     similarity = cosine_similarity(vectors, vectors)
     np.testing.assert_allclose(np.diag(similarity), 1, atol=1e-5)
     assert similarity[0, 1] == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-5)
+
+
+def test_references_around_a_place_are_the_nearest_that_lie_apart():
+    positions = np.array([0.0, 2, 5, 6, 9, 15])
+    settings = RetrievalSettings(references=3, apart_mm=3.0)
+    around = references_around(5.0, positions, settings)
+    assert [index for index, _ in around] == [2, 1, 4]
+    assert [weight for _, weight in around] == pytest.approx([1, (3 / 6) ** 2, (3 / 7) ** 2])
+    few = references_around(5.0, positions[:2], settings)
+    assert [index for index, _ in few] == [1]
+
+
+def test_without_positions_the_most_similar_stand_beside_the_assigned(tmp_path):
+    records = tuple(ReferenceRecord(name, tmp_path / name, None) for name in "abcd")
+    similarity = np.array([[0.1, 0.9, 0.4, 0.8]], np.float32)
+    settings = RetrievalSettings(references=3)
+    path = tmp_path / "assignment.parquet"
+    written = write_assignment(path, "x", np.array([2]), similarity, records, settings)
+    assert [source.reference_id for source in written.references[0]] == ["c", "b", "d"]
+    assert read_assignment(path, "x") == written
+    assert read_assignment(path, "y") is None

@@ -1,0 +1,54 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import make_photographs, make_scan
+
+import medcolor
+from medcolor.config import load_settings
+from medcolor.errors import InputError
+from medcolor.evaluate.structure import evaluate_structure
+from medcolor.progress import Silent
+
+QUICK = ["features.working_size_px=64"]
+
+
+@pytest.fixture(scope="module")
+def colored(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("structure")
+    scan, photographs = make_scan(folder / "scan.nii.gz"), make_photographs(folder / "photographs")
+    volume = folder / "v.ome.zarr"
+    medcolor.colorize_volume(scan, photographs, volume, settings=load_settings(None, QUICK))
+    return volume, scan, photographs
+
+
+def test_the_default_keeps_the_structure_of_the_scan(colored):
+    volume, scan, _ = colored
+    words = evaluate_structure(volume, scan, load_settings(None, QUICK), Silent())
+    found = dict(zip(words.split()[::2], map(float, words.split()[1::2]), strict=True))
+    assert set(found) == {"gradient", "structure", "flicker"}
+    assert found["gradient"] > 0.95
+    assert np.isfinite(found["flicker"])
+
+
+def test_another_scan_is_refused(colored, tmp_path):
+    volume, _, _ = colored
+    with pytest.raises(InputError, match="its shape is"):
+        evaluate_structure(
+            volume, make_scan(tmp_path / "other.nii.gz", size=40), load_settings(), Silent()
+        )
+
+
+def test_compare_writes_four_sheets(colored, tmp_path):
+    _, scan, photographs = colored
+    photograph = sorted(photographs.iterdir())[2]
+    command = [sys.executable, "-m", "medcolor", "compare", scan, photograph, tmp_path / "out"]
+    options = ["--slice", "4", "--set", *QUICK]
+    done = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
+    assert [line.rsplit("/", 1)[-1] for line in done.stdout.split()] == [
+        f"figure-{n}.png" for n in (3, 4, 6, 7)
+    ]
+    wrong = subprocess.run([*command, "--slice", "99"], check=False, capture_output=True, text=True)
+    assert wrong.returncode == 2
+    assert "99" in wrong.stderr
