@@ -54,6 +54,7 @@ format: $(READY)  ## Format the code
 bench: setup  ## Cost of a slice by stage, and of matching beside the machine's floor
 	$(BIN)/python jobs/bench.py
 	$(BIN)/python jobs/bench_matching.py
+	$(BIN)/python jobs/bench_filters.py
 	$(if $(PEER),$(BIN)/python jobs/bench_peer.py --peer $(PEER))
 
 bench-gpu:  ## Cost of matching on a GPU; needs what the numeric core needs

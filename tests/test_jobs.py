@@ -26,7 +26,9 @@ def test_bench_gpu_times_batches_on_any_device():
         assert told[key] > 0
 
 
-@pytest.mark.parametrize("script", ["bench.py", "bench_matching.py", "bench_peer.py"])
+@pytest.mark.parametrize(
+    "script", ["bench.py", "bench_filters.py", "bench_matching.py", "bench_peer.py"]
+)
 def test_the_other_benchmarks_can_be_imported(script):
     code = f"import sys; sys.path.insert(0, {str(JOBS)!r}); import {script.removesuffix('.py')}"
     subprocess.run([sys.executable, "-c", code], check=True)
