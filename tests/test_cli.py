@@ -56,7 +56,7 @@ def test_render_prints_the_page(coloured, tmp_path):
 
 
 def test_other_settings_on_one_output_end_with_status_2(coloured, inputs):
-    done = medcolor("colorize", *inputs, coloured[1], *QUICK, "--set", "transfer.gamma=1")
+    done = medcolor("colorize", *inputs, coloured[1], *QUICK, "--set", "transfer.gamma=0.5")
     assert done.returncode == 2
     assert "begun with other settings" in done.stderr
 
@@ -116,7 +116,7 @@ def workers_without_ray(folder):
         (absent_target, "no such file or folder"),
         (mixed_sizes, "slices differ in size"),
         (unknown_key, "a"),
-        (value_out_of_range, "guide_sigma must be > 0"),
+        (value_out_of_range, "guide_sigma, luminance_sigma"),
         (absent_settings_file, "no readable settings file"),
         (workers_without_ray, "Add --ray auto"),
     ],

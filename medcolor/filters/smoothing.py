@@ -78,7 +78,7 @@ class SmoothingSettings(Settings):
             min(self.guide_sigma, self.luminance_sigma, self.spatial_sigma_px, self.range_sigma)
             <= 0
         ):
-            raise ValueError("guide_sigma, luminance_sigma, .._sigma must be > 0")
+            raise ValueError("guide_sigma, luminance_sigma, spatial and range_sigma must be > 0")
         if self.radius_px < 1 or self.epsilon <= 0 or self.wls_exponent <= 0:
             raise ValueError("radius_px must be >= 1, epsilon and wls_exponent > 0")
 

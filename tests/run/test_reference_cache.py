@@ -1,4 +1,3 @@
-import numpy as np
 import torch
 
 from medcolor.colorize import PreparedReference
@@ -14,10 +13,10 @@ class Studio:
 
     def __call__(self, reference_id, _path):
         self.made.append(reference_id)
-        level, whole = torch.zeros(64, 64, 64), torch.zeros(64, 64)
-        pyramid = FeaturePyramid((level,), (whole,), (whole > 0,), (64, 64), whole, whole > 0)
-        shown = np.zeros((64, 64, 3), np.float32)
-        return PreparedReference(reference_id, shown, np.ones((64, 64), bool), pyramid)
+        level, whole = torch.zeros(1, 64, 64, 64), torch.zeros(1, 64, 64)
+        extent = torch.tensor([[64, 64]])
+        pyramid = FeaturePyramid((level,), (whole,), (whole > 0,), extent, whole, whole > 0)
+        return PreparedReference(reference_id, torch.zeros(1, 3, 64, 64), pyramid)
 
 
 def test_what_is_used_again_is_made_once_and_what_was_used_longest_ago_goes_first():

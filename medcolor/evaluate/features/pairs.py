@@ -98,8 +98,8 @@ def deformed_pair(view: View, random: np.random.Generator) -> Pair:
     )
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     straight = np.einsum("ij,j...->i...", turn, np.stack([row, col]))
-    bend = np.stack([bend(random, (height, width)) for _ in range(2)])
-    place = (straight + bend + np.array([rows / 2, cols / 2])[:, None, None]).astype(np.float32)
+    bent = np.stack([bend(random, (height, width)) for _ in range(2)])
+    place = (straight + bent + np.array([rows / 2, cols / 2])[:, None, None]).astype(np.float32)
     image = cv2.remap(remap(view.grey, view.tissue, random), place[1], place[0], cv2.INTER_LINEAR)
     tissue = cv2.remap(view.tissue.astype(np.uint8), place[1], place[0], cv2.INTER_NEAREST) > 0
     noisy = image + 0.01 * random.standard_normal(image.shape)
