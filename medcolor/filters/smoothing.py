@@ -47,9 +47,9 @@ class SmoothingSettings(Settings):
     """fgs: grey-level step of the guide across which smoothing falls to 1/e
     (the paper: 200, which is nearly blind to edges)."""
 
-    luminance_sigma: float = 200.0
-    """fgs: the same for the luminance. Wide, so that the scan's own edges stay as they are: what
-    moves to the reference's is the brightness of whole regions."""
+    luminance_sigma: float = 40.0
+    """fgs: the same for the luminance (the paper: 200). Wide, so that the scan's own edges stay:
+    what moves to the reference's is the brightness of whole regions."""
 
     radius_px: int = 16
     """guided: half side of the window, in working pixels (the paper: 16)."""
@@ -87,7 +87,9 @@ PAPER_FIGURE_6 = {
     "guided": SmoothingSettings(filter="guided", radius_px=16, epsilon=2.0),
     "domain-nc": SmoothingSettings(filter="domain-nc", spatial_sigma_px=8.0, range_sigma=200.0),
     "wls": SmoothingSettings(filter="wls", wls_smoothness=0.2, wls_exponent=1.8),
-    "fgs": SmoothingSettings(filter="fgs", smoothness=32.0, guide_sigma=200.0),
+    "fgs": SmoothingSettings(
+        filter="fgs", smoothness=32.0, guide_sigma=200.0, luminance_sigma=200.0
+    ),
 }
 """The filters of the paper's figure 6 with its numbers, read as grey levels 0..255."""
 

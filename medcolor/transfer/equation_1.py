@@ -52,8 +52,19 @@ def equation_1(
     # Where no vote reached (weight zero all around) the scan stays grey as it is.
     moved = transfer.reference_luminance * moved if weight.max() > 0 else np.zeros_like(own)
     chroma = smooth_weighted(smoother, reconstruction[..., 1:], weight)
-    result = np.concatenate([own + moved, chroma], axis=-1)
+    lit = _lit(luminance, transfer.black_below)[..., None]
+    result = np.concatenate([own + lit * moved, lit * chroma], axis=-1)
     return encode_gamma(lab_to_srgb(result), 1 / transfer.gamma)
+
+
+def _lit(
+    luminance: Float[np.ndarray, "row col"], black_below: float
+) -> Float[np.ndarray, "row col"]:
+    """Return 0 where the scan is black, 1 where it is not, smooth between."""
+    if black_below == 0:
+        return np.ones_like(luminance)
+    part = np.clip(luminance / black_below, 0, 1)
+    return np.asarray(part**2 * (3 - 2 * part), np.float32)
 
 
 def _with_contrast(

@@ -22,6 +22,10 @@ class TransferSettings(Settings):
     it before its weight falls to 0.61. Where grey levels predict less, as across modalities, the
     usual error of the prediction takes its place. 0 (the paper) weights no vote by it."""
 
+    black_below: float = 0.08
+    """Display grey, 0..1, below which the scan fades to black and keeps it: air in sinuses and
+    bowel takes no colour from the tissue around it. 0 (the paper) lets it."""
+
     least_b: float = 0.0
     """Least b* that tissue may take. Bluer is gel, paint or table that went astray, and becomes
     neutral on that axis; -128 (the paper) lets everything pass."""
@@ -49,7 +53,7 @@ class TransferSettings(Settings):
             )
         if self.gamma <= 0:
             raise ValueError("gamma must be > 0")
-        if not 0 <= self.contrast <= 1:
-            raise ValueError("contrast must lie in 0..1")
+        if not 0 <= self.contrast <= 1 or not 0 <= self.black_below <= 1:
+            raise ValueError("contrast and black_below must lie in 0..1")
         if self.agreement_tolerance < 0:
             raise ValueError("agreement_tolerance must be >= 0")

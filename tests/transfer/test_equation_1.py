@@ -11,7 +11,9 @@ from medcolor.evaluate.metrics import gradient_correlation
 from medcolor.filters import PAPER_FIGURE_6, SmoothingSettings
 from medcolor.transfer import TransferSettings, equation_1
 
-PRINTED = TransferSettings(gamma=0.5, contrast=0.0, agreement_tolerance=0.0)
+PRINTED = TransferSettings(
+    gamma=0.5, contrast=0.0, agreement_tolerance=0.0, black_below=0.0, least_b=-128.0
+)
 
 
 @pytest.fixture
@@ -60,6 +62,20 @@ def test_the_default_keeps_more_of_the_scans_structure_than_edges_would(images):
     assert kept(luminance_sigma=5.0) < kept()
 
 
+def test_what_the_scan_shows_black_stays_black(images):
+    scan, voted = images
+    scan[20:30, 20:30] = 0
+    voted[..., 0] = 80
+    body, trust = np.ones(scan.shape, bool), np.ones(voted.shape[:2], np.float32)
+    smoothing = replace(SmoothingSettings(), guide_sigma=200.0)
+    air = (slice(22, 28), slice(22, 28))
+    plain = TransferSettings(contrast=0.0)
+    kept = equation_1(scan, body, voted, trust, plain, smoothing)[air]
+    bled = equation_1(scan, body, voted, trust, replace(plain, black_below=0.0), smoothing)[air]
+    assert kept.max() < 0.02
+    assert bled.mean() > 0.1
+
+
 def test_the_scans_contrast_moves_toward_the_references(images):
     scan, voted = images
     body, trust = np.ones(scan.shape, bool), np.ones(voted.shape[:2], np.float32)
@@ -76,9 +92,7 @@ def test_the_scans_contrast_moves_toward_the_references(images):
 
 def test_the_papers_settings_are_those_of_its_equations():
     paper = load_settings_of("paper.yaml")
-    assert paper.transfer == TransferSettings(
-        gamma=0.5, contrast=0.0, agreement_tolerance=0.0, least_confidence=1.0, least_b=-128.0
-    )
+    assert paper.transfer == replace(PRINTED, least_confidence=1.0)
     assert (paper.smoothing.smoothness, paper.smoothing.guide_sigma) == (32, 200)
     assert paper.smoothing.luminance_sigma == 200
     assert (paper.retrieval.references, paper.retrieval.along_stack) == (1, False)
