@@ -32,6 +32,10 @@ class PoolingSettings(Settings):
     on its own) .. 1 (a transfer function for every place). The paper has neither this
     nor `spread`: 0 for both."""
 
+    fallback_below: float = 0.0
+    """Trust, 0..1, below which a vote yields to the pooled colour, wholly at 0: there the grey
+    level and the neighbourhood may know more than the match. 0 lets none yield by trust."""
+
     cell_px: int = 32
     """Standard deviation of a neighbourhood, in working pixels."""
 
@@ -52,6 +56,8 @@ class PoolingSettings(Settings):
         """Refuse what has no meaning."""
         if not 0 <= self.share <= 1 or not 0 <= self.spread <= 1:
             raise ValueError("share and spread must lie in 0..1")
+        if not 0 <= self.fallback_below <= 1:
+            raise ValueError("fallback_below must lie in 0..1")
         if self.cell_px < 1 or self.levels < 2 or self.rounds < 0 or self.tolerance <= 0:
             raise ValueError("cell_px >= 1, levels >= 2, rounds >= 0 and tolerance > 0 are needed")
 
@@ -71,7 +77,7 @@ def pool_votes(
         weight: >= 0, trust in each vote; pixels of weight zero are not heard.
         settings: `spread` is not used here.
     """
-    if settings.share == 0 or not weight.any():
+    if not weight.any() or (settings.share == 0 and settings.fallback_below == 0):
         return lab
     grid = _BilateralGrid(torch.from_numpy(grey), settings.cell_px, settings.levels)
     votes, trust = torch.from_numpy(lab).permute(2, 0, 1), torch.from_numpy(weight)
@@ -79,8 +85,11 @@ def pool_votes(
     for _ in range(settings.rounds):
         distance = (votes - mean).square().sum(0)
         mean = grid.mean(votes, trust * torch.exp(-distance / (2 * settings.tolerance**2)))
-    moved = votes + settings.share * (mean - votes)
-    return moved.permute(1, 2, 0).numpy()
+    share = torch.full_like(trust, settings.share)
+    if settings.fallback_below:
+        doubt = (1 - trust / settings.fallback_below).clamp(min=0)
+        share = share + (1 - share) * doubt
+    return (votes + share * (mean - votes)).permute(1, 2, 0).numpy()
 
 
 class _BilateralGrid:

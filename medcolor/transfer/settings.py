@@ -22,9 +22,10 @@ class TransferSettings(Settings):
     it before its weight falls to 0.61. Where grey levels predict less, as across modalities, the
     usual error of the prediction takes its place. 0 (the paper) weights no vote by it."""
 
-    black_below: float = 0.08
+    black_below: float = 0.0
     """Display grey, 0..1, below which the scan fades to black and keeps it: air in sinuses and
-    bowel takes no colour from the tissue around it. 0 (the paper) lets it."""
+    bowel then takes no colour from the tissue around it, but neither do lungs and compact bone.
+    Alpha, which is the luminance, hides both from rendering. 0 (the paper) colours them."""
 
     least_b: float = 0.0
     """Least b* that tissue may take. Bluer is gel, paint or table that went astray, and becomes

@@ -12,19 +12,28 @@ import pyarrow.parquet as pq
 import pytest
 from tables import figures
 
+from medcolor.api import colorize_volume
+from medcolor.color import srgb_to_lab
 from medcolor.config import load_settings
 from medcolor.domain import VolumeGeometry
 from medcolor.errors import InputError
 from medcolor.evaluate import across, demo
-from medcolor.evaluate.across import Case, choose_cases, evaluate_across, judge, write_case
+from medcolor.evaluate.across import (
+    Case,
+    _tissue_means,
+    choose_cases,
+    evaluate_across,
+    judge,
+    write_case,
+)
 from medcolor.evaluate.metrics import ColorReport
-from medcolor.evaluate.phantom import render_cryosection
+from medcolor.evaluate.phantom import Tissue, render_cryosection
 from medcolor.progress import Silent
 from medcolor.reference import list_references
 from medcolor.volume.geometry import affine_from_code, as_affine
 from medcolor.volume.open import open_volume
 from medcolor.volume.settings import VolumeSettings
-from medcolor.volume.store import create_store, write_slab
+from medcolor.volume.store import create_store, read_slices, write_slab
 
 SMALL = Case("head", "t1", 8.0)
 QUICK = load_settings(None, ["features.working_size_px=64"])
@@ -123,3 +132,31 @@ def test_a_person_is_written_as_files_by_the_command(tmp_path):
     )
     assert wrong.returncode == 2
     assert "tail" in wrong.stderr
+
+
+def test_the_liver_is_liver_coloured_and_on_the_right(tmp_path):
+    """Trunk CT of one person from another's photographs, coarse."""
+    case = Case("trunk", "ct", 6.0)
+    files = write_case(case, tmp_path)
+    settings = load_settings(None, ["features.working_size_px=128"])
+    output = tmp_path / "v.ome.zarr"
+    colorize_volume(files.scan, files.photographs, output, settings=settings)
+    labels = files.target.labels
+    rgb = read_slices(output, 0, range(len(labels)))[..., :3].astype(np.float32) / 255
+    lab = np.stack([srgb_to_lab(part) for part in rgb])
+    means = _tissue_means(files.reference)
+
+    liver = labels == Tissue.LIVER
+    found = lab[liver][:, 1:].mean(axis=0)
+
+    def away(tissue):
+        return float(np.hypot(*(found - means[tissue][1:])))
+
+    assert away(Tissue.LIVER) < away(Tissue.FAT)
+    assert away(Tissue.LIVER) < 8
+    # The same places on the other side hold other things and have other colours.
+    mirrored = liver[:, :, ::-1] & ~liver & (labels != Tissue.AIR) & (labels != Tissue.SPLEEN)
+    other = lab[mirrored][:, 1:].mean(axis=0)
+    right = np.argwhere(liver)[:, 2].mean() < labels.shape[2] / 2
+    assert right
+    assert np.hypot(*(other - means[Tissue.LIVER][1:])) > away(Tissue.LIVER)

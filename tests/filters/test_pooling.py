@@ -52,7 +52,7 @@ def test_one_colour_stays_itself_and_share_0_changes_nothing():
     lab, grey, weight = random_case()
     same = np.broadcast_to(np.float32([50, 20, 10]), lab.shape).copy()
     np.testing.assert_allclose(pool_votes(same, grey, weight, FULL), same, atol=1e-3)
-    nothing = PoolingSettings(share=0.0)
+    nothing = PoolingSettings(share=0.0, fallback_below=0.0)
     np.testing.assert_array_equal(pool_votes(lab, grey, weight, nothing), lab)
 
 
@@ -119,3 +119,18 @@ def test_colours_are_never_narrowed_nor_widened_without_bound():
     np.testing.assert_allclose(restore_spread(lab, 0.5 * lab, weight, 1.0), lab, atol=1e-3)
     flat = np.full_like(lab, 5)
     np.testing.assert_allclose(restore_spread(flat, lab, weight, 1.0), flat, atol=1e-3)
+
+
+def test_votes_nobody_trusts_yield_to_what_their_grey_level_got_around_them():
+    random = np.random.default_rng(8)
+    grey = (random.random((40, 40)) < 0.5).astype(np.float32)
+    lab = np.stack([50 + 0 * grey, 40 * grey, 0 * grey], -1).astype(np.float32)
+    truth = lab.copy()
+    weight = np.ones_like(grey)
+    astray = random.random(grey.shape) < 0.2
+    lab[astray] = [0, -60, 60]
+    weight[astray] = 0.02
+    settings = PoolingSettings(share=0.0, fallback_below=0.1)
+    moved = pool_votes(lab, grey, weight, settings)
+    assert np.abs(moved - truth)[astray].mean() < 0.35 * np.abs(lab - truth)[astray].mean()
+    np.testing.assert_array_equal(moved[~astray], lab[~astray])
