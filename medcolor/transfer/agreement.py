@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from medcolor.color import lightness
 from medcolor.matching import read_curve, tone_curve
@@ -21,6 +20,8 @@ from medcolor.matching import read_curve, tone_curve
 _LEAST_WEIGHT = 1e-3
 """Of a vote that disagrees entirely: where all do, they still share the pixel."""
 
+
+_LEVELS = 256
 
 _PLAIN_IS_ENOUGH = 1.5
 """Times the error of the learnt curve that the scan's own lightness may have and be preferred."""
@@ -85,19 +86,36 @@ def _agreement(
     """Return the weight, 0..1, that agreement with the scan gives each vote."""
     if tolerance == 0:
         return [np.ones_like(vote.trust) for vote in votes]
-    own = torch.from_numpy(np.tile(grey.ravel(), len(votes)))[None]
-    voted = torch.from_numpy(np.concatenate([vote.lab[..., 0].ravel() for vote in votes]))
-    trust = torch.from_numpy(np.concatenate([vote.trust.ravel() for vote in votes]))
-    curve, _ = tone_curve(own, voted[None] / 100, trust[None])
-    itself = torch.from_numpy(np.tile(lightness(grey).ravel(), len(votes)))
+    voted = np.stack([vote.lab[..., 0] for vote in votes])
+    trust = np.stack([vote.trust for vote in votes])
+    predicted = _predicted_lightness(voted, trust, grey)
 
-    def variance(missed: Float[Tensor, " pixel"]) -> float:
-        return float((trust * missed.square()).sum() / trust.sum().clamp(min=1e-9))
+    def variance(missed: Float[np.ndarray, "vote row col"]) -> float:
+        return float((trust * missed**2).sum() / max(float(trust.sum()), 1e-9))
 
-    missed, plain = voted - 100 * read_curve(curve, own)[0], voted - itself
+    missed, plain = voted - predicted, voted - lightness(grey)
     # The curve knows the votes alone, their errors included: the plain one judges better.
     if variance(plain) < _PLAIN_IS_ENOUGH**2 * variance(missed):
         missed = plain
     spread = max(tolerance**2, variance(missed))
-    agreed = _LEAST_WEIGHT + torch.exp(-missed.square() / (2 * spread))
-    return list(agreed.view(len(votes), *grey.shape).numpy())
+    return list(_LEAST_WEIGHT + np.exp(-(missed**2) / (2 * spread)).astype(np.float32))
+
+
+def _predicted_lightness(
+    voted: Float[np.ndarray, "vote row col"],
+    trust: Float[np.ndarray, "vote row col"],
+    grey: Float[np.ndarray, "row col"],
+) -> Float[np.ndarray, "row col"]:
+    """Return the L* that votes give each grey level of the scan."""
+    level = np.rint(grey.clip(0, 1) * (_LEVELS - 1)).astype(np.int64)
+    mass, total = (
+        np.bincount(level.ravel(), weights=part.sum(axis=0).ravel(), minlength=_LEVELS)
+        for part in (trust, trust * voted)
+    )
+    mean = total / np.maximum(mass, 1e-9) / 100
+    own, other, weight = (
+        torch.from_numpy(part.astype(np.float32))[None]
+        for part in (np.linspace(0, 1, _LEVELS), mean, mass)
+    )
+    curve, _ = tone_curve(own, other, weight)
+    return np.asarray(100 * read_curve(curve, own)[0].numpy()[level])
