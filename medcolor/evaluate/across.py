@@ -19,7 +19,7 @@ from medcolor.color import srgb_to_lab
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
 from medcolor.evaluate.baselines import Colorizer, GreyTransfer, MeanColor, Reinhard, Welsh
-from medcolor.evaluate.metrics import ColorReport, measure
+from medcolor.evaluate.metrics import LEGEND, ColorReport, measure
 from medcolor.evaluate.phantom import Phantom, Region, Tissue, make_phantom, render_cryosection
 from medcolor.evaluate.phantom_files import Modality, write_photographs, write_scan
 from medcolor.progress import ProgressReport
@@ -123,7 +123,7 @@ def evaluate_across(
             write_png(pictures / f"{case.name}.png", sheet)
     if pictures is not None:
         report.write(pictures / "color.parquet")
-    return "\n\n".join([*tables, "* knows the truth, or where which tissue is"])
+    return "\n\n".join([*tables, f"* knows the truth, or where which tissue is\n{LEGEND}"])
 
 
 def judge(

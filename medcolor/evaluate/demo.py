@@ -8,7 +8,7 @@ from medcolor.api import colorize_volume, render_volume
 from medcolor.config import load_settings
 from medcolor.errors import RunError
 from medcolor.evaluate.across import Case, judge, write_case
-from medcolor.evaluate.metrics import ColorReport
+from medcolor.evaluate.metrics import LEGEND, ColorReport
 from medcolor.progress import ProgressReport
 from medcolor.volume.images import write_png
 
@@ -38,5 +38,6 @@ def run_demo(output: Path, progress: ProgressReport) -> str:
     page = render_volume(volume, output / "pictures", settings=settings, progress=progress)
     return (
         "Mean figures inside the body, against the phantom's truth:\n"
-        f"{figures.table(_CASE.name)}\n(* knows the truth, or where which tissue is)\n\nOpen {page}"
+        f"{figures.table(_CASE.name)}\n(* knows the truth, or where which tissue is)\n{LEGEND}"
+        f"\n\nOpen {page}"
     )

@@ -131,6 +131,12 @@ def _flicker(one: tuple[Lab, Mask, Grey], following: tuple[Lab, Mask, Grey]) -> 
     return float(np.hypot(*(one[0] - following[0])[still][:, 1:].T).mean())
 
 
+LEGEND = """\
+CIEDE2000, chroma: distance from the truth; flicker: of a*, b* from slice to slice where the
+scan stands still. Less is better. PSNR (dB), SSIM: likeness to the truth; gradient, structure:
+to the scan. More is better."""
+
+
 class ColorReport:
     """Figures by case, method and slice."""
 

@@ -21,7 +21,7 @@ from medcolor.domain import ReferenceSlice, TargetSlice
 from medcolor.errors import InputError
 from medcolor.evaluate.baselines import Colorizer, GreyTransfer, MeanColor, Reinhard, Welsh
 from medcolor.evaluate.features.pairs import bend
-from medcolor.evaluate.metrics import ColorReport, measure
+from medcolor.evaluate.metrics import LEGEND, ColorReport, measure
 from medcolor.features.extract import describe
 from medcolor.features.network import GrayVGG19, PlacedNetwork
 from medcolor.progress import ProgressReport
@@ -141,7 +141,7 @@ def evaluate_recolored(
         report.write(pictures / "color.parquet")
     return (
         f"{len(results)} photographs recoloured, references at least {distance_mm:g} mm away\n"
-        f"{report.table(_CASE)}\n(* fitted to the truth with hindsight)"
+        f"{report.table(_CASE)}\n(* fitted to the truth with hindsight)\n{LEGEND}"
     )
 
 
