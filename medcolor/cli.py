@@ -115,14 +115,10 @@ def compare(
     overrides: Set = None,
 ) -> None:
     """Compare reconstruction, filters and gamma on one slice, as the paper's figures do."""
-    import tempfile
-
     from medcolor.evaluate.compare import compare as write_sheets
 
     chosen = _settings(config, overrides)
-    with tempfile.TemporaryDirectory() as staging:
-        paths = write_sheets(target, reference, output, chosen, Path(staging), number=number)
-    for path in paths:
+    for path in write_sheets(target, reference, output, chosen, number=number):
         typer.echo(path)
 
 

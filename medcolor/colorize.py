@@ -1,10 +1,10 @@
-"""Slices take the colours of a photograph: the method, on one page.
+"""Slices take the colours of photographs: the method, on one page.
 
 Devkota and Pattanaik, "Reference Based Color Transfer for Medical Volume
 Rendering": match deep features coarse to fine (section 4.1), vote the reference's
-colours through the field, bring scan and reconstruction to gamma 1/2, keep the
-scan's structure with equation 1, and go back with gamma 2 (section 5.1). Ours is
-the pooling of votes by place and grey level between voting and gamma.
+colours through the field, keep the scan's structure with equation 1, between gamma
+1/2 and 2 if asked for (section 5.1). Ours are several references, heard by their
+agreement with the scan, and the pooling of votes by place and grey level.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from medcolor.features.extract import (
     extract_pyramids,
 )
 from medcolor.features.network import PlacedNetwork
-from medcolor.filters import PoolingSettings, SmoothingSettings, pool_votes, restore_spread
+from medcolor.filters import PoolingSettings, SmoothingSettings, match_spread, pool_votes
 from medcolor.matching import Correspondence, MatchingSettings, match_coarse_to_fine, take
 from medcolor.matching import vote as vote_patches
 from medcolor.stopwatch import Stopwatch
@@ -41,6 +41,9 @@ from medcolor.transfer import (
     equation_1,
     opacity,
 )
+
+_WIDER = 1.0, 1.6
+"""What averaging narrowed is widened: each mean of a right and a wrong match is paler than both."""
 
 
 @runtime_checkable
@@ -200,7 +203,7 @@ def reconstruct_slices(
             with stopwatch("pooling"):
                 trust = vote.trust * crop.body
                 lab = pool_votes(vote.lab, crop.matched, trust, settings.pooling)
-                lab = restore_spread(lab, vote.own, trust, settings.pooling.spread)
+                lab = match_spread(lab, vote.own, trust, settings.pooling.spread, _WIDER)
                 lab[..., 2] = np.maximum(lab[..., 2], settings.transfer.least_b)
             yield Reconstruction(crop.target, crop.box, lab, vote.trust)
 

@@ -18,7 +18,7 @@ from medcolor.api import colorize_volume
 from medcolor.color import srgb_to_lab
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
-from medcolor.evaluate.baselines import Colorizer, GreyTransfer, MeanColor, Reinhard, Welsh
+from medcolor.evaluate.baselines import Colorizer, GreyTransfer, Lab, by_statistics
 from medcolor.evaluate.metrics import LEGEND, ColorReport, measure
 from medcolor.evaluate.phantom import Phantom, Region, Tissue, make_phantom, render_cryosection
 from medcolor.evaluate.phantom_files import Modality, write_photographs, write_scan
@@ -27,7 +27,6 @@ from medcolor.volume.images import write_png
 from medcolor.volume.store import read_slices
 
 Grey = Float[np.ndarray, "z y x"]
-Lab = Float[np.ndarray, "row col 3"]
 Rgb = UInt8[np.ndarray, "z y x 3"]
 
 _PICTURES = 6
@@ -177,13 +176,7 @@ def _baselines(reference: Phantom, greys: Float[np.ndarray, " sample"]) -> dict[
     # A reference photograph knows its own grey: its luminance is all a look-up can use.
     look_up.fit(colors[:, 0] / 100, colors)
     shown = [(lab[z], body[z]) for z in range(0, len(lab), _WELSH_EVERY) if body[z].any()]
-    return {
-        "grey": lambda grey: srgb_to_lab(np.repeat(grey[..., None], 3, axis=-1)),
-        "mean colour": MeanColor(colors),
-        "look-up by grey level": look_up,
-        "Welsh": Welsh(shown, greys, np.random.default_rng(0)),
-        "Reinhard": Reinhard(colors, greys),
-    }
+    return by_statistics(shown, colors, greys, {"look-up by grey level": look_up})
 
 
 def _tissue_means(reference: Phantom) -> Float[np.ndarray, "tissue 3"]:

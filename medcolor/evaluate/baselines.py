@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
 
-from medcolor.color import lightness
+from medcolor.color import lightness, srgb_to_lab
 
 Grey = Float[np.ndarray, "row col"]
 Lab = Float[np.ndarray, "row col 3"]
@@ -68,7 +68,7 @@ class MeanColor:
 
     def __call__(self, grey: Grey) -> Lab:
         """Colour an image."""
-        return _with_lightness(lightness(grey), np.broadcast_to(self._mean, (*grey.shape, 2)))
+        return with_lightness(lightness(grey), np.broadcast_to(self._mean, (*grey.shape, 2)))
 
 
 class Reinhard:
@@ -89,7 +89,7 @@ class Reinhard:
     def __call__(self, grey: Grey) -> Lab:
         """Colour an image."""
         moved = np.clip((lightness(grey) - self._from) * self._scale + self._to, 0, 100)
-        return _with_lightness(moved, np.broadcast_to(self._mean, (*grey.shape, 2)))
+        return with_lightness(moved, np.broadcast_to(self._mean, (*grey.shape, 2)))
 
 
 class Welsh:
@@ -122,7 +122,7 @@ class Welsh:
         """Colour an image."""
         own = lightness(grey)
         nearest = self._tree.query(_light_and_deviation(own).reshape(-1, 2))[1]
-        return _with_lightness(own, self._colors[nearest].reshape(*grey.shape, 2))
+        return with_lightness(own, self._colors[nearest].reshape(*grey.shape, 2))
 
 
 def _light_and_deviation(light: Grey) -> Float[np.ndarray, "row col 2"]:
@@ -131,5 +131,29 @@ def _light_and_deviation(light: Grey) -> Float[np.ndarray, "row col 2"]:
     return np.stack([light, np.sqrt(np.maximum(square - mean * mean, 0))], axis=-1)
 
 
-def _with_lightness(light: Grey, chroma: Float[np.ndarray, "row col 2"]) -> Lab:
+def with_lightness(light: Grey, chroma: Float[np.ndarray, "row col 2"]) -> Lab:
+    """Return CIE Lab of a lightness and a chroma."""
     return np.concatenate([light[..., None], chroma], axis=-1).astype(np.float32)
+
+
+def by_statistics(
+    references: list[tuple[Lab, np.ndarray]],
+    colors: Float[np.ndarray, "sample 3"],
+    greys: Float[np.ndarray, " pixel"],
+    look_up: dict[str, Colorizer],
+) -> dict[str, Colorizer]:
+    """Return what colours by statistics of references alone, plain ones first.
+
+    Args:
+        references: Images for Welsh, CIE Lab with their body.
+        colors: CIE Lab of all references' pixels.
+        greys: Display grey of the scan's body.
+        look_up: A transfer function of the references, by the name to list it under.
+    """
+    return {
+        "grey": lambda grey: srgb_to_lab(np.repeat(grey[..., None], 3, axis=-1)),
+        "mean colour": MeanColor(colors),
+        **look_up,
+        "Welsh": Welsh(references, greys, np.random.default_rng(0)),
+        "Reinhard": Reinhard(colors, greys),
+    }

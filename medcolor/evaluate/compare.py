@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from medcolor.body import resize_mask
 from medcolor.color import lab_to_srgb
 from medcolor.colorize import Reconstruction, prepare_reference, reconstruct_slices
 from medcolor.config import RunSettings
+from medcolor.domain import TargetSlice
 from medcolor.errors import InputError
 from medcolor.filters import PAPER_FIGURE_6
 from medcolor.reference import ReferenceRecord, load_reference
@@ -23,7 +25,6 @@ from medcolor.transfer import equation_1
 from medcolor.volume.images import write_png
 from medcolor.volume.open import open_volume
 from medcolor.volume.target import TargetReader
-from medcolor.volume.window import find_window
 
 Rgb = UInt8[np.ndarray, "_row _col 3"]
 
@@ -39,7 +40,6 @@ def compare(
     reference: Path,
     output: Path,
     settings: RunSettings,
-    staging: Path,
     *,
     number: int | None = None,
 ) -> list[Path]:
@@ -50,30 +50,34 @@ def compare(
         reference: One photograph.
         output: Folder for figure-3.png, figure-4.png, figure-6.png, figure-7.png.
         settings: Of matching and transfer; each sheet changes what it compares.
-        staging: Folder for inflated copies of the scan.
         number: Slice of the scan, counted from the feet; None takes the middle one.
 
     Raises:
         InputError: If there is no such slice, it shows no body, or the photograph none.
     """
-    volume = open_volume(target, settings.volume, staging)
-    depth = volume.geometry.shape[0]
-    z = depth // 2 if number is None else number
-    if not 0 <= z < depth:
-        raise InputError(f"--slice {z}", f"{target} has {depth}", f"Give 0 .. {depth - 1}")
-    window = find_window(volume, settings.volume, settings.features.equalization)
     network = open_network(settings).module
     record = ReferenceRecord(reference.name, reference, None)
     photograph = load_reference(record, settings.reference)
     with one_thread_each():
         prepared = prepare_reference(photograph, network, settings.features)
-        slices = [TargetReader(volume, window, settings.volume)(z)]
-        made = list(reconstruct_slices(slices, [(prepared, 1.0)], network, settings, Stopwatch()))
+        shown = _read_slice(target, number, settings)
+        made = list(reconstruct_slices([shown], [(prepared, 1.0)], network, settings, Stopwatch()))
         if not made:
-            raise InputError(f"--slice {z}", "no body in it", "Choose another slice")
+            raise InputError(f"--slice {shown.z}", "no body in it", "Choose another slice")
         sheets = _sheets(made[0], photograph.rgb, settings)
     output.mkdir(parents=True, exist_ok=True)
     return [write_png(output / f"figure-{name}.png", sheet) for name, sheet in sheets.items()]
+
+
+def _read_slice(path: Path, number: int | None, settings: RunSettings) -> TargetSlice:
+    with tempfile.TemporaryDirectory() as staging:
+        volume = open_volume(path, settings.volume, Path(staging))
+        depth = volume.geometry.shape[0]
+        z = depth // 2 if number is None else number
+        if not 0 <= z < depth:
+            raise InputError(f"--slice {z}", f"{path} has {depth}", f"Give 0 .. {depth - 1}")
+        equalization = settings.features.equalization
+        return TargetReader.finding_window(volume, settings.volume, equalization)(z)
 
 
 def _sheets(made: Reconstruction, photograph: Rgb, settings: RunSettings) -> dict[str, Rgb]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -66,7 +66,7 @@ _COLUMNS = {
 
 def measure(
     result: Lab,
-    truth: Lab,
+    truth: Lab | None,
     body: Mask,
     scan: Grey,
     following: tuple[Lab, Mask, Grey] | None = None,
@@ -75,26 +75,36 @@ def measure(
 
     Args:
         result: CIE Lab.
-        truth: CIE Lab.
+        truth: CIE Lab; None leaves what needs it NaN.
         body: Pixels that count.
         scan: Display grey, 0..1.
         following: The next slice's result, body and scan.
     """
-    found, expected = result[body], truth[body]
-    if not len(found):
-        return SliceFigures(0, *[float("nan")] * (len(fields(SliceFigures)) - 1))
-    rgb, true_rgb = (np.where(body[..., None], lab_to_srgb(lab), 0) for lab in (result, truth))
-    error = float(((rgb - true_rgb)[body] ** 2).mean())
+    pixels, nan = int(body.sum()), float("nan")
+    if not pixels:
+        return SliceFigures(0, *[nan] * len(_COLUMNS))
+    rgb = np.where(body[..., None], lab_to_srgb(result), 0)
     grey, shown = np.where(body, grey_of(rgb), 0), np.where(body, scan, 0)
+    errors = (nan,) * 4 if truth is None else _errors(result, truth, rgb, body)
     return SliceFigures(
-        len(found),
+        pixels,
+        *errors,
+        gradient_correlation(grey, shown, body),
+        _similarity(grey, shown, body),
+        nan if following is None else _flicker((result, body, scan), following),
+    )
+
+
+def _errors(result: Lab, truth: Lab, rgb: Lab, body: Mask) -> tuple[float, float, float, float]:
+    """Return CIEDE2000, chroma error, PSNR and SSIM; `rgb` is the result in sRGB."""
+    found, expected = result[body], truth[body]
+    true_rgb = np.where(body[..., None], lab_to_srgb(truth), 0)
+    error = float(((rgb - true_rgb)[body] ** 2).mean())
+    return (
         float(deltaE_ciede2000(found, expected).mean()),
         float(np.hypot(*(found - expected)[:, 1:].T).mean()),
         -10 * np.log10(max(error, 1e-10)),
         _similarity(rgb, true_rgb, body),
-        gradient_correlation(grey, shown, body),
-        _similarity(grey, shown, body),
-        float("nan") if following is None else _flicker((result, body, scan), following),
     )
 
 

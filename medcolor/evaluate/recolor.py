@@ -8,18 +8,25 @@ photographs had been taken further apart.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from medcolor.color import grey_of, lab_to_srgb, lightness, srgb_to_lab
-from medcolor.colorize import colorize_slices, prepare_reference
+from medcolor.colorize import PreparedReference, colorize_slices, prepare_reference
 from medcolor.config import RunSettings
 from medcolor.domain import ReferenceSlice, TargetSlice
 from medcolor.errors import InputError
-from medcolor.evaluate.baselines import Colorizer, GreyTransfer, MeanColor, Reinhard, Welsh
+from medcolor.evaluate.baselines import (
+    Colorizer,
+    GreyTransfer,
+    Lab,
+    by_statistics,
+    with_lightness,
+)
 from medcolor.evaluate.features.pairs import bend
 from medcolor.evaluate.metrics import LEGEND, ColorReport, measure
 from medcolor.features.extract import describe
@@ -37,8 +44,6 @@ from medcolor.stopwatch import Stopwatch
 from medcolor.volume.images import write_png
 from medcolor.volume.window import tone_curve
 
-Lab = Float[np.ndarray, "row col 3"]
-
 _CASE = "photographs"
 _PICTURES_EVERY = 5
 _DISGUISE = 5
@@ -55,13 +60,13 @@ class _Photograph:
     disguised: Float[np.ndarray, "row col"] | None = None
     """Grey to show instead of its own."""
 
-    @property
+    @cached_property
     def grey(self) -> Float[np.ndarray, "row col"]:
         if self.disguised is not None:
             return self.disguised
         return grey_of(self.reference.rgb.astype(np.float32) / 255)
 
-    @property
+    @cached_property
     def truth(self) -> Float[np.ndarray, "row col 3"]:
         return srgb_to_lab(self.reference.rgb.astype(np.float32) / 255)
 
@@ -104,6 +109,13 @@ def evaluate_recolored(
     matched_with: PlacedNetwork = taps or network
     numbers = range(0, len(photographs), every)
     targets = [_disguise(photographs[z], z) if disguise else photographs[z] for z in numbers]
+    threads = settings.compute.threads or usable_cores()
+    wanted = sorted({index for z in numbers for index, _ in chosen[z]})
+
+    def prepare(index: int) -> PreparedReference:
+        return prepare_reference(photographs[index].reference, matched_with, settings.features)
+
+    prepared = dict(zip(wanted, map_slices(prepare, wanted, threads), strict=True))
     progress.begin("recolor", len(targets))
     hindsight = GreyTransfer()
     for target in targets:
@@ -112,7 +124,7 @@ def evaluate_recolored(
 
     def recolor(job: tuple[_Photograph, list[tuple[int, float]]]) -> dict[str, Lab]:
         target, sources = job
-        references = [(photographs[index], weight) for index, weight in sources]
+        references = [(prepared[index], weight) for index, weight in sources]
         result = srgb_to_lab(_recolor(target, references, matched_with, settings))
         progress.advance(1)
         baselines = _baselines(target, photographs[sources[0][0]])
@@ -125,7 +137,7 @@ def evaluate_recolored(
         }
 
     jobs = [(target, chosen[z]) for z, target in zip(numbers, targets, strict=True)]
-    results = map_slices(recolor, jobs, settings.compute.threads or usable_cores())
+    results = map_slices(recolor, jobs, threads)
     report = ColorReport()
     for z, target, colored in zip(numbers, targets, results, strict=True):
         for method, lab in colored.items():
@@ -150,14 +162,8 @@ def _baselines(target: _Photograph, reference: _Photograph) -> dict[str, Coloriz
     tissue, greys = reference.reference.tissue, target.grey[target.reference.tissue]
     colors, look_up = reference.truth[tissue], GreyTransfer()
     look_up.fit(reference.grey[tissue], colors)
-    random = np.random.default_rng(0)
-    return {
-        "grey": lambda grey: srgb_to_lab(np.repeat(grey[..., None], 3, axis=-1)),
-        "mean colour": MeanColor(colors),
-        "look-up": lambda grey: _keep_lightness(look_up(grey), grey),
-        "Welsh": Welsh([(reference.truth, tissue)], greys, random),
-        "Reinhard": Reinhard(colors, greys),
-    }
+    named: dict[str, Colorizer] = {"look-up": lambda grey: _keep_lightness(look_up(grey), grey)}
+    return by_statistics([(reference.truth, tissue)], colors, greys, named)
 
 
 def _disguise(photograph: _Photograph, seed: int) -> _Photograph:
@@ -213,9 +219,7 @@ def _assigned_places(
     visible = np.ones(len(photographs), bool)
 
     def assign(z: int) -> float:
-        far = np.flatnonzero(np.abs(positions - positions[z]) >= distance_mm)
-        if len(far) == 0:
-            raise InputError("evaluate color", "no reference is far enough", "Lower --distance-mm")
+        far = _far(positions, positions[z], distance_mm)
         # Photographs run toward the feet, the slices of a scan toward the head.
         towards_head = similarity[::-1, far]
         spacing = float(np.diff(positions).mean())
@@ -235,17 +239,25 @@ def _far_enough(
     positions = np.array([photograph.position_mm for photograph in photographs])
     chosen = []
     for place, position in zip(places_mm, positions, strict=True):
-        far = np.flatnonzero(np.abs(positions - position) >= distance_mm)
-        if len(far) == 0:
-            raise InputError("evaluate color", "no reference is far enough", "Lower --distance-mm")
+        far = _far(positions, position, distance_mm)
         around = references_around(place, positions[far], settings.retrieval)
         chosen.append([(int(far[index]), weight) for index, weight in around])
     return chosen
 
 
+def _far(
+    positions: Float[np.ndarray, " photograph"], position: float, distance_mm: float
+) -> Int[np.ndarray, " far"]:
+    """Return which photographs are no nearer to a position than `distance_mm`."""
+    far = np.flatnonzero(np.abs(positions - position) >= distance_mm)
+    if len(far) == 0:
+        raise InputError("evaluate color", "no reference is far enough", "Lower --distance-mm")
+    return far
+
+
 def _recolor(
     photograph: _Photograph,
-    references: list[tuple[_Photograph, float]],
+    references: list[tuple[PreparedReference, float]],
     network: PlacedNetwork,
     settings: RunSettings,
 ) -> Float[np.ndarray, "row col 3"]:
@@ -255,10 +267,7 @@ def _recolor(
     matched = np.interp(grey, np.linspace(0, 1, len(curve)), curve).astype(np.float32)
     (colored,) = colorize_slices(
         [TargetSlice(grey, matched, tissue, 0)],
-        [
-            (prepare_reference(one.reference, network, settings.features), weight)
-            for one, weight in references
-        ],
+        references,
         network,
         settings,
         Stopwatch(),
@@ -270,4 +279,4 @@ def _keep_lightness(
     lab: Float[np.ndarray, "row col 3"], grey: Float[np.ndarray, "row col"]
 ) -> Float[np.ndarray, "row col 3"]:
     """Replace L* by that of the target, which shows its own luminance."""
-    return np.concatenate([lightness(grey)[..., None], lab[..., 1:]], axis=-1)
+    return with_lightness(lightness(grey), lab[..., 1:])

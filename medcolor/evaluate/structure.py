@@ -18,7 +18,6 @@ from medcolor.progress import ProgressReport
 from medcolor.volume.open import open_volume
 from medcolor.volume.store import read_levels, read_slices
 from medcolor.volume.target import TargetReader
-from medcolor.volume.window import find_window
 
 _COLUMNS = ("gradient", "structure", "flicker")
 
@@ -46,15 +45,14 @@ def evaluate_structure(
                 f"its shape is {opened.geometry.shape}, that of {volume} {shape}",
                 "Give the scan the volume was coloured from, with the same settings",
             )
-        window = find_window(opened, settings.volume, settings.features.equalization)
-        read = TargetReader(opened, window, settings.volume)
+        read = TargetReader.finding_window(opened, settings.volume, settings.features.equalization)
         report, following = ColorReport(), None
         progress.begin("measure", shape[0])
         for z in range(shape[0] - 1, -1, -1):
             target = read(z)
             rgb = read_slices(volume, 0, range(z, z + 1))[0, ..., :3].astype(np.float32) / 255
             lab = srgb_to_lab(rgb)
-            figures = measure(lab, lab, target.body, target.luminance, following)
+            figures = measure(lab, None, target.body, target.luminance, following)
             report.add(volume.name, "medcolor", z, figures)
             following = lab, target.body, target.luminance
             progress.advance(1)

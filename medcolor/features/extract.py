@@ -75,7 +75,8 @@ class FeaturePyramid:
     @property
     def nbytes(self) -> int:
         """Memory it takes."""
-        return sum(part.nbytes for part in self._tensors())
+        single = self.extent_px, self.luminance, self.tissue
+        return sum(part.nbytes for part in self.levels + self.lengths + self.masks + single)
 
     def repeat(self, count: int) -> FeaturePyramid:
         """Return the one image `count` times, without a copy.
@@ -94,10 +95,6 @@ class FeaturePyramid:
         )
         rest = map(expand, (self.extent_px, self.luminance, self.tissue))
         return FeaturePyramid(levels, lengths, masks, *rest)
-
-    def _tensors(self) -> tuple[Tensor, ...]:
-        rest = self.extent_px, self.luminance, self.tissue
-        return self.levels + self.lengths + self.masks + rest
 
 
 Picture = tuple[Float[np.ndarray, "_row _col"], Bool[np.ndarray, "_row _col"]]

@@ -20,7 +20,6 @@ from torch.nn import functional as F
 from medcolor.settings import Settings
 
 _LEAST_MASS = 1e-9
-_LARGEST_GAIN = 1.6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,35 +135,3 @@ def _blur(
         shape[axis], padding[axis - 2] = len(kernel), len(kernel) // 2
         cells = F.conv3d(cells, (kernel / kernel.sum()).view(shape), padding=padding)
     return cells
-
-
-def restore_spread(
-    lab: Float[np.ndarray, "row col 3"],
-    matched: Float[np.ndarray, "row col 3"],
-    weight: Float[np.ndarray, "row col"],
-    strength: float,
-) -> Float[np.ndarray, "row col 3"]:
-    """Widen colours about their mean toward the standard deviations of single matches.
-
-    Each average between a right and a wrong match is paler than both; over a slice
-    that is a loss of contrast. No channel is widened more than 1.6 times.
-
-    Args:
-        lab: Averaged colours, CIE Lab.
-        matched: Colour of each pixel's own match.
-        weight: >= 0 of each pixel in mean and deviation.
-        strength: 0 (nothing) .. 1 (fully).
-    """
-    total = weight.sum()
-    if strength == 0 or total == 0:
-        return lab
-
-    def moments(image: Float[np.ndarray, "row col 3"]) -> tuple[np.ndarray, np.ndarray]:
-        mean = np.einsum("rcn,rc->n", image, weight) / total
-        variance = np.einsum("rcn,rc->n", (image - mean) ** 2, weight) / total
-        return mean, np.sqrt(variance)
-
-    mean, narrow = moments(lab)
-    _, wide = moments(matched)
-    gain = np.clip(wide / np.maximum(narrow, 1e-3), 1, _LARGEST_GAIN) ** strength
-    return np.asarray(mean + gain * (lab - mean), np.float32)

@@ -7,7 +7,7 @@ f(weight * image) / f(weight). A smoother is built once for a guide and applied 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
 import cv2
@@ -81,6 +81,11 @@ class SmoothingSettings(Settings):
             raise ValueError("guide_sigma, luminance_sigma, spatial and range_sigma must be > 0")
         if self.radius_px < 1 or self.epsilon <= 0 or self.wls_exponent <= 0:
             raise ValueError("radius_px must be >= 1, epsilon and wls_exponent > 0")
+
+    @property
+    def of_luminance(self) -> SmoothingSettings:
+        """The filter of the luminance; the same unless it is `fgs`."""
+        return replace(self, guide_sigma=self.luminance_sigma) if self.filter == "fgs" else self
 
 
 PAPER_FIGURE_6 = {

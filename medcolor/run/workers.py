@@ -136,13 +136,7 @@ class ColorizeSlab:
             prepared = [
                 (self._references(one.reference_id, one.path), one.weight) for one in sources
             ]
-        colored = colorize_slices(
-            targets,
-            prepared,
-            self._network,
-            settings,
-            stopwatch,
-        )
+        colored = colorize_slices(targets, prepared, self._network, settings, stopwatch)
         return np.stack([one.rgba for one in colored])
 
     def _prepare(self, reference_id: str, path: str) -> PreparedReference:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
 from medcolor.body import resize
 from medcolor.color import encode_gamma, lab_to_srgb, lightness, srgb_to_lab
-from medcolor.filters import SmoothingSettings, make_smoother, smooth_weighted
+from medcolor.filters import SmoothingSettings, make_smoother, match_spread, smooth_weighted
+from medcolor.transfer.ramp import smooth_ramp
 from medcolor.transfer.settings import TransferSettings
 
-_LARGEST_GAIN = 2.0
+_GAINS = 0.5, 2.0
 
 
 def equation_1(
@@ -42,45 +41,16 @@ def equation_1(
     weight = resize(trust, luminance.shape) * body
     scale = luminance.shape[0] / voted.shape[0]
     smoother = make_smoother(scan, smoothing, scale, device)
-    wide = make_smoother(
-        scan, replace(smoothing, guide_sigma=smoothing.luminance_sigma), scale, device
-    )
-    light = _with_contrast(lightness(scan), reconstruction[..., 0], weight, transfer.contrast)
-    own = light[..., None]
+    wide = smoother
+    if smoothing.of_luminance != smoothing:
+        wide = make_smoother(scan, smoothing.of_luminance, scale, device)
+    own = lightness(scan)[..., None]
+    own = match_spread(own, reconstruction[..., :1], weight, transfer.contrast, _GAINS)
     reference = smooth_weighted(wide, reconstruction[..., :1], weight)
     moved = reference - smooth_weighted(wide, own, body.astype(np.float32))
     # Where no vote reached (weight zero all around) the scan stays grey as it is.
     moved = transfer.reference_luminance * moved if weight.max() > 0 else np.zeros_like(own)
     chroma = smooth_weighted(smoother, reconstruction[..., 1:], weight)
-    lit = _lit(luminance, transfer.black_below)[..., None]
+    lit = smooth_ramp(luminance, 0.0, transfer.black_below)[..., None]
     result = np.concatenate([own + lit * moved, lit * chroma], axis=-1)
     return encode_gamma(lab_to_srgb(result), 1 / transfer.gamma)
-
-
-def _lit(
-    luminance: Float[np.ndarray, "row col"], black_below: float
-) -> Float[np.ndarray, "row col"]:
-    """Return 0 where the scan is black, 1 where it is not, smooth between."""
-    if black_below == 0:
-        return np.ones_like(luminance)
-    part = np.clip(luminance / black_below, 0, 1)
-    return np.asarray(part**2 * (3 - 2 * part), np.float32)
-
-
-def _with_contrast(
-    own: Float[np.ndarray, "row col"],
-    other: Float[np.ndarray, "row col"],
-    weight: Float[np.ndarray, "row col"],
-    strength: float,
-) -> Float[np.ndarray, "row col"]:
-    """Scale lightness about its mean toward the standard deviation of another."""
-    total = weight.sum()
-    if strength == 0 or total == 0:
-        return own
-    mean, mean2 = (float((weight * image).sum() / total) for image in (own, other))
-    spread, wanted = (
-        float((weight * (image - m) ** 2).sum() / total) ** 0.5
-        for image, m in ((own, mean), (other, mean2))
-    )
-    gain = np.clip(wanted / max(spread, 1e-3), 1 / _LARGEST_GAIN, _LARGEST_GAIN) ** strength
-    return np.asarray(mean + gain * (own - mean), np.float32)

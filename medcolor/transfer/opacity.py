@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from medcolor.settings import Settings
+from medcolor.transfer.ramp import smooth_ramp
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +51,7 @@ def opacity(
 ) -> Float[np.ndarray, "row col"]:
     """Return alpha, 0..1, of a slice of display grey 0..1."""
     alpha = np.ones_like(luminance) if settings.base == "body" else luminance
-    low, high = settings.window
-    if high > low:
-        part = np.clip((luminance - low) / (high - low), 0, 1)
-        smooth = part**2 * (3 - 2 * part)  # no edge where the ramp begins or ends
-        alpha = np.asarray(alpha * smooth)
+    alpha = alpha * smooth_ramp(luminance, *settings.window)
     if settings.gradient:
         steps = (cv2.Sobel(luminance, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((1, 0), (0, 1)))
         border = np.minimum(np.hypot(*steps) / settings.full_gradient, 1)

@@ -10,7 +10,7 @@ from medcolor.body import body_mask
 from medcolor.domain import GrayVolume, TargetSlice
 from medcolor.volume.open import open_volume, read_slice
 from medcolor.volume.settings import VolumeSettings
-from medcolor.volume.window import Window
+from medcolor.volume.window import Window, find_window
 
 
 class TargetReader:
@@ -26,6 +26,13 @@ class TargetReader:
     ) -> TargetReader:
         """Open a scan whose window is known."""
         return cls(open_volume(path, settings, staging), window, settings)
+
+    @classmethod
+    def finding_window(
+        cls, volume: GrayVolume, settings: VolumeSettings, equalization: float
+    ) -> TargetReader:
+        """Read an open scan through the window that a run would find for it."""
+        return cls(volume, find_window(volume, settings, equalization), settings)
 
     def __call__(self, z: int) -> TargetSlice:
         """Read slice `z`."""

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from medcolor.filters import PoolingSettings, pool_votes, restore_spread
+from medcolor.filters import PoolingSettings, match_spread, pool_votes
 
 FULL = PoolingSettings(share=1.0, cell_px=8, levels=8, rounds=5)
+WIDER = 1.0, 1.6
 PLAIN = PoolingSettings(share=1.0, cell_px=8, levels=8, rounds=0)
 
 
@@ -96,13 +97,13 @@ def test_any_size_and_no_votes_at_all_are_defined(shape):
     lab, grey, weight = random_case(shape=shape)
     for heard in (weight, 0 * weight):
         assert np.isfinite(pool_votes(lab, grey, heard, PoolingSettings())).all()
-        assert np.isfinite(restore_spread(lab, lab, heard, 1.0)).all()
+        assert np.isfinite(match_spread(lab, lab, heard, 1.0, WIDER)).all()
 
 
 def test_spread_is_that_of_the_matches_and_the_mean_stays():
     matched, _, weight = random_case()
     narrow = (0.8 * (matched - 10) + 7).astype(np.float32)
-    wide = restore_spread(narrow, matched, weight, 1.0)
+    wide = match_spread(narrow, matched, weight, 1.0, WIDER)
 
     def moments(image):
         mean = np.average(image.reshape(-1, 3), axis=0, weights=weight.ravel())
@@ -111,14 +112,14 @@ def test_spread_is_that_of_the_matches_and_the_mean_stays():
 
     np.testing.assert_allclose(moments(wide)[0], moments(narrow)[0], atol=1e-2)
     np.testing.assert_allclose(moments(wide)[1], moments(matched)[1], rtol=1e-3)
-    np.testing.assert_array_equal(restore_spread(narrow, matched, weight, 0.0), narrow)
+    np.testing.assert_array_equal(match_spread(narrow, matched, weight, 0.0, WIDER), narrow)
 
 
 def test_colours_are_never_narrowed_nor_widened_without_bound():
     lab, _, weight = random_case()
-    np.testing.assert_allclose(restore_spread(lab, 0.5 * lab, weight, 1.0), lab, atol=1e-3)
+    np.testing.assert_allclose(match_spread(lab, 0.5 * lab, weight, 1.0, WIDER), lab, atol=1e-3)
     flat = np.full_like(lab, 5)
-    np.testing.assert_allclose(restore_spread(flat, lab, weight, 1.0), flat, atol=1e-3)
+    np.testing.assert_allclose(match_spread(flat, lab, weight, 1.0, WIDER), flat, atol=1e-3)
 
 
 def test_votes_nobody_trusts_yield_to_what_their_grey_level_got_around_them():

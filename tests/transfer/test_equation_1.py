@@ -95,6 +95,7 @@ def test_the_papers_settings_are_those_of_its_equations():
     assert paper.smoothing.luminance_sigma == 200
     assert (paper.retrieval.references, paper.retrieval.along_stack) == (1, False)
     assert (paper.pooling.share, paper.pooling.spread) == (0, 0)
+    assert paper.matching == load_settings_of("matching/paper.yaml").matching
 
 
 def test_the_settings_for_photographs_keep_their_luminance(images):
