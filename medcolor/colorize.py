@@ -21,7 +21,7 @@ from torch import Tensor
 
 from medcolor.body import bounding_box, pad_to_cells, resize, resize_mask, working_shape
 from medcolor.color import grey_of, srgb_to_lab
-from medcolor.domain import Box, ColorSlice, ReferenceSlice, TargetSlice
+from medcolor.domain import Box, ColorSlice, Reconstruction, ReferenceSlice, TargetSlice
 from medcolor.features.extract import (
     FeaturePyramid,
     FeatureSettings,
@@ -108,79 +108,45 @@ def prepare_reference(
 
 
 @dataclass(frozen=True)
-class Reconstruction:
-    """T' of equation 1: the body of a slice made of the references' colours."""
-
-    target: TargetSlice
-    box: Box
-    """Of the body in the slice."""
-
-    lab: Float[np.ndarray, "row col 3"]
-    """At the working size."""
-
-    trust: Float[np.ndarray, "row col"]
-    """0..1 for each pixel."""
-
-    @property
-    def scan(self) -> Float[np.ndarray, "row2 col2"]:
-        """Display grey of the box at the scan's resolution."""
-        return self.target.luminance[self.box.slices]
-
-    @property
-    def body(self) -> Bool[np.ndarray, "row2 col2"]:
-        """Body in the box."""
-        return self.target.body[self.box.slices]
-
-
-@dataclass(frozen=True)
 class _Crop:
     """The body of a slice at the working size."""
 
-    target: TargetSlice
+    z: int
     box: Box
+    weights: Sequence[float]
+    """Of the references."""
+
     grey: Float[np.ndarray, "row col"]
     matched: Float[np.ndarray, "row col"]
     body: Bool[np.ndarray, "row col"]
 
 
-def colorize_slices(
-    targets: Sequence[TargetSlice],
+def colorize_slice(
+    target: TargetSlice,
     references: Sequence[tuple[PreparedReference, float]],
     network: PlacedNetwork,
     settings: SliceSettings,
     stopwatch: Stopwatch,
-) -> list[ColorSlice]:
-    """Give slices the colours of the references they share and keep their structure.
+) -> ColorSlice:
+    """Give one slice the colours of references and keep its structure.
 
     Args:
-        targets: Slices; those without a body stay empty.
+        target: The slice; without a body it stays empty.
         references: Each with its weight, > 0.
         network: For matching.
         settings: Of every stage.
         stopwatch: Told what each stage takes.
     """
-    colored = {target.z: np.zeros((*target.luminance.shape, 4), np.uint8) for target in targets}
-    for made in reconstruct_slices(targets, references, network, settings, stopwatch):
-        with stopwatch("transfer"):
-            rgb = equation_1(
-                made.scan,
-                made.body,
-                made.lab,
-                made.trust,
-                settings.transfer,
-                settings.smoothing,
-                network.device,
-            )
-        rgba, where = colored[made.target.z], made.box.slices
-        rgba[where][..., :3] = np.rint(255 * rgb)
-        rgba[where][..., 3] = np.rint(255 * opacity(made.scan, made.body, settings.opacity))
-        rgba[~made.target.body] = 0
-    return [ColorSlice(rgba, z) for z, rgba in colored.items()]
+    prepared, weights = [one for one, _ in references], [weight for _, weight in references]
+    made = list(reconstruct_slices([target], prepared, [weights], network, settings, stopwatch))
+    with stopwatch("transfer"):
+        return color_slice(target, made[0] if made else None, settings, network.device)
 
 
 def reconstruct_slices(
     targets: Sequence[TargetSlice],
-    references: Sequence[tuple[PreparedReference, float]],
+    references: Sequence[PreparedReference],
+    weights: Sequence[Sequence[float]],
     network: PlacedNetwork,
     settings: SliceSettings,
     stopwatch: Stopwatch,
@@ -189,28 +155,56 @@ def reconstruct_slices(
 
     Slices whose working images have one shape are matched together: on a GPU that costs little
     more than one.
+
+    Args:
+        targets: Slices.
+        references: What they share.
+        weights: For each slice, of each reference, > 0.
+        network: For matching.
+        settings: Of every stage.
+        stopwatch: Told what each stage takes.
     """
     together: defaultdict[tuple[int, ...], list[_Crop]] = defaultdict(list)
-    for target in targets:
-        crop = _crop(target, settings.features)
+    for target, heard in zip(targets, weights, strict=True):
+        crop = _crop(target, heard, settings.features)
         if crop is not None:
             together[pad_to_cells(crop.body).shape].append(crop)
     for crops in together.values():
         votes = _ask(crops, references, network, settings, stopwatch)
-        for crop, heard in zip(crops, votes, strict=True):
+        for crop, said in zip(crops, votes, strict=True):
             with stopwatch("agreement"):
-                vote = blend_votes(heard, crop.grey, settings.transfer.agreement_tolerance)
+                vote = blend_votes(said, crop.grey, settings.transfer.agreement_tolerance)
             with stopwatch("pooling"):
                 trust = vote.trust * crop.body
                 lab = pool_votes(vote.lab, crop.matched, trust, settings.pooling)
                 lab = match_spread(lab, vote.own, trust, settings.pooling.spread, _WIDER)
                 lab[..., 2] = np.maximum(lab[..., 2], settings.transfer.least_b)
-            yield Reconstruction(crop.target, crop.box, lab, vote.trust)
+            yield Reconstruction(crop.z, crop.box, crop.grey, lab, vote.trust)
+
+
+def color_slice(
+    target: TargetSlice,
+    made: Reconstruction | None,
+    settings: SliceSettings,
+    device: torch.device | None = None,
+) -> ColorSlice:
+    """Put reconstructed colours on a slice's own structure; without any it stays empty."""
+    rgba = np.zeros((*target.luminance.shape, 4), np.uint8)
+    if made is not None:
+        where = made.box.slices
+        scan, body = target.luminance[where], target.body[where]
+        rgb = equation_1(
+            scan, body, made.lab, made.trust, settings.transfer, settings.smoothing, device
+        )
+        rgba[where][..., :3] = np.rint(255 * rgb)
+        rgba[where][..., 3] = np.rint(255 * opacity(scan, body, settings.opacity))
+        rgba[~target.body] = 0
+    return ColorSlice(rgba, target.z)
 
 
 def _ask(
     crops: Sequence[_Crop],
-    references: Sequence[tuple[PreparedReference, float]],
+    references: Sequence[PreparedReference],
     network: PlacedNetwork,
     settings: SliceSettings,
     stopwatch: Stopwatch,
@@ -219,7 +213,7 @@ def _ask(
     votes: list[list[Vote]] = [[] for _ in crops]
     with stopwatch("features"):
         pyramid = extract_pyramids(network, [(crop.matched, crop.body) for crop in crops])
-    for reference, nearness in references:
+    for number, reference in enumerate(references):
         with stopwatch("matching"):
             found = match_coarse_to_fine(pyramid, reference.pyramid, settings.matching, network)
         with stopwatch("voting"):
@@ -227,11 +221,11 @@ def _ask(
         for heard, crop, lab, own, trust in zip(votes, crops, *said, strict=True):
             rows, cols = crop.body.shape
             parts = lab[:rows, :cols], own[:rows, :cols], trust[:rows, :cols]
-            heard.append(Vote(*parts, nearness))
+            heard.append(Vote(*parts, crop.weights[number]))
     return votes
 
 
-def _crop(target: TargetSlice, settings: FeatureSettings) -> _Crop | None:
+def _crop(target: TargetSlice, weights: Sequence[float], settings: FeatureSettings) -> _Crop | None:
     """Cut out the body and scale it to the working size; None without one."""
     box = bounding_box(target.body)
     if box is None:
@@ -240,7 +234,8 @@ def _crop(target: TargetSlice, settings: FeatureSettings) -> _Crop | None:
     grey, matched = (
         resize(image[box.slices], shape) for image in (target.luminance, target.matched_luminance)
     )
-    return _Crop(target, box, grey, matched, resize_mask(target.body[box.slices], shape))
+    body = resize_mask(target.body[box.slices], shape)
+    return _Crop(target.z, box, weights, grey, matched, body)
 
 
 def vote_colors(

@@ -25,7 +25,7 @@ from medcolor.reference import ReferenceSettings
 from medcolor.render.settings import RenderSettings
 from medcolor.retrieval.assignment import RetrievalSettings
 from medcolor.settings import Settings
-from medcolor.transfer import OpacitySettings, TransferSettings
+from medcolor.transfer import CoherenceSettings, OpacitySettings, TransferSettings
 from medcolor.volume.settings import StoreSettings, VolumeSettings
 
 
@@ -82,6 +82,9 @@ class RunSettings(BaseModel):
 
     pooling: PoolingSettings = PoolingSettings()
     """What votes of one grey level in one neighbourhood agree on."""
+
+    coherence: CoherenceSettings = CoherenceSettings()
+    """Holding colours together along the stack."""
 
     smoothing: SmoothingSettings = SmoothingSettings()
     """The edge-preserving filter of equation 1."""

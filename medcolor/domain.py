@@ -101,6 +101,22 @@ class ReferenceSlice:
 
 
 @dataclass(frozen=True)
+class Reconstruction:
+    """T' of equation 1: the body of a slice made of the references' colours, and the scan there."""
+
+    z: int
+    box: Box
+    """Of the body in the slice; the arrays show it at the working size."""
+
+    grey: Float[np.ndarray, "row col"]
+    """Display grey of the scan, 0..1."""
+
+    lab: Float[np.ndarray, "row col 3"]
+    trust: Float[np.ndarray, "row col"]
+    """0..1, zero outside the body."""
+
+
+@dataclass(frozen=True)
 class ColorSlice:
     """One coloured slice, straight alpha, sRGB."""
 

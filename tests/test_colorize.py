@@ -5,7 +5,7 @@ from skimage.color import deltaE_ciede2000
 
 from medcolor.color import grey_of, lightness, srgb_to_lab
 from medcolor.colorize import (
-    colorize_slices,
+    colorize_slice,
     prepare_reference,
 )
 from medcolor.config import RunSettings
@@ -24,14 +24,13 @@ def photograph(level=0.4, size=64, colors=COLORS):
 
 
 def color(network, target, reference, **transfer):
-    (colored,) = colorize_slices(
-        [target],
+    return colorize_slice(
+        target,
         [(prepare_reference(reference, network.module, FEATURES), 1.0)],
         network.module,
         RunSettings(features=FEATURES, transfer=TransferSettings(**transfer)),
         Stopwatch(),
     )
-    return colored
 
 
 def as_target(reference):

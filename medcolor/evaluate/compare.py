@@ -12,16 +12,15 @@ from jaxtyping import Float, UInt8
 
 from medcolor.body import resize_mask
 from medcolor.color import lab_to_srgb
-from medcolor.colorize import Reconstruction, prepare_reference, reconstruct_slices
+from medcolor.colorize import color_slice, prepare_reference, reconstruct_slices
 from medcolor.config import RunSettings
-from medcolor.domain import TargetSlice
+from medcolor.domain import Reconstruction, TargetSlice
 from medcolor.errors import InputError
 from medcolor.filters import PAPER_FIGURE_6
 from medcolor.reference import ReferenceRecord, load_reference
 from medcolor.run.plan import open_network
 from medcolor.run.threads import one_thread_each
 from medcolor.stopwatch import Stopwatch
-from medcolor.transfer import equation_1
 from medcolor.volume.images import write_png
 from medcolor.volume.open import open_volume
 from medcolor.volume.target import TargetReader
@@ -61,10 +60,11 @@ def compare(
     with one_thread_each():
         prepared = prepare_reference(photograph, network, settings.features)
         shown = _read_slice(target, number, settings)
-        made = list(reconstruct_slices([shown], [(prepared, 1.0)], network, settings, Stopwatch()))
+        stopwatch = Stopwatch()
+        made = list(reconstruct_slices([shown], [prepared], [[1.0]], network, settings, stopwatch))
         if not made:
             raise InputError(f"--slice {shown.z}", "no body in it", "Choose another slice")
-        sheets = _sheets(made[0], photograph.rgb, settings)
+        sheets = _sheets(shown, made[0], photograph.rgb, settings)
     output.mkdir(parents=True, exist_ok=True)
     return [write_png(output / f"figure-{name}.png", sheet) for name, sheet in sheets.items()]
 
@@ -80,22 +80,28 @@ def _read_slice(path: Path, number: int | None, settings: RunSettings) -> Target
         return TargetReader.finding_window(volume, settings.volume, equalization)(z)
 
 
-def _sheets(made: Reconstruction, photograph: Rgb, settings: RunSettings) -> dict[str, Rgb]:
-    scan = np.where(made.body, made.scan, 0)
+def _sheets(
+    target: TargetSlice, made: Reconstruction, photograph: Rgb, settings: RunSettings
+) -> dict[str, Rgb]:
+    body = target.body[made.box.slices]
+    scan = np.where(body, target.luminance[made.box.slices], 0)
     grey = _bytes(np.repeat(scan[..., None], 3, axis=-1))
-    body = resize_mask(made.body, made.trust.shape)
-    raw = _bytes(np.where(body[..., None], lab_to_srgb(made.lab), 0))
-    shown = _color(made, settings)
+    small = resize_mask(body, made.trust.shape)
+    raw = _bytes(np.where(small[..., None], lab_to_srgb(made.lab), 0))
+
+    def color(changed: RunSettings) -> Rgb:
+        return color_slice(target, made, changed).rgba[made.box.slices][..., :3]
+
+    shown = color(settings)
     filters = {
-        f"{name}, as in figure 6": _color(
-            made, settings.model_copy(update={"smoothing": PAPER_FIGURE_6[name]})
+        f"{name}, as in figure 6": color(
+            settings.model_copy(update={"smoothing": PAPER_FIGURE_6[name]})
         )
         for name in ("guided", "domain-nc", "wls", "fgs")
     }
     gammas = {
-        f"gamma {gamma:g}": _color(
-            made,
-            settings.model_copy(update={"transfer": replace(settings.transfer, gamma=gamma)}),
+        f"gamma {gamma:g}": color(
+            settings.model_copy(update={"transfer": replace(settings.transfer, gamma=gamma)})
         )
         for gamma in (1.0, 0.5)
     }
@@ -106,12 +112,6 @@ def _sheets(made: Reconstruction, photograph: Rgb, settings: RunSettings) -> dic
         "6": _sheet({"target": grey, **filters, "these settings": shown}),
         "7": _sheet({name: _with_inset(image, place) for name, image in gammas.items()}),
     }
-
-
-def _color(made: Reconstruction, settings: RunSettings) -> Rgb:
-    parts = made.scan, made.body, made.lab, made.trust
-    rgb = equation_1(*parts, settings.transfer, settings.smoothing)
-    return _bytes(np.where(made.body[..., None], rgb, 0))
 
 
 def _bytes(rgb: Float[np.ndarray, "row col 3"]) -> Rgb:

@@ -7,7 +7,7 @@ photographs had been taken further apart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from medcolor.color import grey_of, lab_to_srgb, lightness, srgb_to_lab
-from medcolor.colorize import PreparedReference, colorize_slices, prepare_reference
+from medcolor.colorize import PreparedReference, colorize_slice, prepare_reference
 from medcolor.config import RunSettings
 from medcolor.domain import ReferenceSlice, TargetSlice
 from medcolor.errors import InputError
@@ -33,11 +33,7 @@ from medcolor.features.extract import describe
 from medcolor.features.network import GrayVGG19, PlacedNetwork
 from medcolor.progress import ProgressReport
 from medcolor.reference import list_references, load_reference
-from medcolor.retrieval.assignment import (
-    assign_references,
-    cosine_similarity,
-    references_around,
-)
+from medcolor.retrieval.assignment import choose_references, references_around
 from medcolor.run.plan import open_network
 from medcolor.run.threads import map_slices, usable_cores
 from medcolor.stopwatch import Stopwatch
@@ -215,16 +211,16 @@ def _assigned_places(
     threads = settings.compute.threads or usable_cores()
     descriptors = np.stack(map_slices(describe_one, photographs, threads))
     positions = np.array([photograph.position_mm for photograph in photographs])
-    similarity = cosine_similarity(descriptors, descriptors)
-    visible = np.ones(len(photographs), bool)
+    spacing = float(np.diff(positions).mean())
+    retrieval = replace(settings.retrieval, order="names", direction="stated")
 
     def assign(z: int) -> float:
         far = _far(positions, positions[z], distance_mm)
         # Photographs run toward the feet, the slices of a scan toward the head.
-        towards_head = similarity[::-1, far]
-        spacing = float(np.diff(positions).mean())
-        path = assign_references(towards_head, visible, positions[far], spacing, settings.retrieval)
-        return float(positions[far[path[len(path) - 1 - z]]])
+        choice = choose_references(
+            descriptors[::-1], descriptors[far], positions[far], spacing, retrieval
+        )
+        return float(positions[far[choice.chosen[len(positions) - 1 - z]]])
 
     return np.array([assign(z) for z in range(len(photographs))])
 
@@ -265,8 +261,8 @@ def _recolor(
     grey, tissue = photograph.grey, photograph.reference.tissue
     curve = tone_curve(grey[tissue], settings.features.equalization)
     matched = np.interp(grey, np.linspace(0, 1, len(curve)), curve).astype(np.float32)
-    (colored,) = colorize_slices(
-        [TargetSlice(grey, matched, tissue, 0)],
+    colored = colorize_slice(
+        TargetSlice(grey, matched, tissue, 0),
         references,
         network,
         settings,

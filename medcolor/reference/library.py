@@ -10,6 +10,7 @@ import numpy as np
 
 from medcolor.domain import ReferenceSlice
 from medcolor.errors import InputError
+from medcolor.reference.orientation import VIEW
 from medcolor.reference.prepare import ReferenceSettings, prepare_photograph
 from medcolor.volume.files import IMAGE_SUFFIXES, list_images
 from medcolor.volume.images import read_image
@@ -44,9 +45,9 @@ def list_references(folder: Path, settings: ReferenceSettings) -> list[Reference
         )
     positions = [number_in_name(path.stem) for path in files]
     known = [position for position in positions if position is not None]
-    if not settings.numbers_are_mm or len(set(known)) < len(files):
+    if len(set(known)) < len(files):
         return [ReferenceRecord(path.name, path, None) for path in files]
-    sign = 1.0 if settings.orientation[2] == "I" else -1.0
+    sign = 1.0 if settings.presumed_orientation[2] == "I" else -1.0
     records = [
         ReferenceRecord(path.name, path, sign * position)
         for path, position in zip(files, known, strict=True)
@@ -66,8 +67,10 @@ def number_in_name(stem: str) -> float | None:
     return int(number) + _THIRDS[third]
 
 
-def load_reference(record: ReferenceRecord, settings: ReferenceSettings) -> ReferenceSlice:
-    """Read and prepare one frame.
+def load_reference(
+    record: ReferenceRecord, settings: ReferenceSettings, turn: str = VIEW
+) -> ReferenceSlice:
+    """Read and prepare one frame; see `prepare_photograph`.
 
     Raises:
         InputError: Unreadable, grey, or without a body.
@@ -85,4 +88,4 @@ def load_reference(record: ReferenceRecord, settings: ReferenceSettings) -> Refe
         raise InputError(
             record.path, f"pixels of type {image.dtype}, expected 8 or 16 bit", "Convert"
         )
-    return prepare_photograph(image.astype(np.uint8), record.reference_id, settings)
+    return prepare_photograph(image.astype(np.uint8), record.reference_id, settings, turn)

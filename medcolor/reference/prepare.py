@@ -15,10 +15,12 @@ from jaxtyping import Bool, Float, UInt8
 
 from medcolor.body import bounding_box, largest_parts
 from medcolor.color import srgb_to_lab
-from medcolor.domain import ReferenceSlice, check_orientation
+from medcolor.domain import ReferenceSlice
 from medcolor.errors import EmptyFrameError
+from medcolor.reference.orientation import VIEW, check_frame_orientation, to_view
 from medcolor.settings import Settings
 
+_VISIBLE_HUMAN = "LAI"
 _LEAST_BODY_SHARE = 0.002
 
 
@@ -26,13 +28,12 @@ _LEAST_BODY_SHARE = 0.002
 class ReferenceSettings(Settings):
     """How photographs are read."""
 
-    orientation: str = "LAI"
-    """Where columns, rows and numbers of the frames run to: L/R, P/A, S/I. LAI is the
-    Visible Human: rows run from posterior to anterior (flipped against CT), numbers
-    from head to feet. LPS is a frame that already looks like a radiological image."""
-
-    numbers_are_mm: bool = True
-    """Whether the number in a frame's name is its position along the body in mm."""
+    orientation: str = "auto"
+    """Where columns, rows and numbers of the frames run to: one of L/R, one of P/A, one of S/I;
+    the first two in either order. LAI is the Visible Human: rows run from posterior to anterior
+    (flipped against CT), numbers from head to feet. LPS is a frame that already looks like a
+    radiological image. auto: found from the scan; left and right as in LAI or LPS where the
+    body is too symmetric to tell. Read as LAI where there is no stack to find it from."""
 
     background_tolerance: float = 14.0
     """Distance in CIE Lab from the border's colour up to which a pixel is background."""
@@ -42,23 +43,34 @@ class ReferenceSettings(Settings):
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        check_orientation(self.orientation)
+        check_frame_orientation(self.orientation)
         if self.background_tolerance <= 0:
             raise ValueError("background_tolerance must be > 0")
 
+    @property
+    def presumed_orientation(self) -> str:
+        """Three letters: those given, or of the Visible Human."""
+        return _VISIBLE_HUMAN if self.orientation == "auto" else self.orientation
+
 
 def prepare_photograph(
-    rgb: UInt8[np.ndarray, "row col 3"], reference_id: str, settings: ReferenceSettings
+    rgb: UInt8[np.ndarray, "row col 3"],
+    reference_id: str,
+    settings: ReferenceSettings,
+    turn: str = VIEW,
 ) -> ReferenceSlice:
     """Mask, orient and crop one frame.
+
+    Args:
+        rgb: The frame.
+        reference_id: Its name.
+        settings: How it is presumed to lie, and what is background.
+        turn: How it was found to lie once read as presumed: one of `orientation.CODES`.
 
     Raises:
         EmptyFrameError: If nothing but background, gel or paint is found.
     """
-    if settings.orientation[0] == "R":
-        rgb = rgb[:, ::-1]
-    if settings.orientation[1] == "A":
-        rgb = rgb[::-1]
+    rgb = to_view(to_view(rgb, settings.presumed_orientation[:2]), turn)
     rgb = np.ascontiguousarray(rgb)
     lab = srgb_to_lab(rgb.astype(np.float32) / 255)
     body = largest_parts(~_background(lab, settings.background_tolerance))

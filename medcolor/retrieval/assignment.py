@@ -1,24 +1,30 @@
-"""One reference for every slice of a stack, chosen for the whole stack at once.
-
-The paper takes the most similar reference of each slice on its own (equation 2),
-and neighbouring slices may then take references from different places of the
-body. Here a dynamic programme over z finds the course along the body with the highest
-sum of similarities, minus a cost for every millimetre by which it advances more or
-less than the slices do.
-"""
+"""References for every slice of a stack, chosen for the whole stack at once."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
+from medcolor.errors import InputError
+from medcolor.retrieval.course import Course, Line, best_course, best_sequence
+from medcolor.retrieval.order import follows_looks, order_by_looks
 from medcolor.settings import Settings
 
-_STEPS_PER_SLICE = 4
-"""Resolution of the positions tried, against the distance of two slices."""
+_DISTANCES_MM = tuple(float(d) for d in np.round(np.geomspace(0.25, 16, 13), 3))
+"""Tried between photographs that do not say theirs."""
+
+_FAVOUR = 0.08
+"""Share of the best gain by which a guess may be worse for each thing it need not contradict."""
+
+_SAMPLED_SLICES = 160
+"""Slices that direction and distance are judged by."""
+
+_MOST_ORDERED = 4000
+"""Photographs up to which an order is looked for: time and memory grow with the square."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,17 +35,26 @@ class RetrievalSettings(Settings):
     """Choose for the whole stack at once. Off: the most similar reference of each slice
     on its own, as the paper does."""
 
+    order: Literal["auto", "names", "looks", "none"] = "auto"
+    """What tells the photographs' places along the body. names: the numbers in their names, in mm.
+    looks: what changes least from one to the next; their distance is found. none: nothing, they
+    are a mere collection. auto: the names if neighbours by them look alike, else looks."""
+
+    direction: Literal["auto", "stated", "reversed"] = "auto"
+    """Whether the slices run along the body as scan and photographs state, or the other way. auto:
+    whichever agrees better."""
+
     references: int = 3
     """How many references a slice takes its colours from: the one assigned to it and the
-    next on either side, or the most similar where positions are unknown. The paper: 1."""
+    next on either side, or the most similar where places are unknown. The paper: 1."""
 
     apart_mm: float = 4.0
     """Least distance of two of them along the body: nearer ones tell the same. Also the distance
-    from the assigned one at which a reference has a quarter of its weight."""
+    from the slice's place at which a reference has a quarter of its weight."""
 
     stretch: tuple[float, float] = (0.5, 1.75)
     """How much slower and faster than the slices the references may advance: bodies differ
-    in size. The direction is known from both orientations."""
+    in size."""
 
     advance_cost: float = 0.1
     """Similarity, per millimetre of stack, given up for each millimetre by which the
@@ -47,7 +62,7 @@ class RetrievalSettings(Settings):
 
     cost_per_switch: float = 0.05
     """Similarity given up for taking another reference than the neighbouring slice,
-    where the references' positions are unknown."""
+    where the references' places are unknown."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
@@ -57,6 +72,26 @@ class RetrievalSettings(Settings):
             raise ValueError("costs must be >= 0")
         if not 0 <= self.stretch[0] <= 1 <= self.stretch[1]:
             raise ValueError("stretch must be (at most 1, at least 1), both >= 0")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen for a stack."""
+
+    chosen: Int[np.ndarray, " slice"]
+    """The reference of every slice."""
+
+    course: Course | None
+    """None where each slice or run of slices was given a reference without an order."""
+
+    order: Literal["names", "looks", "none"]
+    """What told the places."""
+
+    is_reversed: bool = False
+    """Whether the slices run against what was stated."""
+
+    distance_mm: float | None = None
+    """Usual distance found between neighbouring photographs; None where their names say it."""
 
 
 def cosine_similarity(
@@ -75,82 +110,116 @@ def top_k(similarity: Float[np.ndarray, "slice reference"], k: int) -> Int[np.nd
     return np.argsort(-similarity, axis=1, kind="stable")[:, :k]
 
 
-def assign_references(
-    similarity: Float[np.ndarray, "slice reference"],
-    visible: Bool[np.ndarray, " slice"],
+def choose_references(
+    descriptors: Float[np.ndarray, "slice descriptor"],
+    references: Float[np.ndarray, "reference descriptor"],
     positions_mm: Float[np.ndarray, " reference"] | None,
     slice_step_mm: float,
     settings: RetrievalSettings,
-) -> Int[np.ndarray, " slice"]:
-    """Return the index of the reference of every slice.
+) -> Choice:
+    """Choose the reference of every slice.
 
     Args:
-        similarity: Cosine of descriptors.
-        visible: Slices that show a body; the others follow their neighbours for free.
-        positions_mm: Of the references along the body, ascending toward the feet, or None.
+        descriptors: Of the slices; zero where a slice shows no body: it follows its neighbours.
+        references: Of the references.
+        positions_mm: Of the references along the body, growing toward the feet, or None.
         slice_step_mm: From one slice to the next, toward the head, > 0.
-        settings: Costs of leaving the expected step.
+        settings: What is believed and what it costs.
+
+    Raises:
+        InputError: If the names are to tell the places and do not.
     """
+    similarity = cosine_similarity(descriptors, references)
     if not settings.along_stack:
-        return top_k(similarity, 1)[:, 0]
-    scores = np.where(visible[:, None], similarity, 0).astype(np.float64)
-    if positions_mm is None:
-        cost = settings.cost_per_switch * (1 - np.eye(scores.shape[1]))
-        return _best_sequence(scores, cost)
-    place_mm = _best_places(scores, positions_mm, slice_step_mm, settings)
-    return np.asarray(np.abs(place_mm[:, None] - positions_mm[None, :]).argmin(axis=1))
+        return Choice(top_k(similarity, 1)[:, 0], None, "none")
+    scores = np.where(descriptors.any(axis=1, keepdims=True), similarity, 0)
+    order = _what_orders(references, positions_mm, settings.order)
+    if order == "none":
+        return Choice(best_sequence(scores, settings.cost_per_switch), None, order)
+    guesses = list(_guesses(references, positions_mm, order, settings))
+    every = -(-len(scores) // _SAMPLED_SLICES)
+
+    def course(line: Line, step: int) -> Course:
+        return best_course(
+            scores[::step],
+            line,
+            step * slice_step_mm,
+            stretch=settings.stretch,
+            advance_cost=settings.advance_cost,
+        )
+
+    best = guesses[0]
+    if len(guesses) > 1:
+        gains = np.array([course(guess.line, every).gain for guess in guesses])
+        favour = _FAVOUR * gains.max() * np.array([guess.as_stated for guess in guesses])
+        best = guesses[int(np.argmax(gains + favour))]
+    found = course(best.line, 1)
+    nearest = np.abs(found.place_mm[:, None] - best.line.positions_mm[None, :]).argmin(axis=1)
+    return Choice(best.line.order[nearest], found, order, best.is_reversed, best.distance_mm)
 
 
-def _best_sequence(
-    scores: Float[np.ndarray, "slice state"], cost: Float[np.ndarray, "state state"]
-) -> Int[np.ndarray, " slice"]:
-    """Maximise the sum of scores minus the cost of every transition (Viterbi 1967)."""
-    best = scores[0]
-    origin = np.zeros(scores.shape, np.int64)
-    for z in range(1, len(scores)):
-        candidates = best[:, None] - cost
-        origin[z] = candidates.argmax(axis=0)
-        best = candidates.max(axis=0) + scores[z]
-    return _trace(origin, int(best.argmax()))
+@dataclass(frozen=True)
+class _Guess:
+    """One way in which the references may lie along the stack."""
+
+    line: Line
+    is_reversed: bool
+    distance_mm: float | None
+
+    @property
+    def as_stated(self) -> int:
+        """Count what agrees with what scan and photographs state."""
+        return (not self.is_reversed) + (self.distance_mm is None)
 
 
-def _best_places(
-    scores: Float[np.ndarray, "slice reference"],
-    positions_mm: Float[np.ndarray, " reference"],
-    slice_step_mm: float,
-    settings: RetrievalSettings,
-) -> Float[np.ndarray, " slice"]:
-    """Return the place along the references' body of every slice, in mm.
+def _what_orders(
+    references: Float[np.ndarray, "reference descriptor"],
+    positions_mm: Float[np.ndarray, " reference"] | None,
+    asked: Literal["auto", "names", "looks", "none"],
+) -> Literal["names", "looks", "none"]:
+    """Return what tells the places of the references.
 
-    The places are a grid finer than slices and references: were they the references
-    themselves, five millimetres apart against slices of one, standing still would always
-    cost less than advancing. Between two references the score is interpolated; beyond the
-    last it is that of the last.
+    Raises:
+        InputError: If the names are to tell and do not.
     """
-    grain_mm = slice_step_mm / _STEPS_PER_SLICE
-    fewest = math.ceil(settings.stretch[0] * _STEPS_PER_SLICE)
-    most = math.floor(settings.stretch[1] * _STEPS_PER_SLICE)
-    beyond = most * len(scores)
-    span = math.ceil((positions_mm[-1] - positions_mm[0]) / grain_mm)
-    # From the feet to the head, as the slices run.
-    places_mm = positions_mm[-1] + grain_mm * (beyond - np.arange(span + 2 * beyond + 1))
+    if asked == "names" and positions_mm is None:
+        raise InputError(
+            "retrieval.order=names",
+            "not every photograph has a number of its own in its name",
+            "Name the files by their place in mm, or set retrieval.order=looks",
+        )
+    if asked != "auto":
+        return asked
+    if positions_mm is not None and follows_looks(references[np.argsort(positions_mm)]):
+        return "names"
+    return "looks" if 2 < len(references) <= _MOST_ORDERED else "none"
 
-    def score(z: int) -> Float[np.ndarray, " place"]:
-        return np.asarray(slice_step_mm * np.interp(places_mm, positions_mm, scores[z]))
 
-    best = score(0)
-    origin = np.zeros((len(scores), len(places_mm)), np.int32)
-    for z in range(1, len(scores)):
-        reached = np.full(len(places_mm), -np.inf)
-        for steps in range(fewest, most + 1):
-            cost = settings.advance_cost * abs(steps * grain_mm - slice_step_mm)
-            candidate = np.full(len(places_mm), -np.inf)
-            candidate[steps:] = best[: len(best) - steps] - cost
-            better = candidate > reached
-            reached[better] = candidate[better]
-            origin[z, better] = np.flatnonzero(better) - steps
-        best = reached + score(z)
-    return np.asarray(places_mm[_trace(origin, int(best.argmax()))])
+def _guesses(
+    references: Float[np.ndarray, "reference descriptor"],
+    positions_mm: Float[np.ndarray, " reference"] | None,
+    order: Literal["names", "looks"],
+    settings: RetrievalSettings,
+) -> Iterator[_Guess]:
+    """Yield every way in which the references may lie, what is stated first."""
+    ways: tuple[bool, ...] = False, True
+    lines: list[tuple[float | None, Line]]
+    if order == "looks" or positions_mm is None:
+        line = order_by_looks(references)
+        places = np.arange(len(line), dtype=float)
+        lines = [(distance, Line(line, distance * places)) for distance in _DISTANCES_MM]
+    else:
+        line = np.argsort(positions_mm, kind="stable")
+        places = positions_mm[line]
+        lines = [(None, Line(line, places))]
+        if settings.order == "auto" and len(places) > 2:  # numbers need not be millimetres
+            unit = float(np.diff(places).mean())
+            lines += [(d, Line(line, places * (d / unit))) for d in _DISTANCES_MM]
+        if settings.direction != "auto":
+            ways = (settings.direction == "reversed",)
+    for distance_mm, one in lines:
+        for is_reversed in ways:
+            yield _Guess(one.backward if is_reversed else one, is_reversed, distance_mm)
 
 
 def references_around(
@@ -171,12 +240,3 @@ def references_around(
             break
     apart = settings.apart_mm
     return [(index, float((apart / (apart + distance[index])) ** 2)) for index in chosen]
-
-
-def _trace(origin: Int[np.ndarray, "slice state"], last: int) -> Int[np.ndarray, " slice"]:
-    """Follow the best path back from its last state."""
-    path = np.empty(len(origin), np.int64)
-    path[-1] = last
-    for z in range(len(origin) - 1, 0, -1):
-        path[z - 1] = origin[z, path[z]]
-    return path

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from medcolor.reference.library import ReferenceRecord
-from medcolor.retrieval.assignment import RetrievalSettings, references_around, top_k
+from medcolor.reference.orientation import combined
+from medcolor.retrieval.assignment import Choice, RetrievalSettings, references_around, top_k
+from medcolor.retrieval.orientation import Turn
 
 _LISTED = 3
 
@@ -28,42 +30,86 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Bearing:
+    """How the photographs lie against the scan, as found or as set."""
+
+    turn: str
+    """See `retrieval.orientation.Turn`."""
+
+    orientation: str
+    """Of the frames, as `reference.orientation` would say it."""
+
+    sides_are_certain: bool
+    """Whether the slices told left from right; otherwise it is presumed."""
+
+    order: str
+    """What told the places along the body: names, looks, none."""
+
+    is_reversed: bool
+    """Whether the slices run against what scan and photographs state."""
+
+    distance_mm: float | None
+    """Usual distance found between photographs; None where their names say it."""
+
+    @classmethod
+    def of(cls, choice: Choice, turn: Turn, presumed: str) -> Bearing:
+        """Put together what was found about photographs read as `presumed`."""
+        numbers = presumed[2]
+        if choice.is_reversed:
+            numbers = "SI"["IS".index(numbers)]
+        return cls(
+            turn.code,
+            combined(presumed[:2], turn.code) + numbers,
+            turn.sides_are_certain,
+            choice.order,
+            choice.is_reversed,
+            choice.distance_mm,
+        )
+
+
+@dataclass(frozen=True)
 class Assignment:
     """The references of every slice."""
 
     references: tuple[tuple[Source, ...], ...]
-    """For each slice, the one assigned first."""
+    """For each slice, the nearest first."""
+
+    bearing: Bearing
 
 
 def write_assignment(
     path: Path,
     identity: str,
-    chosen: Int[np.ndarray, " slice"],
+    choice: Choice,
+    bearing: Bearing,
     similarity: Float[np.ndarray, "slice reference"],
     records: tuple[ReferenceRecord, ...],
     settings: RetrievalSettings,
 ) -> Assignment:
     """Write the references of every slice, and the paper's independent top three beside them."""
+    chosen = choice.chosen
     best = top_k(similarity, _LISTED)
     ids = [record.reference_id for record in records]
-    around = _sources(chosen, similarity, records, settings)
+    around = _sources(choice, similarity, records, settings)
+    places = [None] * len(chosen) if choice.course is None else choice.course.place_mm
     table = pa.table(
         {
             "z": pa.array(range(len(chosen)), pa.int32()),
             "reference_id": [ids[index] for index in chosen],
             "uri": [str(records[index].path) for index in chosen],
             "position_mm": pa.array([records[i].position_mm for i in chosen], pa.float64()),
+            "place_mm": pa.array(places, pa.float64()),
             "similarity": similarity[np.arange(len(chosen)), chosen],
             "sources": [[vars(source) for source in sources] for sources in around],
             "most_similar": [[ids[index] for index in row] for row in best],
         }
     )
-    about = json.dumps({"identity": identity})
+    about = json.dumps({"identity": identity, "bearing": asdict(bearing)})
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.tmp")
     pq.write_table(table.replace_schema_metadata({"medcolor": about}), part)
     part.replace(path)
-    return _assignment(table)
+    return _assignment(table, bearing)
 
 
 def read_assignment(path: Path, identity: str) -> Assignment | None:
@@ -73,34 +119,35 @@ def read_assignment(path: Path, identity: str) -> Assignment | None:
         about = json.loads((table.schema.metadata or {}).get(b"medcolor", b"{}"))
     except (FileNotFoundError, pa.ArrowInvalid, ValueError):
         return None
-    return _assignment(table) if about.get("identity") == identity else None
+    if about.get("identity") != identity:
+        return None
+    return _assignment(table, Bearing(**about["bearing"]))
 
 
-def _assignment(table: pa.Table) -> Assignment:
+def _assignment(table: pa.Table, bearing: Bearing) -> Assignment:
     rows = table.column("sources").to_pylist()
-    return Assignment(tuple(tuple(Source(**source) for source in row) for row in rows))
+    return Assignment(tuple(tuple(Source(**source) for source in row) for row in rows), bearing)
 
 
 def _sources(
-    chosen: Int[np.ndarray, " slice"],
+    choice: Choice,
     similarity: Float[np.ndarray, "slice reference"],
     records: tuple[ReferenceRecord, ...],
     settings: RetrievalSettings,
 ) -> list[list[Source]]:
-    """Return the assigned reference of every slice and those beside it."""
-    places = [record.position_mm for record in records]
-    known = np.array([place for place in places if place is not None])
+    """Return the references around the place of every slice, or most like it without places."""
 
-    def around(slice_number: int) -> list[tuple[int, float]]:
-        index = int(chosen[slice_number])
-        if len(known) == len(places):
-            return references_around(known[index], known, settings)
-        alike = [int(i) for i in top_k(similarity[slice_number : slice_number + 1], len(ids))[0]]
-        first = [index, *(i for i in alike if i != index)][: settings.references]
+    def around(z: int) -> list[tuple[int, float]]:
+        if choice.course is not None:
+            line = choice.course.line
+            near = references_around(choice.course.place_mm[z], line.positions_mm, settings)
+            return [(int(line.order[place]), weight) for place, weight in near]
+        index = int(choice.chosen[z])
+        alike = top_k(similarity[z : z + 1], settings.references)[0]
+        first = [index, *(int(i) for i in alike if i != index)][: settings.references]
         return [(i, 1.0) for i in first]
 
-    ids = [record.reference_id for record in records]
     return [
-        [Source(ids[i], str(records[i].path), weight) for i, weight in around(slice_number)]
-        for slice_number in range(len(chosen))
+        [Source(records[i].reference_id, str(records[i].path), weight) for i, weight in around(z)]
+        for z in range(len(choice.chosen))
     ]

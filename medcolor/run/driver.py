@@ -1,8 +1,8 @@
-"""One volume, from a scan and photographs to a coloured OME-Zarr, in two passes.
+"""One volume, from a scan and photographs to a coloured OME-Zarr, in three passes.
 
-Workers describe slices; the driver chooses a reference for every slice of the whole
-stack and writes the choice down; workers colour slabs. What an earlier run left
-finished is kept.
+Workers describe slices; the driver chooses references for every slice of the whole
+stack and writes the choice down; workers match slabs; workers hold colours together
+along the stack and write them. What an earlier run left finished is kept.
 """
 
 from __future__ import annotations
@@ -12,26 +12,27 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
-from medcolor.retrieval.assignment import assign_references, cosine_similarity
 from medcolor.retrieval.index import ReferenceIndex
-from medcolor.retrieval.record import Assignment, read_assignment, write_assignment
+from medcolor.retrieval.record import Assignment
+from medcolor.run.assign import assign
 from medcolor.run.index import library_digest, open_index
 from medcolor.run.ledger import Ledger
 from medcolor.run.plan import Plan, SlabTask, open_network, resolve_hardware, resolve_threads
 from medcolor.run.report import RunReport, write_report
-from medcolor.run.tasks import Failed, Runner, run_all
-from medcolor.run.workers import CoarsenSlab, ColorizeSlab, DescribeSlices, full_disk_is_final
+from medcolor.run.tasks import Failed, Runner
+from medcolor.run.workers import CoarsenSlab, ColorSlab, MatchSlab, full_disk_is_final
 from medcolor.volume.files import digest_files
 from medcolor.volume.open import open_volume
 from medcolor.volume.store import create_store, plan_levels
 from medcolor.volume.window import find_window
+
+_MATCH = "match"
 
 
 def colorize(
@@ -55,14 +56,19 @@ def colorize(
                 )
             report.slices = plan.levels[0].shape[0]
             with report.stage("describe"):
-                assignment = _assign(plan, index, runner, progress)
+                assignment = assign(plan, index, runner, progress)
+        with report.stage("match"):
+            _match(plan, assignment, runner, progress, report)
         for level in plan.levels:
             # A level is the source of the next: a slab missing here would be a hole there.
             if report.is_complete:
                 with report.stage("color" if level.index == 0 else "pyramid"):
-                    _run_level(plan, level.index, assignment, runner, progress, report)
+                    _run_level(plan, level.index, runner, progress, report)
+        if report.is_complete:
+            plan.ledger.forget(_MATCH)
+            shutil.rmtree(plan.reconstructions, ignore_errors=True)
         shutil.rmtree(plan.staging_folder, ignore_errors=True)
-        write_report(plan, report, runner)
+        write_report(plan, report, assignment.bearing, runner)
     return report
 
 
@@ -116,58 +122,47 @@ def _nothing_left_on_bad_input(output: Path) -> Iterator[None]:
         raise
 
 
-def _assign(
-    plan: Plan, index: ReferenceIndex, runner: Runner, progress: ProgressReport
-) -> Assignment:
-    """Describe every slice and choose the references, or read an earlier choice."""
-    path = plan.ledger.folder / "assignment.parquet"
-    found = read_assignment(path, plan.ledger.identity)
-    if found is not None:
-        return found
-    level, slab_slices = plan.levels[0], plan.settings.store.slab_slices
-    tasks = [level.slab(n, slab_slices) for n in range(level.slab_count(slab_slices))]
-    progress.begin("describe", level.shape[0])
-    described = run_all(
-        runner,
-        lambda: DescribeSlices(plan),
-        tasks,
-        lambda done: progress.advance(len(done.task)),
-        f"describing {plan.target.name}",
-    )
-    visible = np.concatenate([part.visible for part in described])
-    if not visible.any():
-        raise InputError(
-            plan.target,
-            "no body in any slice",
-            "Check the scan, or set volume.body_threshold and volume.window",
-        )
-    similarity = cosine_similarity(
-        np.concatenate([part.descriptors for part in described]), index.descriptors
-    )
-    chosen = assign_references(
-        similarity, visible, index.positions_mm, level.spacing_mm[0], plan.settings.retrieval
-    )
-    settings = plan.settings.retrieval
-    return write_assignment(path, plan.ledger.identity, chosen, similarity, index.records, settings)
-
-
-def _run_level(
+def _match(
     plan: Plan,
-    level: int,
     assignment: Assignment,
     runner: Runner,
     progress: ProgressReport,
     report: RunReport,
 ) -> None:
+    """Reconstruct what the slabs that are still to be coloured depend on."""
+    needed: set[int] = set()
+    for task in _open_tasks(plan, 0):
+        needed.update(plan.with_halo(task.slices))
+    tasks = [
+        replace(
+            task,
+            stage=_MATCH,
+            references=assignment.references[task.slices.start : task.slices.stop],
+        )
+        for task in _tasks(plan, 0)
+        if not needed.isdisjoint(task.slices) and not plan.ledger.is_done(_MATCH, task.number)
+    ]
+    progress.begin("match", sum(len(task.slices) for task in tasks))
+    turn = assignment.bearing.turn
+    for outcome in runner.run(lambda: MatchSlab(plan, turn), tasks):
+        progress.advance(len(outcome.task.slices))
+        if isinstance(outcome, Failed):
+            report.failures.append(outcome)
+        else:
+            report.add_matched(outcome.report)
+
+
+def _run_level(
+    plan: Plan, level: int, runner: Runner, progress: ProgressReport, report: RunReport
+) -> None:
     """Write every slab of one level that is not finished."""
-    tasks = list(_slab_tasks(plan, level, assignment))
-    open_tasks = [task for task in tasks if not plan.ledger.is_done(level, task.number)]
-    kept = len(tasks) - len(open_tasks)
-    report.slabs_kept += kept
-    progress.begin("color" if level == 0 else f"level {level}", plan.levels[level].shape[0])
-    progress.advance(sum(len(t.slices) for t in tasks) - sum(len(t.slices) for t in open_tasks))
-    worker = ColorizeSlab if level == 0 else CoarsenSlab
-    for outcome in runner.run(lambda: worker(plan), open_tasks):
+    tasks = _open_tasks(plan, level)
+    depth = plan.levels[level].shape[0]
+    report.slabs_kept += len(_tasks(plan, level)) - len(tasks)
+    progress.begin("color" if level == 0 else f"level {level}", depth)
+    progress.advance(depth - sum(len(task.slices) for task in tasks))
+    worker = ColorSlab if level == 0 else CoarsenSlab
+    for outcome in runner.run(lambda: worker(plan), tasks):
         progress.advance(len(outcome.task.slices))
         if isinstance(outcome, Failed):
             report.failures.append(outcome)
@@ -175,10 +170,19 @@ def _run_level(
             report.add(outcome.report, is_color=level == 0)
 
 
-def _slab_tasks(plan: Plan, level: int, assignment: Assignment) -> Iterator[SlabTask]:
-    """Cut a level into slabs; those of level 0 carry their references."""
+def _open_tasks(plan: Plan, level: int) -> list[SlabTask]:
+    """Return the slabs of a level that are not finished."""
+    return [t for t in _tasks(plan, level) if not plan.ledger.is_done(t.stage, t.number)]
+
+
+def _tasks(plan: Plan, level: int) -> list[SlabTask]:
+    """Cut a level into slabs."""
     slab_slices = plan.settings.store.slab_slices
-    for number in range(plan.levels[level].slab_count(slab_slices)):
-        slices = plan.levels[level].slab(number, slab_slices)
-        references = assignment.references[slices.start : slices.stop] if level == 0 else ()
-        yield SlabTask(level, number, slices.start, slices.stop, references)
+    slabs = [
+        plan.levels[level].slab(number, slab_slices)
+        for number in range(plan.levels[level].slab_count(slab_slices))
+    ]
+    return [
+        SlabTask(f"level{level}", level, number, slices.start, slices.stop)
+        for number, slices in enumerate(slabs)
+    ]

@@ -64,18 +64,23 @@ class Ledger:
         write_json(plan_path, {"identity": identity, **about})
         return ledger
 
-    def is_done(self, level: int, number: int) -> bool:
+    def is_done(self, stage: str, number: int) -> bool:
         """Tell whether a slab is finished under this identity."""
-        marker = _read_json(self._marker(level, number))
+        marker = _read_json(self._marker(stage, number))
         return marker is not None and marker.get("identity") == self.identity
 
-    def mark_done(self, level: int, number: int, checksum: str) -> None:
+    def mark_done(self, stage: str, number: int, checksum: str) -> None:
         """Record a slab, after its data."""
         content = {"identity": self.identity, "checksum": checksum}
-        write_json(self._marker(level, number), content)
+        write_json(self._marker(stage, number), content)
 
-    def _marker(self, level: int, number: int) -> Path:
-        return self.folder / "done" / f"level{level}-slab{number:05d}.json"
+    def forget(self, stage: str) -> None:
+        """Take back the marks of a stage, before its data goes."""
+        for marker in (self.folder / "done").glob(f"{stage}-slab*.json"):
+            marker.unlink(missing_ok=True)
+
+    def _marker(self, stage: str, number: int) -> Path:
+        return self.folder / "done" / f"{stage}-slab{number:05d}.json"
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

@@ -112,6 +112,16 @@ class Plan:
             self.target, self.window, self.settings.volume, self.staging_folder
         )
 
+    def with_halo(self, slices: range) -> range:
+        """Return slices and those whose reconstruction their colours depend on."""
+        halo = self.settings.coherence.halo(self.levels[0].spacing_mm[0])
+        return range(max(0, slices.start - halo), min(self.levels[0].shape[0], slices.stop + halo))
+
+    @property
+    def reconstructions(self) -> Path:
+        """Folder of reconstructed slices, while the run lasts."""
+        return self.ledger.folder / "reconstructions"
+
     @property
     def staging_folder(self) -> Path:
         """Where inflated copies of the input lie while the run lasts."""
@@ -133,24 +143,33 @@ class Plan:
 class SlabTask:
     """Slices of one level that are written together."""
 
+    stage: str
+    """`match` or, for a level of the volume, `level0` .."""
+
     level: int
     number: int
     start: int
     stop: int
     references: tuple[tuple[Source, ...], ...] = ()
-    """For level 0: what each slice takes its colours from."""
+    """For `match`: what each slice takes its colours from."""
 
     @property
     def slices(self) -> range:
         """The slices."""
         return range(self.start, self.stop)
 
-    def batches(self, limit: int) -> list[tuple[range, tuple[Source, ...]]]:
-        """Return runs of up to `limit` slices that share their references, and those."""
-        runs: list[tuple[range, tuple[Source, ...]]] = []
+    def batches(self, limit: int) -> list[tuple[range, list[tuple[Source, ...]]]]:
+        """Return runs of up to `limit` slices that share their references, and each one's."""
+        runs: list[tuple[range, list[tuple[Source, ...]]]] = []
         for z, sources in zip(self.slices, self.references, strict=True):
-            if runs and runs[-1][1] == sources and len(runs[-1][0]) < limit:
-                runs[-1] = range(runs[-1][0].start, z + 1), sources
+            shared = runs and _ids(runs[-1][1][0]) == _ids(sources)
+            if shared and len(runs[-1][0]) < limit:
+                before, each = runs[-1]
+                runs[-1] = range(before.start, z + 1), [*each, sources]
             else:
-                runs.append((range(z, z + 1), sources))
+                runs.append((range(z, z + 1), [sources]))
         return runs
+
+
+def _ids(sources: tuple[Source, ...]) -> list[str]:
+    return [source.reference_id for source in sources]

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+from medcolor.retrieval.record import Bearing
 from medcolor.run.plan import Plan
 from medcolor.run.tasks import Failed, Runner
 from medcolor.run.workers import SlabReport
@@ -58,13 +59,17 @@ class RunReport:
             elapsed = time.perf_counter() - begin
             self.stage_seconds[name] = self.stage_seconds.get(name, 0.0) + elapsed
 
+    def add_matched(self, slab: SlabReport) -> None:
+        """Count what reconstructing a slab took."""
+        for stage, seconds in slab.seconds.items():
+            self.slice_seconds[stage] = self.slice_seconds.get(stage, 0.0) + seconds
+
     def add(self, slab: SlabReport, *, is_color: bool) -> None:
         """Count a finished slab."""
         self.slabs_done += 1
         if is_color:
             self.slices_colored += slab.slices
-            for stage, seconds in slab.seconds.items():
-                self.slice_seconds[stage] = self.slice_seconds.get(stage, 0.0) + seconds
+            self.add_matched(slab)
 
     def cost_table(self) -> str:
         """Return thread-milliseconds a slice by stage and their shares, as text."""
@@ -79,7 +84,7 @@ class RunReport:
         return "\n".join(lines)
 
 
-def write_report(plan: Plan, report: RunReport, runner: Runner) -> None:
+def write_report(plan: Plan, report: RunReport, bearing: Bearing, runner: Runner) -> None:
     """Write `run.json` and, if slabs failed, `failures.jsonl` into the ledger's folder.
 
     Neither names the input: file names may carry a patient's name.
@@ -97,6 +102,7 @@ def write_report(plan: Plan, report: RunReport, runner: Runner) -> None:
         "settings": plan.settings.model_dump(mode="json"),
         "identity": plan.ledger.identity,
         "network": plan.network_digest,
+        "photographs": asdict(bearing),
         "window": {key: value for key, value in asdict(plan.window).items() if key != "tone"},
         "shape_zyx": plan.levels[0].shape,
         "spacing_mm_zyx": plan.levels[0].spacing_mm,

@@ -11,19 +11,24 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, UInt8
 
 from medcolor.color import grey_of
-from medcolor.colorize import PreparedReference, colorize_slices, prepare_reference
+from medcolor.colorize import PreparedReference, color_slice, prepare_reference, reconstruct_slices
 from medcolor.config import RunSettings
+from medcolor.domain import Reconstruction
 from medcolor.errors import EmptyFrameError, RunError
 from medcolor.features.extract import describe
 from medcolor.reference import ReferenceRecord, load_reference
+from medcolor.reference.orientation import from_view
 from medcolor.retrieval.record import Source
 from medcolor.run.plan import Plan, SlabTask, open_network
+from medcolor.run.reconstructions import read_reconstruction, write_reconstruction
 from medcolor.run.reference_cache import ReferenceCache
 from medcolor.run.threads import map_slices
 from medcolor.stopwatch import Stopwatch
+from medcolor.transfer import smooth_along_stack
 from medcolor.volume.pyramid import coarse_slab
 from medcolor.volume.store import write_slab
 
@@ -82,68 +87,111 @@ class DescribeReferences:
 
 
 class DescribeSlices:
-    """First pass: describes slices of the scan."""
+    """First pass: describes slices of the scan, as photographs may lie."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, codes: tuple[str, ...]) -> None:
         """Open the scan and load the network."""
-        self._plan = plan
+        self._plan, self._codes = plan, codes
         self._network = plan.open_network().module
         self._read = plan.open_target()
 
-    def __call__(self, slices: range) -> Descriptions:
-        """Describe some slices; those without a body get a zero descriptor."""
-        descriptors = map_slices(self._describe, slices, self._plan.threads)
-        stacked = np.stack(descriptors)
-        return Descriptions(stacked, np.asarray(stacked.any(axis=1)))
+    def __call__(self, slices: Sequence[int]) -> Float[np.ndarray, "slice code descriptor"]:
+        """Describe some slices; those without a body get zero descriptors."""
+        return np.stack(map_slices(self._describe, slices, self._plan.threads))
 
-    def _describe(self, z: int) -> Float[np.ndarray, " descriptor"]:
+    def _describe(self, z: int) -> Float[np.ndarray, "code descriptor"]:
         target = self._read(z)
         if not target.body.any():
-            return np.zeros(self._network.spec.descriptor_size, np.float32)
-        return describe(self._network, target.matched_luminance, target.body)
+            return np.zeros((len(self._codes), self._network.spec.descriptor_size), np.float32)
+        turned = [
+            (from_view(target.matched_luminance, code), from_view(target.body, code))
+            for code in self._codes
+        ]
+        return np.stack([describe(self._network, *map(np.ascontiguousarray, t)) for t in turned])
 
 
-class ColorizeSlab:
-    """Second pass: colours the slices of a slab and writes its shard."""
+class MatchSlab:
+    """Second pass: makes the slices of a slab of their references' colours."""
 
-    def __init__(self, plan: Plan) -> None:
-        """Open the scan and load the network."""
-        self._plan = plan
+    def __init__(self, plan: Plan, turn: str) -> None:
+        """Open the scan and load the network; `turn` is how the photographs lie."""
+        self._plan, self._turn = plan, turn
         self._network = plan.open_network().module
         self._read = plan.open_target()
         self._references = ReferenceCache(self._prepare, plan.settings.compute.reference_memory_mb)
 
     def __call__(self, task: SlabTask) -> SlabReport:
-        """Colour, write, mark as done."""
+        """Match, write, mark as done."""
         stopwatch = Stopwatch()
         batches = task.batches(self._plan.settings.compute.batch_slices)
 
-        def color(batch: tuple[range, tuple[Source, ...]]) -> UInt8[np.ndarray, "z row col 4"]:
-            return self._colorize(*batch, stopwatch)
+        def reconstruct(batch: tuple[range, list[tuple[Source, ...]]]) -> None:
+            self._reconstruct(*batch, stopwatch)
 
-        rgba = np.concatenate(map_slices(color, batches, self._plan.threads))
-        with stopwatch("writing"):
-            _write(self._plan, task, rgba)
+        map_slices(reconstruct, batches, self._plan.threads)
+        self._plan.ledger.mark_done(task.stage, task.number, "")
         return SlabReport(len(task.slices), stopwatch.seconds)
 
-    def _colorize(
-        self, slices: range, sources: tuple[Source, ...], stopwatch: Stopwatch
-    ) -> UInt8[np.ndarray, "z row col 4"]:
-        settings = self._plan.settings
+    def _reconstruct(
+        self, slices: range, sources: list[tuple[Source, ...]], stopwatch: Stopwatch
+    ) -> None:
+        settings, folder = self._plan.settings, self._plan.reconstructions
         with stopwatch("reading"):
             targets = [self._read(z) for z in slices]
         with stopwatch("reference"):
-            prepared = [
-                (self._references(one.reference_id, one.path), one.weight) for one in sources
-            ]
-        colored = colorize_slices(targets, prepared, self._network, settings, stopwatch)
-        return np.stack([one.rgba for one in colored])
+            prepared = [self._references(one.reference_id, one.path) for one in sources[0]]
+        weights = [[one.weight for one in shared] for shared in sources]
+        for made in reconstruct_slices(
+            targets, prepared, weights, self._network, settings, stopwatch
+        ):
+            with stopwatch("writing"), full_disk_is_final(folder):
+                write_reconstruction(folder, made)
 
     def _prepare(self, reference_id: str, path: str) -> PreparedReference:
         settings = self._plan.settings
         record = ReferenceRecord(reference_id, Path(path), None)
-        reference = load_reference(record, settings.reference)
+        reference = load_reference(record, settings.reference, self._turn)
         return prepare_reference(reference, self._network, settings.features)
+
+
+class ColorSlab:
+    """Third pass: holds colours together along the stack, colours slices and writes their shard."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Open the scan."""
+        self._plan = plan
+        self._read = plan.open_target()
+
+    def __call__(self, task: SlabTask) -> SlabReport:
+        """Colour, write, mark as done."""
+        stopwatch = Stopwatch()
+        with stopwatch("reading"):
+            around = self._plan.with_halo(task.slices)
+            made = {z: read_reconstruction(self._plan.reconstructions, z) for z in around}
+
+        def color(z: int) -> UInt8[np.ndarray, "row col 4"]:
+            return self._color(z, made, stopwatch)
+
+        rgba = np.stack(map_slices(color, task.slices, self._plan.threads))
+        with stopwatch("writing"):
+            _write(self._plan, task, rgba)
+        return SlabReport(len(task.slices), stopwatch.seconds)
+
+    def _color(
+        self, z: int, made: dict[int, Reconstruction | None], stopwatch: Stopwatch
+    ) -> UInt8[np.ndarray, "row col 4"]:
+        settings, own = self._plan.settings, made[z]
+        with stopwatch("reading"):
+            target = self._read(z)
+        with stopwatch("coherence"):
+            near = [made[other] for other in self._plan.with_halo(range(z, z + 1)) if other != z]
+            neighbours = [other for other in near if other is not None]
+            if own is not None and neighbours:
+                step_mm = self._plan.levels[0].spacing_mm[0]
+                own = smooth_along_stack(own, neighbours, step_mm, settings.coherence)
+        with stopwatch("transfer"):
+            device = torch.device(settings.compute.device)
+            return color_slice(target, own, settings, device).rgba
 
 
 class CoarsenSlab:
@@ -167,7 +215,7 @@ def _write(plan: Plan, task: SlabTask, rgba: UInt8[np.ndarray, "z y x 4"]) -> No
     with full_disk_is_final(plan.output):
         write_slab(plan.output, task.level, task.slices, rgba)
         checksum = hashlib.blake2b(rgba.tobytes(), digest_size=16).hexdigest()
-        plan.ledger.mark_done(task.level, task.number, checksum)
+        plan.ledger.mark_done(task.stage, task.number, checksum)
 
 
 @contextmanager

@@ -1,18 +1,18 @@
-import itertools
-
 import numpy as np
 import pytest
-from oracles import best_path
 
+from medcolor.errors import InputError
 from medcolor.reference import ReferenceRecord
 from medcolor.retrieval.assignment import (
+    Choice,
     RetrievalSettings,
-    assign_references,
+    choose_references,
     cosine_similarity,
     references_around,
     top_k,
 )
-from medcolor.retrieval.record import read_assignment, write_assignment
+from medcolor.retrieval.orientation import Turn
+from medcolor.retrieval.record import Bearing, read_assignment, write_assignment
 
 
 @pytest.fixture
@@ -20,68 +20,116 @@ def random():
     return np.random.default_rng(11)
 
 
-def test_the_course_is_the_best_of_all_courses(random):
-    similarity = random.random((4, 3)).astype(np.float32)
-    positions = np.array([10.0, 14.0, 17.0])
-    settings = RetrievalSettings(advance_cost=0.3, stretch=(0.5, 1.5))
-
-    path = assign_references(similarity, np.ones(4, bool), positions, 4.0, settings)
-
-    # Every start and every advance of half to one and a half slices, in quarters of a slice.
-    best = -np.inf, None
-    for start in np.arange(40.0, -20.0, -1.0):
-        for steps in itertools.product((2, 3, 4, 5, 6), repeat=3):
-            places = start - np.cumsum([0, *steps])
-            gains = [
-                4 * np.interp(p, positions, s) for p, s in zip(places, similarity, strict=True)
-            ]
-            total = sum(gains) - 0.3 * sum(abs(step - 4) for step in steps)
-            best = max(best, (total, tuple(places)))
-    expected = np.abs(np.array(best[1])[:, None] - positions).argmin(axis=1)
-    np.testing.assert_array_equal(path, expected)
+@pytest.fixture
+def body(random):
+    """Descriptors at every millimetre of a body of 20 cm, from the feet to the head."""
+    steps = random.normal(size=(200, 64)) * 0.15
+    drift = np.cumsum(steps, axis=0) + random.normal(size=64)
+    return unit(drift)
 
 
-@pytest.mark.parametrize("step_mm", [1.0, 3.0, 7.0])
-def test_a_true_course_is_found_in_noise_at_any_slice_distance(random, step_mm):
-    positions = np.arange(1000, 1300, 5.0)
-    slices = int(200 / step_mm)
-    truth = 1270 - 1.2 * step_mm * np.arange(slices)
-    similarity = np.exp(-(((truth[:, None] - positions) / 40) ** 2))
-    noise = random.normal(0, 0.25, similarity.shape)
-    path = assign_references(
-        (similarity + noise).astype(np.float32),
-        np.ones(slices, bool),
-        positions,
-        step_mm,
-        RetrievalSettings(),
+def unit(vectors):
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+HEIGHTS = np.arange(10, 200, 5)
+"""Of the photographs, in mm over the feet."""
+
+
+def scan_of(body, random, step=2):
+    """Descriptors of slices of another person."""
+    return unit(body[::step] + random.normal(0, 0.08, body[::step].shape))
+
+
+def found_heights(choice, shuffled=slice(None)):
+    return HEIGHTS[shuffled][choice.chosen]
+
+
+def test_slices_find_their_place_by_names_in_millimetres(body, random):
+    choice = choose_references(
+        scan_of(body, random), body[HEIGHTS], -HEIGHTS.astype(float), 2.0, RetrievalSettings()
     )
-    error = np.abs(positions[path] - truth)
-    assert np.percentile(error, 90) < 20
-    assert (np.diff(path) <= 0).all()
+    assert (choice.order, choice.is_reversed, choice.distance_mm) == ("names", False, None)
+    truth = np.arange(0, 200, 2)
+    inside = (truth >= 10) & (truth < 196)
+    assert np.abs(found_heights(choice) - truth)[inside].max() <= 10
+    assert (np.diff(found_heights(choice)) >= 0).all()
 
 
-def test_unknown_positions_cost_a_switch(random):
-    similarity = random.random((6, 3)).astype(np.float32)
-    settings = RetrievalSettings(cost_per_switch=0.3)
-    path = assign_references(similarity, np.ones(6, bool), None, 1.0, settings)
-    assert tuple(path) == best_path(similarity.astype(float), 0.3 * (1 - np.eye(3)))
+def test_a_reversed_stack_is_noticed(body, random):
+    slices, positions = scan_of(body, random)[::-1], -HEIGHTS.astype(float)
+    choice = choose_references(slices, body[HEIGHTS], positions, 2.0, RetrievalSettings())
+    assert choice.is_reversed
+    assert (np.diff(found_heights(choice)) <= 0).all()
+    held = RetrievalSettings(direction="stated")
+    assert not choose_references(slices, body[HEIGHTS], positions, 2.0, held).is_reversed
+
+
+@pytest.mark.parametrize("names", [None, "wrong"])
+def test_without_true_names_looks_tell_order_direction_and_distance(body, random, names):
+    shuffled = random.permutation(len(HEIGHTS))
+    positions = None if names is None else np.arange(len(HEIGHTS), dtype=float)
+    choice = choose_references(
+        scan_of(body, random), body[HEIGHTS[shuffled]], positions, 2.0, RetrievalSettings()
+    )
+    assert choice.order == "looks"
+    assert 3.5 < choice.distance_mm < 7
+    heights, truth = found_heights(choice, shuffled), np.arange(0, 200, 2)
+    assert (np.diff(heights) >= 0).all()
+    assert np.percentile(np.abs(heights - truth), 95) <= 12
+
+
+def test_numbers_that_are_no_millimetres_still_tell_the_order(body, random):
+    numbers = -np.arange(len(HEIGHTS), dtype=float)
+    choice = choose_references(
+        scan_of(body, random), body[HEIGHTS], numbers, 2.0, RetrievalSettings()
+    )
+    assert choice.order == "names"
+    assert 3.5 < choice.distance_mm < 7
+    believed = choose_references(
+        scan_of(body, random), body[HEIGHTS], numbers, 2.0, RetrievalSettings(order="names")
+    )
+    assert believed.distance_mm is None
+
+
+def test_an_empty_slice_follows_its_neighbours(body, random):
+    slices = scan_of(body, random)
+    slices[40:43] = 0
+    choice = choose_references(
+        slices, body[HEIGHTS], -HEIGHTS.astype(float), 2.0, RetrievalSettings()
+    )
+    assert np.abs(found_heights(choice)[40:43] - np.array([80, 82, 84])).max() <= 10
 
 
 def test_slice_by_slice_every_slice_takes_its_most_similar_reference(random):
-    similarity = random.random((9, 7)).astype(np.float32)
+    slices, references = unit(random.normal(size=(9, 8))), unit(random.normal(size=(7, 8)))
     settings = RetrievalSettings(along_stack=False)
-    path = assign_references(similarity, np.ones(9, bool), np.arange(7.0), 1.0, settings)
-    np.testing.assert_array_equal(path, similarity.argmax(axis=1))
+    choice = choose_references(slices, references, np.arange(7.0), 1.0, settings)
+    np.testing.assert_array_equal(choice.chosen, (slices @ references.T).argmax(axis=1))
+    assert choice.course is None
 
 
-def test_an_empty_slice_follows_its_neighbours(random):
-    positions = np.arange(0, 50, 5.0)
-    similarity = np.eye(10, dtype=np.float32)[::-1].copy()
-    similarity[4] = random.random(10)
-    visible = np.ones(10, bool)
-    visible[4] = False
-    path = assign_references(similarity, visible, positions, 5.0, RetrievalSettings())
-    np.testing.assert_array_equal(path, np.arange(10)[::-1])
+def test_a_mere_collection_has_no_places(random):
+    slices, references = unit(random.normal(size=(9, 8))), unit(random.normal(size=(7, 8)))
+    settings = RetrievalSettings(order="none", cost_per_switch=5.0)
+    choice = choose_references(slices, references, np.arange(7.0), 1.0, settings)
+    assert len(set(choice.chosen)) == 1
+    assert choice.chosen[0] == (slices @ references.T).sum(axis=0).argmax()
+
+
+def test_names_that_are_to_tell_and_do_not_are_an_error(random):
+    references = unit(random.normal(size=(7, 8)))
+    with pytest.raises(InputError, match="order=looks"):
+        choose_references(references, references, None, 1.0, RetrievalSettings(order="names"))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_or_two_references_are_enough(body, random, count):
+    for positions in (None, 5.0 * np.arange(count)):
+        choice = choose_references(
+            scan_of(body, random), body[:count], positions, 2.0, RetrievalSettings()
+        )
+        assert set(choice.chosen) <= set(range(count))
 
 
 def test_top_k_lists_the_best_first():
@@ -90,8 +138,7 @@ def test_top_k_lists_the_best_first():
 
 
 def test_similarity_is_the_cosine_of_unit_vectors(random):
-    vectors = random.normal(size=(3, 8)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = unit(random.normal(size=(3, 8)))
     similarity = cosine_similarity(vectors, vectors)
     np.testing.assert_allclose(np.diag(similarity), 1, atol=1e-5)
     assert similarity[0, 1] == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-5)
@@ -107,12 +154,27 @@ def test_references_around_a_place_are_the_nearest_that_lie_apart():
     assert [index for index, _ in few] == [1]
 
 
-def test_without_positions_the_most_similar_stand_beside_the_assigned(tmp_path):
+def test_without_places_the_most_similar_stand_beside_the_assigned(tmp_path):
     records = tuple(ReferenceRecord(name, tmp_path / name, None) for name in "abcd")
     similarity = np.array([[0.1, 0.9, 0.4, 0.8]], np.float32)
     settings = RetrievalSettings(references=3)
     path = tmp_path / "assignment.parquet"
-    written = write_assignment(path, "x", np.array([2]), similarity, records, settings)
+    choice = Choice(np.array([2]), None, "none")
+    bearing = Bearing.of(choice, Turn(), "LAI")
+    written = write_assignment(path, "x", choice, bearing, similarity, records, settings)
     assert [source.reference_id for source in written.references[0]] == ["c", "b", "d"]
     assert read_assignment(path, "x") == written
     assert read_assignment(path, "y") is None
+
+
+def test_neighbouring_slices_hear_their_references_nearly_alike(body, random, tmp_path):
+    """The place moves on with every slice, and so do the weights."""
+    records = tuple(ReferenceRecord(str(h), tmp_path / str(h), -float(h)) for h in HEIGHTS)
+    slices, settings = scan_of(body, random, step=1), RetrievalSettings()
+    choice = choose_references(slices, body[HEIGHTS], -HEIGHTS.astype(float), 1.0, settings)
+    similarity = cosine_similarity(slices, body[HEIGHTS])
+    bearing = Bearing.of(choice, Turn("LA"), "LAI")
+    assert bearing.orientation == "LPI"
+    path = tmp_path / "assignment.parquet"
+    rows = write_assignment(path, "x", choice, bearing, similarity, records, settings).references
+    assert len(set(rows[20:180])) > 140

@@ -1,0 +1,113 @@
+"""The first pass: how the photographs lie, and which of them each slice takes its colours from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from medcolor.errors import InputError
+from medcolor.progress import ProgressReport
+from medcolor.reference.orientation import CODES, VIEW
+from medcolor.retrieval.assignment import choose_references, cosine_similarity
+from medcolor.retrieval.index import ReferenceIndex
+from medcolor.retrieval.orientation import (
+    SLICES_FOR_SIDES,
+    SLICES_FOR_TURN,
+    Turn,
+    decide_sides,
+    likely_codes,
+)
+from medcolor.retrieval.record import Assignment, Bearing, read_assignment, write_assignment
+from medcolor.run.plan import Plan
+from medcolor.run.tasks import Runner, run_all
+from medcolor.run.workers import DescribeSlices
+
+_SLICES_PER_TASK = 16
+_log = logging.getLogger(__name__)
+
+
+def assign(
+    plan: Plan, index: ReferenceIndex, runner: Runner, progress: ProgressReport
+) -> Assignment:
+    """Describe every slice and choose the references, or read an earlier choice.
+
+    Raises:
+        InputError: If no slice shows a body, or the photographs' names do not say what they should.
+    """
+    path = plan.ledger.folder / "assignment.parquet"
+    found = read_assignment(path, plan.ledger.identity)
+    if found is not None:
+        return found
+    settings = plan.settings
+    turn = Turn()
+    if settings.reference.orientation == "auto":
+        turn = _find_turn(plan, index, runner, progress)
+    level = plan.levels[0]
+    descriptors = _describe(plan, range(level.shape[0]), (turn.code,), runner, progress)[:, 0]
+    if not descriptors.any():
+        raise InputError(
+            plan.target,
+            "no body in any slice",
+            "Check the scan, or set volume.body_threshold and volume.window",
+        )
+    choice = choose_references(
+        descriptors,
+        index.descriptors,
+        index.positions_mm,
+        level.spacing_mm[0],
+        settings.retrieval,
+    )
+    bearing = Bearing.of(choice, turn, settings.reference.presumed_orientation)
+    _log.info("photographs: %s", bearing)
+    similarity = cosine_similarity(descriptors, index.descriptors)
+    return write_assignment(
+        path,
+        plan.ledger.identity,
+        choice,
+        bearing,
+        similarity,
+        index.records,
+        settings.retrieval,
+    )
+
+
+def _describe(
+    plan: Plan,
+    slices: Sequence[int],
+    codes: tuple[str, ...],
+    runner: Runner,
+    progress: ProgressReport,
+) -> Float[np.ndarray, "slice code descriptor"]:
+    """Describe slices, each turned so that it lies in every way `codes` names."""
+    step = _SLICES_PER_TASK
+    tasks = [tuple(slices[start : start + step]) for start in range(0, len(slices), step)]
+    progress.begin("describe", len(slices))
+    described = run_all(
+        runner,
+        lambda: DescribeSlices(plan, codes),
+        tasks,
+        lambda done: progress.advance(len(done.task)),
+        f"describing {plan.target.name}",
+    )
+    return np.concatenate(described)
+
+
+def _find_turn(plan: Plan, index: ReferenceIndex, runner: Runner, progress: ProgressReport) -> Turn:
+    """Find how the photographs lie, once read as they are presumed to lie."""
+
+    def likeness(count: int, codes: tuple[str, ...]) -> Float[np.ndarray, "slice code"]:
+        depth = plan.levels[0].shape[0]
+        slices = sorted(set(np.linspace(0, depth - 1, count + 2).round().astype(int)[1:-1]))
+        shown = _describe(plan, [int(z) for z in slices], codes, runner, progress)
+        shown = shown[shown.any(axis=(1, 2))]
+        similarity = cosine_similarity(shown.reshape(-1, shown.shape[-1]), index.descriptors)
+        return np.asarray(similarity.max(axis=1).reshape(shown.shape[:2]))
+
+    coarse = likeness(SLICES_FOR_TURN, CODES)
+    if not len(coarse):
+        return Turn(VIEW)
+    codes = likely_codes(coarse)
+    return decide_sides(codes, likeness(SLICES_FOR_SIDES, codes))

@@ -1,0 +1,95 @@
+"""Colours that hold from slice to slice: smoothing along z that stops where the scan changes.
+
+Each slice is matched on its own, so the same tissue gets a slightly other colour in the next
+one, and sections across the slices show bands. A bilateral filter along z (Tomasi and Manduchi
+1998, doi:10.1109/ICCV.1998.710815; with the scan as its guide, Petschnigg et al. 2004) of the
+reconstruction takes that away before equation 1 puts it on the scan's structure. Its reach is
+finite, so a slice depends on its neighbours alone and not on how slices are cut into slabs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from jaxtyping import Float
+
+from medcolor.domain import Box, Reconstruction
+from medcolor.settings import Settings
+
+_REACH = 2.5
+"""Of the filter, in standard deviations: what lies beyond weighs less than a twentieth."""
+
+_LEAST_WEIGHT = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoherenceSettings(Settings):
+    """Holding colours together along the stack."""
+
+    reach_mm: float = 4.0
+    """Standard deviation along z over which colours are averaged; 0 (the paper) leaves every slice
+    on its own."""
+
+    grey_tolerance: float = 0.06
+    """Change of the scan's display grey, 0..1, at which a neighbour's weight has fallen to 0.61."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        if self.reach_mm < 0 or self.grey_tolerance <= 0:
+            raise ValueError("reach_mm must be >= 0, grey_tolerance > 0")
+
+    def halo(self, slice_step_mm: float) -> int:
+        """Return how many slices on either side a slice depends on."""
+        return math.floor(_REACH * self.reach_mm / slice_step_mm)
+
+
+def smooth_along_stack(
+    own: Reconstruction,
+    neighbours: Iterable[Reconstruction],
+    slice_step_mm: float,
+    settings: CoherenceSettings,
+) -> Reconstruction:
+    """Return a slice's reconstruction averaged with its neighbours', where the scan is alike.
+
+    Args:
+        own: The slice.
+        neighbours: The slices at most `halo` away, each on its own working grid.
+        slice_step_mm: From slice to slice.
+        settings: Reach and tolerance.
+    """
+    color, trust = own.trust[..., None] * own.lab, own.trust.copy()
+    weight_sum = np.ones_like(own.trust)
+    for other in neighbours:
+        distance = (other.z - own.z) * slice_step_mm / settings.reach_mm
+        parts = np.dstack([other.trust[..., None] * other.lab, other.trust])
+        moved = _on_grid(parts, other.box, own)
+        change = (_on_grid(other.grey, other.box, own) - own.grey) / settings.grey_tolerance
+        weight = np.exp(-(distance**2 + change**2) / 2).astype(np.float32)
+        color += weight[..., None] * moved[..., :3]
+        trust += weight * moved[..., 3]
+        weight_sum += weight
+    known = trust[..., None] > _LEAST_WEIGHT
+    lab = np.where(known, color / np.maximum(trust, _LEAST_WEIGHT)[..., None], own.lab)
+    return replace(own, lab=lab, trust=trust / weight_sum)
+
+
+def _on_grid(
+    image: Float[np.ndarray, "row col *channel"], box: Box, onto: Reconstruction
+) -> Float[np.ndarray, "row2 col2 *channel"]:
+    """Resample an image of `box` to the grid of another slice; zero where it does not reach."""
+    shape = onto.trust.shape
+    scale, shift = [], []
+    for axis, (start, side) in enumerate(
+        zip((onto.box.row_start, onto.box.col_start), onto.box.shape, strict=True)
+    ):
+        own_start = (box.row_start, box.col_start)[axis]
+        density = image.shape[axis] / box.shape[axis]  # pixels of the image to one of the scan
+        scale.append(side / shape[axis] * density)
+        shift.append((start - own_start) * density + scale[axis] / 2 - 0.5)
+    matrix = np.array([[scale[1], 0, shift[1]], [0, scale[0], shift[0]]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(image, matrix, shape[::-1], flags=flags))
