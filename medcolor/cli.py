@@ -299,6 +299,31 @@ def evaluate_structure(
     typer.echo(words)
 
 
+@evaluate_app.command("places")
+def evaluate_places(
+    scan: Annotated[
+        Path | None, typer.Argument(help="A scan whose photographs are known; without, phantoms.")
+    ] = None,
+    photographs: Annotated[
+        Path | None, typer.Argument(help="Cryosections, places in mm in their names.")
+    ] = None,
+    config: Config = None,
+    overrides: Set = None,
+) -> None:
+    """Measure whether slices find their place, also with names, order and frames spoilt."""
+    from medcolor.evaluate import places
+
+    chosen = _settings(config, overrides)
+    with _progress() as progress:
+        if scan is None:
+            table = places.evaluate_phantom_places(chosen, progress)
+        elif photographs is None:
+            raise InputError("evaluate places", "a scan alone", "Name its photographs, too")
+        else:
+            table = places.evaluate_places(scan, photographs, chosen, progress)
+    typer.echo(table)
+
+
 @evaluate_app.command("features")
 def evaluate_features(
     photographs: Annotated[

@@ -20,8 +20,11 @@ Lab = Float[np.ndarray, "row col 3"]
 Grey = Float[np.ndarray, "row col"]
 Mask = Bool[np.ndarray, "row col"]
 
-_STILL = 0.03
+_STILL = 0.02
 """Change of the scan's display grey from slice to slice below which colour should not change."""
+
+_BORDER = 0.15
+"""Change from which on another tissue begins, and colour should change."""
 
 _SSIM_WINDOW_PX = 7
 
@@ -52,6 +55,12 @@ class SliceFigures:
     flicker: float
     """Distance in a*, b* from the next slice, where the scan does not change."""
 
+    border: float
+    """The same where the scan changes much: what smoothing along the stack must not take away."""
+
+    colorful: float
+    """Mean distance from grey in a*, b*."""
+
 
 _COLUMNS = {
     "ciede2000": "CIEDE2000",
@@ -61,6 +70,8 @@ _COLUMNS = {
     "gradient": "gradient",
     "structure": "structure",
     "flicker": "flicker",
+    "border": "border",
+    "colorful": "colorful",
 }
 
 
@@ -91,7 +102,8 @@ def measure(
         *errors,
         gradient_correlation(grey, shown, body),
         _similarity(grey, shown, body),
-        nan if following is None else _flicker((result, body, scan), following),
+        *((nan, nan) if following is None else _steps((result, body, scan), following)),
+        colorful=float(np.hypot(*result[body][:, 1:].T).mean()),
     )
 
 
@@ -134,17 +146,23 @@ def _similarity(one: np.ndarray, other: np.ndarray, body: Mask) -> float:
     return float(local[body].mean())
 
 
-def _flicker(one: tuple[Lab, Mask, Grey], following: tuple[Lab, Mask, Grey]) -> float:
-    still = one[1] & following[1] & (np.abs(one[2] - following[2]) < _STILL)
-    if not still.any():
-        return float("nan")
-    return float(np.hypot(*(one[0] - following[0])[still][:, 1:].T).mean())
+def _steps(one: tuple[Lab, Mask, Grey], following: tuple[Lab, Mask, Grey]) -> tuple[float, float]:
+    """Return the mean chroma step to the next slice where the scan stands still, and at borders."""
+    both = one[1] & following[1]
+    change = np.abs(one[2] - following[2])
+    step = np.hypot(*np.moveaxis((one[0] - following[0])[..., 1:], -1, 0))
+    still, border = (
+        float(step[where].mean()) if where.any() else float("nan")
+        for where in (both & (change < _STILL), both & (change > _BORDER))
+    )
+    return still, border
 
 
 LEGEND = """\
 CIEDE2000, chroma: distance from the truth; flicker: of a*, b* from slice to slice where the
 scan stands still. Less is better. PSNR (dB), SSIM: likeness to the truth; gradient, structure:
-to the scan. More is better."""
+to the scan. More is better. border: step of a*, b* to the next slice where the scan changes;
+colorful: mean distance from grey."""
 
 
 class ColorReport:

@@ -19,13 +19,13 @@ from medcolor.volume.open import open_volume
 from medcolor.volume.store import read_levels, read_slices
 from medcolor.volume.target import TargetReader
 
-_COLUMNS = ("gradient", "structure", "flicker")
+_COLUMNS = ("gradient", "structure", "flicker", "border", "colorful")
 
 
 def evaluate_structure(
     volume: Path, scan: Path, settings: RunSettings, progress: ProgressReport
 ) -> str:
-    """Return mean gradient correlation, SSIM of luminances, and flicker along z as text.
+    """Return structure kept, and chroma steps along z, as text.
 
     Args:
         volume: Written by colorize from `scan`.

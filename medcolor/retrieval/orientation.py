@@ -7,15 +7,17 @@ in a trunk: a mirror image is believed only where the slices agree on it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from medcolor.reference.orientation import CODES, VIEW, mirrored
+from medcolor.retrieval.assignment import cosine_similarity
 
-SLICES_FOR_TURN = 12
-SLICES_FOR_SIDES = 48
+_SLICES_FOR_TURN = 12
+_SLICES_FOR_SIDES = 48
 
 _PREFERRED = "LP", "LA", "PR", "AL"
 """Of each way to lie and its mirror image: as read, flipped as Visible Human frames are, or turned
@@ -23,6 +25,9 @@ by a quarter."""
 
 _CERTAIN = 3.0
 """Standard errors by which one side must win over its mirror image to be certain."""
+
+Describe = Callable[[Sequence[int], tuple[str, ...]], Float[np.ndarray, "_slice _code _descriptor"]]
+"""Describes slices, each shown in the given ways to lie; zero where there is no body."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,31 @@ class Turn:
 
     sides_are_certain: bool = False
     """Whether left and right were told apart by what the slices show."""
+
+
+def find_turn(
+    describe: Describe, depth: int, references: Float[np.ndarray, "reference descriptor"]
+) -> Turn:
+    """Find how photographs lie from slices spread over a stack.
+
+    Args:
+        describe: Of the stack.
+        depth: Its slices.
+        references: Descriptors of the photographs as they were read.
+    """
+
+    def likeness(count: int, codes: tuple[str, ...]) -> Float[np.ndarray, "slice code"]:
+        slices = np.unique(np.linspace(0, depth - 1, count + 2).round().astype(int)[1:-1])
+        shown = describe([int(z) for z in slices], codes)
+        shown = shown[shown.any(axis=(1, 2))]
+        similarity = cosine_similarity(shown.reshape(-1, references.shape[1]), references)
+        return np.asarray(similarity.max(axis=1).reshape(-1, len(codes)))
+
+    coarse = likeness(_SLICES_FOR_TURN, CODES)
+    if not len(coarse):
+        return Turn()
+    codes = likely_codes(coarse)
+    return decide_sides(codes, likeness(_SLICES_FOR_SIDES, codes))
 
 
 def likely_codes(likeness: Float[np.ndarray, "slice code"]) -> tuple[str, str]:

@@ -10,16 +10,9 @@ from jaxtyping import Float
 
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
-from medcolor.reference.orientation import CODES, VIEW
 from medcolor.retrieval.assignment import choose_references, cosine_similarity
 from medcolor.retrieval.index import ReferenceIndex
-from medcolor.retrieval.orientation import (
-    SLICES_FOR_SIDES,
-    SLICES_FOR_TURN,
-    Turn,
-    decide_sides,
-    likely_codes,
-)
+from medcolor.retrieval.orientation import Turn, find_turn
 from medcolor.retrieval.record import Assignment, Bearing, read_assignment, write_assignment
 from medcolor.run.plan import Plan
 from medcolor.run.tasks import Runner, run_all
@@ -41,12 +34,17 @@ def assign(
     found = read_assignment(path, plan.ledger.identity)
     if found is not None:
         return found
-    settings = plan.settings
+    settings, level = plan.settings, plan.levels[0]
+
+    def describe(
+        slices: Sequence[int], codes: tuple[str, ...]
+    ) -> Float[np.ndarray, "slice code descriptor"]:
+        return _describe(plan, slices, codes, runner, progress)
+
     turn = Turn()
     if settings.reference.orientation == "auto":
-        turn = _find_turn(plan, index, runner, progress)
-    level = plan.levels[0]
-    descriptors = _describe(plan, range(level.shape[0]), (turn.code,), runner, progress)[:, 0]
+        turn = find_turn(describe, level.shape[0], index.descriptors)
+    descriptors = describe(range(level.shape[0]), (turn.code,))[:, 0]
     if not descriptors.any():
         raise InputError(
             plan.target,
@@ -93,21 +91,3 @@ def _describe(
         f"describing {plan.target.name}",
     )
     return np.concatenate(described)
-
-
-def _find_turn(plan: Plan, index: ReferenceIndex, runner: Runner, progress: ProgressReport) -> Turn:
-    """Find how the photographs lie, once read as they are presumed to lie."""
-
-    def likeness(count: int, codes: tuple[str, ...]) -> Float[np.ndarray, "slice code"]:
-        depth = plan.levels[0].shape[0]
-        slices = sorted(set(np.linspace(0, depth - 1, count + 2).round().astype(int)[1:-1]))
-        shown = _describe(plan, [int(z) for z in slices], codes, runner, progress)
-        shown = shown[shown.any(axis=(1, 2))]
-        similarity = cosine_similarity(shown.reshape(-1, shown.shape[-1]), index.descriptors)
-        return np.asarray(similarity.max(axis=1).reshape(shown.shape[:2]))
-
-    coarse = likeness(SLICES_FOR_TURN, CODES)
-    if not len(coarse):
-        return Turn(VIEW)
-    codes = likely_codes(coarse)
-    return decide_sides(codes, likeness(SLICES_FOR_SIDES, codes))

@@ -81,6 +81,9 @@ def test_flicker_counts_where_the_scan_stands_still():
     other[:, 15:, 1] = 60
     got = measure(flat((50, 0, 0)), flat((50, 0, 0)), EVERYWHERE, scan, (other, EVERYWHERE, moved))
     assert got.flicker == pytest.approx(5)
+    assert got.border == pytest.approx(np.hypot(60, 4))
+    assert got.colorful == 0
+    assert measure(flat((50, 3, 4)), None, EVERYWHERE, scan).colorful == pytest.approx(5)
 
 
 def test_means_are_weighted_by_pixels_and_a_table_and_parquet_hold_them(tmp_path):

@@ -27,7 +27,7 @@ def test_the_default_keeps_the_structure_of_the_scan(colored):
     volume, scan, _ = colored
     words = evaluate_structure(volume, scan, load_settings(None, QUICK), Silent())
     found = dict(zip(words.split()[::2], map(float, words.split()[1::2]), strict=True))
-    assert set(found) == {"gradient", "structure", "flicker"}
+    assert set(found) == {"gradient", "structure", "flicker", "border", "colorful"}
     assert found["gradient"] > 0.95
     assert np.isfinite(found["flicker"])
 

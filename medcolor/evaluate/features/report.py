@@ -122,7 +122,7 @@ def evaluate_features(
     rivals = _rivals(network, settings, what)
     photographs = [] if what.photographs is None else read_photographs(what.photographs, settings)
     scans = {
-        words: read_scan(path, settings)
+        words: read_scan(path, settings)[0]
         for words, path in (("CT", what.ct), ("MRI", what.mri))
         if path is not None
     }

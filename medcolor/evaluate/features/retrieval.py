@@ -54,13 +54,14 @@ def read_photographs(folder: Path, settings: RunSettings) -> list[GreyPhotograph
     return photographs
 
 
-def read_scan(path: Path, settings: RunSettings) -> list[TargetSlice]:
-    """Read every slice of a scan as the product does."""
+def read_scan(path: Path, settings: RunSettings) -> tuple[list[TargetSlice], float]:
+    """Read every slice of a scan as the product does; return them and their distance in mm."""
     with tempfile.TemporaryDirectory() as staging:
         volume = open_volume(path, settings.volume, Path(staging))
         window = find_window(volume, settings.volume, settings.features.equalization)
         reader = TargetReader(volume, window, settings.volume)
-        return [reader(z) for z in range(volume.geometry.shape[0])]
+        slices = [reader(z) for z in range(volume.geometry.shape[0])]
+        return slices, volume.geometry.spacing_mm[0]
 
 
 def describe_photographs(photographs: Sequence[GreyPhotograph], network: GrayVGG19) -> Descriptors:
