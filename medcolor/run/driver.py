@@ -61,7 +61,7 @@ def colorize(
             _match(plan, assignment, runner, progress, report)
         for level in plan.levels:
             # A level is the source of the next: a slab missing here would be a hole there.
-            if report.is_complete:
+            if level.index == 0 or report.is_complete:
                 with report.stage("color" if level.index == 0 else "pyramid"):
                     _run_level(plan, level.index, runner, progress, report)
         if report.is_complete:
@@ -157,10 +157,10 @@ def _run_level(
 ) -> None:
     """Write every slab of one level that is not finished."""
     tasks = _open_tasks(plan, level)
-    depth = plan.levels[level].shape[0]
     report.slabs_kept += len(_tasks(plan, level)) - len(tasks)
-    progress.begin("color" if level == 0 else f"level {level}", depth)
-    progress.advance(depth - sum(len(task.slices) for task in tasks))
+    if level == 0:
+        tasks = [task for task in tasks if _is_matched(plan, task)]
+    progress.begin("color" if level == 0 else f"level {level}", sum(len(t.slices) for t in tasks))
     worker = ColorSlab if level == 0 else CoarsenSlab
     for outcome in runner.run(lambda: worker(plan), tasks):
         progress.advance(len(outcome.task.slices))
@@ -168,6 +168,13 @@ def _run_level(
             report.failures.append(outcome)
         else:
             report.add(outcome.report, is_color=level == 0)
+
+
+def _is_matched(plan: Plan, task: SlabTask) -> bool:
+    """Tell whether all that the colours of a slab depend on is reconstructed."""
+    around = plan.with_halo(task.slices)
+    near = [part for part in _tasks(plan, 0) if not set(around).isdisjoint(part.slices)]
+    return all(plan.ledger.is_done(_MATCH, part.number) for part in near)
 
 
 def _open_tasks(plan: Plan, level: int) -> list[SlabTask]:

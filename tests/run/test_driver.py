@@ -120,6 +120,48 @@ def test_a_slab_that_always_fails_is_listed_and_the_others_are_kept(
     assert not (folder / "failures.jsonl").exists()
 
 
+def test_a_slab_that_cannot_be_matched_costs_only_those_that_depend_on_it(
+    scan, photographs, output, quick, monkeypatch
+):
+    real = workers.write_reconstruction
+
+    def poisoned(folder, made):
+        if made.z == 9:
+            raise ValueError("poison")
+        real(folder, made)
+
+    monkeypatch.setattr(workers, "write_reconstruction", poisoned)
+    report = medcolor.colorize_volume(scan, photographs, output, settings=quick)
+    assert not report.is_complete
+    assert report.slabs_done == 1  # slices 0..3; 4..7 smooth over 8 and 9, which are missing
+
+    matched = []
+    monkeypatch.setattr(
+        workers, "write_reconstruction", lambda f, m: (matched.append(m.z), real(f, m))
+    )
+    report = medcolor.colorize_volume(scan, photographs, output, settings=quick)
+    assert report.is_complete
+    assert set(matched) == {8, 9}
+    assert not (output.with_name("scan.ome.zarr.run") / "reconstructions").exists()
+
+
+def test_the_way_photographs_lie_is_found(scan, tmp_path, quick):
+    frames = make_photographs(tmp_path / "photographs")
+    plain = tmp_path / "plain.ome.zarr"
+    medcolor.colorize_volume(scan, frames, plain, settings=quick)
+    for frame in frames.iterdir():
+        cv2.imwrite(str(frame), cv2.imread(str(frame))[::-1])
+    found = tmp_path / "found.ome.zarr"
+    medcolor.colorize_volume(scan, frames, found, settings=quick)
+
+    np.testing.assert_array_equal(
+        read_slices(plain, 0, range(10)), read_slices(found, 0, range(10))
+    )
+    for volume, orientation in ((plain, "LAI"), (found, "LPI")):
+        run = json.loads((volume.with_name(f"{volume.name}.run") / "run.json").read_text())
+        assert run["photographs"]["orientation"] == orientation
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_pixels_do_not_depend_on_threads_or_slabs(scan, photographs, tmp_path, quick, threads):
     one, other = tmp_path / "a.ome.zarr", tmp_path / "b.ome.zarr"
