@@ -22,7 +22,7 @@ from medcolor.progress import ProgressReport
 from medcolor.retrieval.assignment import assign_references, cosine_similarity
 from medcolor.retrieval.index import ReferenceIndex
 from medcolor.retrieval.record import Assignment, read_assignment, write_assignment
-from medcolor.run.index import library_digest, open_index
+from medcolor.run.index import library_digest, open_index, refuse_changed_photographs
 from medcolor.run.ledger import Ledger
 from medcolor.run.plan import Plan, SlabTask, open_network, resolve_hardware, resolve_threads
 from medcolor.run.report import RunReport, write_report
@@ -56,6 +56,7 @@ def colorize(
             report.slices = plan.levels[0].shape[0]
             with report.stage("describe"):
                 assignment = _assign(plan, index, runner, progress)
+                refuse_changed_photographs(index, assignment)
         for level in plan.levels:
             # A level is the source of the next: a slab missing here would be a hole there.
             if report.is_complete:
@@ -98,7 +99,8 @@ def _prepare(
         levels=plan_levels(volume.geometry, settings.store),
         network_digest=network.digest,
     )
-    index = open_index(references, ledger.folder / "index", settings, runner, progress)
+    kept = ledger.folder / "index"
+    index = open_index(references, kept, photographs, settings, runner, progress)
     create_store(output, volume.geometry, settings.store, about)
     return plan, index
 

@@ -27,13 +27,18 @@ def list_images(folder: Path) -> list[Path]:
     return [path for path in list_files(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
+def digest_file(path: Path) -> str:
+    """Return a digest of a file's content."""
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def digest_files(files: Iterable[Path]) -> str:
     """Return a digest of the files' contents in order; names do not enter."""
     total = hashlib.blake2b(digest_size=16)
     for path in files:
-        one = hashlib.blake2b(digest_size=16)
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                one.update(block)
-        total.update(one.digest())
+        total.update(bytes.fromhex(digest_file(path)))
     return total.hexdigest()
