@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,18 +54,15 @@ def decode_shared(
 
     Raises:
         InputError: If the file is damaged.
+        OSError: If none can be written.
     """
     path = folder / f".descriptors-{key}.npy"
     shape = len(places), parts[0].descriptor_size
     if not path.is_file():
-        earlier = list(folder.glob(".descriptors-*.npy"))
-        beside = path.with_name(f"{path.name}.{os.getpid()}")
-        matrix = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=shape)
-        decode(parts, places, matrix)
-        matrix.flush()
-        beside.replace(path)
-        for one in earlier:
-            one.unlink(missing_ok=True)
+        _write_decoded(path, shape, parts, places)
+        for other in folder.glob(".descriptors-*.npy"):
+            if other != path:
+                other.unlink(missing_ok=True)
     try:
         mapped = np.load(path, mmap_mode="r")
         if mapped.shape != shape or mapped.dtype != np.float32:
@@ -71,3 +70,20 @@ def decode_shared(
     except ValueError as error:
         raise InputError(path, f"damaged ({error})", "Delete this file") from error
     return np.asarray(mapped)
+
+
+def _write_decoded(
+    path: Path, shape: tuple[int, int], parts: Sequence[Part], places: Int[np.ndarray, " row"]
+) -> None:
+    """Decode straight into a mapped file, then move it into place."""
+    if shutil.disk_usage(path.parent).free < 4 * shape[0] * shape[1]:
+        # Writing through a map to a full disk would end the process without a word.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        matrix = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=shape)
+        decode(parts, places, matrix)
+        matrix.flush()
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
@@ -25,7 +26,9 @@ from medcolor.retrieval.parts import (
     part_paths,
     read_records,
 )
-from medcolor.volume.files import natural_key
+from medcolor.volume.files import natural_name_key
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,10 @@ class ReferenceIndex:
         """Unit vectors, float32, read-only; decoded on first use."""
         shape = len(self.records), self.parts[0].descriptor_size
         if 4 * shape[0] * shape[1] >= SHARED_FROM_BYTES:
-            return decode_shared(self.folder, self._content_digest, self.parts, self.places)
+            try:
+                return decode_shared(self.folder, self._content_digest, self.parts, self.places)
+            except OSError as error:  # a folder of somebody else's, or a full disk
+                _log.warning("%s: decoded by every process for itself (%s)", self.folder, error)
         matrix = np.empty(shape, np.float32)
         decode(self.parts, self.places, matrix)
         matrix.flags.writeable = False
@@ -180,6 +186,6 @@ def _order(records: Sequence[ReferenceRecord]) -> Int[np.ndarray, " row"]:
     is_known = None not in positions
 
     def key(row: int) -> tuple[object, ...]:
-        return positions[row] if is_known else 0, natural_key(Path(records[row].reference_id))
+        return positions[row] if is_known else 0, natural_name_key(records[row].reference_id)
 
     return np.array(sorted(range(len(records)), key=key), np.int64)

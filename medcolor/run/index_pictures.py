@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from medcolor.body import body_mask
+from medcolor.body import body_mask, bounding_box
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
 from medcolor.features.extract import describe
@@ -62,7 +62,8 @@ def query_index(
     window = window_of_values(grey, settings.volume, settings.features.equalization)
     luminance = np.clip(window.position(grey), 0, 1)
     body = body_mask(window.position(grey), threshold=window.body_threshold)
-    if not body.any():
+    box = bounding_box(body)
+    if box is None:
         raise InputError(image, "no body found", "Give one slice on a dark background")
     network = open_network(settings).module
     descriptor = describe(network, window.matched(luminance), body)
@@ -73,7 +74,8 @@ def query_index(
         for number, cosine in zip(numbers, found.cosines[0], strict=True)
     ]
     if picture is not None:
-        _write(picture, _query_sheet(index, image.name, luminance, numbers, matches))
+        shown = luminance[box.slices]
+        _write(picture, _query_sheet(index, image.name, shown, numbers, matches))
     return matches
 
 
@@ -88,13 +90,15 @@ def show_index(folder: Path, picture: Path | None = None) -> str:
     lines = _summary(index)
     if picture is not None:
         count = len(index.records)
-        numbers = np.unique(np.linspace(0, count - 1, min(count, _MOST_TILES)).round().astype(int))
+        numbers = np.unique(
+            np.linspace(0, count - 1, min(count, _MOST_TILES)).round().astype(int)
+        ).tolist()
         title = f"{count} references"
         if len(numbers) < count:
             title = f"{len(numbers)} of {title}, evenly spaced"
         tiles = [
             Tile(thumbnail, (index.records[n].reference_id, _place(index.records[n])))
-            for n, thumbnail in zip(numbers, _thumbnails(index, list(numbers)), strict=True)
+            for n, thumbnail in zip(numbers, _thumbnails(index, numbers), strict=True)
         ]
         _write(picture, draw_sheet(title, tiles, _SHOW_COLUMNS, _SHOW_PX))
         lines.append(f"picture       {picture}: {title}")

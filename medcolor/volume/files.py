@@ -11,8 +11,13 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
 def natural_key(path: Path) -> tuple[object, ...]:
-    """Sort key under which slice-9 comes before slice-10."""
-    parts = re.split(r"(\d+)", path.name.lower())
+    """Sort key of a file by its name, under which slice-9 comes before slice-10."""
+    return natural_name_key(path.name)
+
+
+def natural_name_key(name: str) -> tuple[object, ...]:
+    """Sort key of a name, under which slice-9 comes before slice-10."""
+    parts = re.split(r"(\d+)", name.lower())
     return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts)
 
 
