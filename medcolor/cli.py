@@ -7,7 +7,7 @@ Exit status: 0 complete; 1 finished with failed parts, or ended early, resumable
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from medcolor.progress import ProgressReport
     from medcolor.run.report import RunReport
     from medcolor.run.tasks import Runner
+
+_NAMED = 10
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -180,7 +182,7 @@ def index_append(
     with _progress() as progress:
         done = append_index(references, index, chosen, runner, progress)
     if done.known:
-        typer.echo(f"{len(done.known)} were there already: {', '.join(done.known)}")
+        typer.echo(f"{len(done.known)} were there already: {_some(done.known)}")
     typer.echo(f"{done.added} added, {len(done.index.records)} references in {index}")
 
 
@@ -416,6 +418,11 @@ def _progress() -> Iterator[ProgressReport]:
             yield bar
     else:
         yield JsonLines()
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first names of a list, and whether there are more."""
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
 def _tell(report: RunReport) -> None:

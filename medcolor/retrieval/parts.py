@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -95,6 +96,12 @@ def part_path(folder: Path, number: int) -> Path:
 def part_paths(folder: Path) -> list[Path]:
     """Return the parts of a folder in order; none if it is no index."""
     return sorted(folder.glob("part-*.parquet"))
+
+
+def next_number(folder: Path) -> int:
+    """Return the first number after those of all parts."""
+    found = (re.fullmatch(r"part-(\d+)", path.stem) for path in part_paths(folder))
+    return max((int(match[1]) for match in found if match), default=-1) + 1
 
 
 def write_part(path: Path, references: Sequence[DescribedReference], origin: Origin) -> None:

@@ -13,7 +13,7 @@ from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
 from medcolor.reference import ReferenceRecord, list_references
 from medcolor.retrieval.index import ReferenceIndex, digest_library, is_index, read_index
-from medcolor.retrieval.parts import Frame, part_paths
+from medcolor.retrieval.parts import Frame, next_number, part_paths
 from medcolor.retrieval.record import Assignment
 from medcolor.run.index_parts import describe_parts, digests_of, frames_of, origin_of
 from medcolor.run.plan import resolve_hardware, resolve_threads
@@ -94,6 +94,7 @@ def append_index(
     """Describe the photographs of a folder that an index does not hold and add them as new parts.
 
     Whole parts are added one by one; appending again after an interruption adds what is missing.
+    One process at a time may append to an index.
 
     Raises:
         InputError: As `build_index`; or the index was made otherwise, or holds another photograph
@@ -110,11 +111,10 @@ def append_index(
     _refuse_names_taken(index, fresh)
     threads = resolve_threads(settings, runner)
     progress.begin("references", len(fresh))
-    first = 1 + int(index.parts[-1].path.stem.removeprefix("part-"))
     describe_parts(
         fresh,
         folder,
-        first,
+        next_number(folder),
         origin,
         lambda: DescribeReferences(settings, threads),
         runner,

@@ -13,6 +13,7 @@ from medcolor.retrieval.index import is_index, read_index, remove_rows
 from medcolor.retrieval.parts import (
     DescribedReference,
     Origin,
+    next_number,
     part_path,
     part_paths,
     read_thumbnails,
@@ -120,6 +121,14 @@ def test_a_flipped_byte_among_the_descriptors_is_found(folder):
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"part-00001.parquet: no readable part.*checksum"):
         _ = read_index(folder).descriptors
+
+
+def test_numbers_of_deleted_parts_are_not_given_again_before_the_last(folder):
+    write_part(part_path(folder, 7), [described(7)], ORIGIN)
+    assert next_number(folder) == 8
+    part_path(folder, 0).rename(folder / "part-mine.parquet")
+    assert next_number(folder) == 8
+    assert len(read_index(folder).records) == 6
 
 
 def test_a_folder_without_parts_is_no_index(tmp_path):
