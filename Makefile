@@ -51,10 +51,11 @@ format: $(READY)  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup  ## Cost of a slice by stage, and of matching beside the machine's floor
+bench: setup  ## Cost of a slice by stage, of matching beside the machine's floor, of an index
 	$(BIN)/python jobs/bench.py
 	$(BIN)/python jobs/bench_matching.py
 	$(BIN)/python jobs/bench_filters.py
+	$(BIN)/python jobs/bench_index.py
 	$(if $(PEER),$(BIN)/python jobs/bench_peer.py --peer $(PEER))
 
 bench-gpu:  ## Cost of matching on a GPU; needs what the numeric core needs

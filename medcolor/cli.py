@@ -7,7 +7,7 @@ Exit status: 0 complete; 1 finished with failed parts, or ended early, resumable
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from medcolor.progress import ProgressReport
     from medcolor.run.report import RunReport
     from medcolor.run.tasks import Runner
+
+_NAMED = 10
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -164,19 +166,64 @@ def index_build(
     typer.echo(f"{len(built.records)} references in {index}")
 
 
+@index_app.command("append")
+def index_append(
+    references: Annotated[Path, typer.Argument(help="Folder of colour cross-sections.")],
+    index: Annotated[Path, typer.Argument(help="Index folder.")],
+    config: Config = None,
+    overrides: Set = None,
+    ray: Ray = None,
+    workers: Workers = None,
+) -> None:
+    """Add those REFERENCES to INDEX that it does not hold; made with the same settings."""
+    from medcolor.run.index import append_index
+
+    chosen, runner = _settings(config, overrides), _runner(ray, workers)
+    with _progress() as progress:
+        done = append_index(references, index, chosen, runner, progress)
+    if done.known:
+        typer.echo(f"{len(done.known)} were there already: {_some(done.known)}")
+    typer.echo(f"{done.added} added, {len(done.index.records)} references in {index}")
+
+
+@index_app.command("remove")
+def index_remove(
+    index: Annotated[Path, typer.Argument(help="Index folder.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="As `index show` has them.")],
+) -> None:
+    """Remove references from INDEX; the photographs stay."""
+    from medcolor.retrieval.index import read_index, remove_rows
+
+    left = remove_rows(read_index(index), ids)
+    typer.echo(f"{len(set(ids))} removed, {len(left.records)} references in {index}")
+
+
 @index_app.command("query")
 def index_query(
     index: Annotated[Path, typer.Argument(help="Index folder.")],
     image: Annotated[Path, typer.Argument(help="One grey slice: PNG, JPEG or TIFF.")],
     count: Annotated[int, typer.Option("-k", min=1, help="References to list.")] = 3,
+    output: Annotated[Path | None, typer.Option(help="PNG of the slice beside them.")] = None,
     config: Config = None,
     overrides: Set = None,
 ) -> None:
     """List the references of INDEX most similar to IMAGE (cosine of fc6, equation 2)."""
-    from medcolor.run.index import query_index
+    from medcolor.run.index_pictures import query_index
 
-    for reference_id, similarity in query_index(index, image, _settings(config, overrides), count):
-        typer.echo(f"{similarity:7.4f}  {reference_id}")
+    chosen = _settings(config, overrides)
+    for match in query_index(index, image, chosen, count, picture=output):
+        typer.echo(f"{match.cosine:7.4f}  {match.record.reference_id}")
+
+
+@index_app.command("show")
+def index_show(
+    index: Annotated[Path, typer.Argument(help="Index folder.")],
+    output: Annotated[Path | None, typer.Option(help="PNG of its photographs in order.")] = None,
+) -> None:
+    """Tell what INDEX holds."""
+    from medcolor.run.index_pictures import show_index
+
+    typer.echo(show_index(index, picture=output))
 
 
 @weights_app.command("list")
@@ -396,6 +443,11 @@ def _progress() -> Iterator[ProgressReport]:
             yield bar
     else:
         yield JsonLines()
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first names of a list, and whether there are more."""
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
 def _tell(report: RunReport) -> None:

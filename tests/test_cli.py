@@ -155,6 +155,29 @@ def test_index_build_and_query(inputs, tmp_path):
     assert len(done.stdout.splitlines()) == 2
 
 
+def test_index_append_remove_and_show(inputs, tmp_path):
+    index, more = tmp_path / "index", make_photographs(tmp_path / "more", count=7, size=50)
+    assert medcolor("index", "build", inputs[1], index).returncode == 0
+    for name in ("1000.png", "1005.png", "1010.png", "1015.png", "1020.png", "1025.png"):
+        cv2.imwrite(str(more / name), cv2.imread(str(inputs[1] / name)))
+
+    appended = medcolor("index", "append", more, index)
+    assert appended.returncode == 0, appended.stderr
+    assert "6 were there already: 1000.png, " in appended.stdout
+    assert "1 added, 7 references" in appended.stdout
+
+    removed = medcolor("index", "remove", index, "1000.png", "1030.png")
+    assert "2 removed, 5 references" in removed.stdout
+    again = medcolor("index", "remove", index, "1000.png")
+    assert again.returncode == 2
+    assert "Near names: 10" in again.stderr
+
+    shown = medcolor("index", "show", index, "--output", tmp_path / "sheet.png")
+    assert shown.returncode == 0, shown.stderr
+    assert "5 in 1 parts" in shown.stdout
+    assert (tmp_path / "sheet.png").is_file()
+
+
 def test_help_answers_without_loading_torch():
     code = (
         "import sys, medcolor.cli; print(any(m in sys.modules for m in"

@@ -26,6 +26,15 @@ def test_bench_gpu_times_batches_on_any_device():
         assert told[key] > 0
 
 
+def test_bench_index_builds_opens_and_searches():
+    size = ("--rows", "40", "--size", "8", "--queries", "2", "--repeats", "1")
+    *lines, figures = run("bench_index.py", *size).splitlines()
+    told = json.loads(figures)
+    assert len(lines) == len(told)
+    assert told["build"]["peak_mb"] > 0
+    assert told["search"]["ratio"] > 0
+
+
 @pytest.mark.parametrize(
     "script", ["bench.py", "bench_filters.py", "bench_matching.py", "bench_peer.py"]
 )

@@ -55,7 +55,7 @@ class Bearing:
     def of(cls, choice: Choice, turn: Turn, presumed: str) -> Bearing:
         """Put together what was found about photographs read as `presumed`."""
         numbers = presumed[2]
-        if choice.is_reversed:
+        if choice.is_reversed and choice.order == "names":
             numbers = "SI"["IS".index(numbers)]
         return cls(
             turn.code,

@@ -21,7 +21,7 @@ from medcolor.progress import ProgressReport
 from medcolor.retrieval.index import ReferenceIndex
 from medcolor.retrieval.record import Assignment
 from medcolor.run.assign import assign
-from medcolor.run.index import library_digest, open_index
+from medcolor.run.index import library_digest, open_index, refuse_changed_photographs
 from medcolor.run.ledger import Ledger
 from medcolor.run.plan import Plan, SlabTask, open_network, resolve_hardware, resolve_threads
 from medcolor.run.report import RunReport, write_report
@@ -57,6 +57,7 @@ def colorize(
             report.slices = plan.levels[0].shape[0]
             with report.stage("describe"):
                 assignment = assign(plan, index, runner, progress)
+                refuse_changed_photographs(index, assignment)
         with report.stage("match"):
             _match(plan, assignment, runner, progress, report)
         for level in plan.levels:
@@ -104,7 +105,8 @@ def _prepare(
         levels=plan_levels(volume.geometry, settings.store),
         network_digest=network.digest,
     )
-    index = open_index(references, ledger.folder / "index", settings, runner, progress)
+    kept = ledger.folder / "index"
+    index = open_index(references, kept, photographs, settings, runner, progress)
     create_store(output, volume.geometry, settings.store, about)
     return plan, index
 

@@ -1,30 +1,37 @@
-"""Building and opening reference indexes with any runner."""
+"""Building, growing and opening reference indexes with any runner."""
 
 from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from medcolor.body import body_mask
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
-from medcolor.features.extract import describe
 from medcolor.progress import ProgressReport
-from medcolor.reference import list_references
-from medcolor.retrieval.assignment import cosine_similarity, top_k
-from medcolor.retrieval.index import ReferenceIndex, is_index, read_index, write_index
-from medcolor.run.plan import open_network, resolve_hardware, resolve_threads
-from medcolor.run.tasks import Runner, run_all
+from medcolor.reference import ReferenceRecord, list_references
+from medcolor.retrieval.index import ReferenceIndex, digest_library, is_index, read_index
+from medcolor.retrieval.parts import Frame, next_number, part_paths
+from medcolor.retrieval.record import Assignment
+from medcolor.run.index_parts import describe_parts, digests_of, frames_of, origin_of
+from medcolor.run.plan import resolve_hardware, resolve_threads
+from medcolor.run.tasks import Runner
 from medcolor.run.workers import DescribeReferences
-from medcolor.volume.files import digest_files
-from medcolor.volume.images import read_image
-from medcolor.volume.window import window_of_values
+from medcolor.volume.files import digest_file
 
-_PER_TASK = 8
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What came of appending photographs."""
+
+    index: ReferenceIndex
+    added: int
+    known: tuple[str, ...]
+    """Ids of the photographs that were skipped: their contents were there."""
 
 
 def build_index(
@@ -36,96 +43,156 @@ def build_index(
 ) -> ReferenceIndex:
     """Describe a folder of photographs and write the index into `folder`.
 
+    The parts are written into a hidden folder beside it, which takes its name when all are
+    there; building again after an interruption keeps the finished ones.
+
     Raises:
-        InputError: No photographs, none with a body, or one that cannot be used.
+        InputError: No photographs, none with a body, or one that cannot be used; or `folder`
+            holds something.
     """
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(
+            folder, "exists and is not empty", "Name another folder, or delete this one"
+        )
     settings = resolve_hardware(settings, is_local=runner.is_local)
-    records = list_references(references, settings.reference)
-    tasks = [tuple(records[i : i + _PER_TASK]) for i in range(0, len(records), _PER_TASK)]
+    records = list_references(references.absolute(), settings.reference)
+    building = folder.with_name(f".{folder.name}.building")
+    origin = origin_of(settings)
     threads = resolve_threads(settings, runner)
     progress.begin("references", len(records))
-    described = run_all(
-        runner,
+    parts = describe_parts(
+        records,
+        building,
+        0,
+        origin,
         lambda: DescribeReferences(settings, threads),
-        tasks,
-        lambda done: progress.advance(len(done.task)),
-        f"describing {references}",
+        runner,
+        progress,
     )
-    shown = np.flatnonzero(np.concatenate([part.visible for part in described]))
-    if len(shown) == 0:
+    for stale in {*part_paths(building)} - {*parts}:
+        stale.unlink()  # of an interrupted build of more photographs
+    index = read_index(building, origin)
+    if not index.records:
+        shutil.rmtree(building)
         raise InputError(
             references,
             f"none of {len(records)} photographs shows a body on a plain background",
             "Give colour cross-sections on white, black or blue gel",
         )
-    if len(shown) < len(records):
-        _log.warning(
-            "%d of %d photographs are empty and left out", len(records) - len(shown), len(records)
-        )
-    thumbnails = [image for part in described for image in part.thumbnails]
-    index = ReferenceIndex(
-        tuple(records[number] for number in shown),
-        np.concatenate([part.descriptors for part in described])[shown],
-        open_network(settings).digest,
-        settings.digest("reference"),
-        digest_files(record.path for record in records),
+    _tell_empty(index.empty, len(records))
+    building.replace(folder)
+    return read_index(folder, origin)
+
+
+def append_index(
+    references: Path,
+    folder: Path,
+    settings: RunSettings,
+    runner: Runner,
+    progress: ProgressReport,
+) -> Appended:
+    """Describe the photographs of a folder that an index does not hold and add them as new parts.
+
+    Whole parts are added one by one; appending again after an interruption adds what is missing.
+    One process at a time may append to an index.
+
+    Raises:
+        InputError: As `build_index`; or the index was made otherwise, or holds another photograph
+            of the same id.
+    """
+    settings = resolve_hardware(settings, is_local=runner.is_local)
+    origin = origin_of(settings)
+    index = read_index(folder, origin)
+    records = list_references(references.absolute(), settings.reference)
+    held = {*index.digests, *(frame.digest for frame in index.empty)}
+    pairs = list(zip(records, digests_of(records), strict=True))
+    fresh = [record for record, digest in pairs if digest not in held]
+    known = tuple(record.reference_id for record, digest in pairs if digest in held)
+    _refuse_names_taken(index, fresh)
+    threads = resolve_threads(settings, runner)
+    progress.begin("references", len(fresh))
+    describe_parts(
+        fresh,
+        folder,
+        next_number(folder),
+        origin,
+        lambda: DescribeReferences(settings, threads),
+        runner,
+        progress,
     )
-    write_index(index, [thumbnails[number] for number in shown], folder)
-    return index
+    grown = read_index(folder, origin)
+    _tell_empty(grown.empty[len(index.empty) :], len(fresh))
+    if index.positions_mm is not None and grown.positions_mm is None:
+        _log.warning("%s: not all positions are known any longer, so none will be used", folder)
+    return Appended(grown, len(grown.records) - len(index.records), known)
 
 
 def open_index(
     references: Path,
     kept: Path,
+    library: str,
     settings: RunSettings,
     runner: Runner,
     progress: ProgressReport,
 ) -> ReferenceIndex:
-    """Return the index at `references`, or one of the photographs there, kept in `kept`."""
+    """Return the index at `references`, or one of the photographs there, kept in `kept`.
+
+    Args:
+        references: Index or folder of photographs.
+        kept: Where the index of a folder is kept from run to run.
+        library: `library_digest` of `references`.
+        settings: Of the run.
+        runner: Describes photographs.
+        progress: Told how far it is.
+    """
     if is_index(references):
-        return _read(references, settings)
+        return read_index(references, origin_of(settings))
     if is_index(kept):
-        index = _read(kept, settings)
-        if index.library_digest == library_digest(references, settings):
+        index = read_index(kept, origin_of(settings))
+        if index.library_digest == library:
             return index
         shutil.rmtree(kept)
     return build_index(references, kept, settings, runner, progress)
 
 
-def query_index(
-    folder: Path, image: Path, settings: RunSettings, count: int
-) -> list[tuple[str, float]]:
-    """Return ids and cosines of the references most similar to one grey slice, best first.
+def library_digest(references: Path, settings: RunSettings) -> str:
+    """Name the photographs of an index or a folder by their contents and positions."""
+    if is_index(references):
+        return read_index(references, origin_of(settings)).library_digest
+    return digest_library(frames_of(list_references(references, settings.reference)))
+
+
+def refuse_changed_photographs(index: ReferenceIndex, assignment: Assignment) -> None:
+    """Check the photographs that are used against the digests their descriptors were made with.
 
     Raises:
-        InputError: If the image shows no body, or the index was made otherwise.
+        InputError: One is gone or is another one by now.
     """
-    index = _read(folder, settings)
-    values = read_image(image).astype(np.float32)
-    grey = values if values.ndim == 2 else values.mean(axis=-1)
-    window = window_of_values(grey, settings.volume, settings.features.equalization)
-    luminance = np.clip(window.position(grey), 0, 1)
-    body = body_mask(window.position(grey), threshold=window.body_threshold)
-    if not body.any():
-        raise InputError(image, "no body found", "Give one slice on a dark background")
-    network = open_network(settings).module
-    descriptor = describe(network, window.matched(luminance), body)
-    similarity = cosine_similarity(descriptor[None], index.descriptors)
-    best = top_k(similarity, count)[0]
-    return [(index.records[i].reference_id, float(similarity[0, i])) for i in best]
+    used = {source.reference_id for sources in assignment.references for source in sources}
+    for record, digest in zip(index.records, index.digests, strict=True):
+        if record.reference_id not in used:
+            continue
+        if not record.path.is_file():
+            raise InputError(record.path, "no such reference", "Restore it or build the index anew")
+        if digest_file(record.path) != digest:
+            raise InputError(
+                record.path,
+                "changed since it was indexed",
+                "Restore it, or remove it from the index and append it again",
+            )
 
 
-def library_digest(references: Path, settings: RunSettings) -> str:
-    """Name the photographs of an index or a folder by their contents."""
-    if is_index(references):
-        return _read(references, settings).library_digest
-    records = list_references(references, settings.reference)
-    return digest_files(record.path for record in records)
+def _refuse_names_taken(index: ReferenceIndex, fresh: Sequence[ReferenceRecord]) -> None:
+    taken = {record.reference_id for record in index.records}
+    for record in fresh:
+        if record.reference_id in taken:
+            raise InputError(
+                record.path,
+                f"{index.folder} holds another photograph of this name",
+                "Remove that one first, or rename this one",
+            )
 
 
-def _read(folder: Path, settings: RunSettings) -> ReferenceIndex:
-    return read_index(
-        folder,
-        network_digest=open_network(settings).digest,
-        preparation_digest=settings.digest("reference"),
-    )
+def _tell_empty(empty: Sequence[Frame], count: int) -> None:
+    if empty:
+        _log.warning("%d of %d photographs are empty and left out", len(empty), count)

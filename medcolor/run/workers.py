@@ -22,6 +22,7 @@ from medcolor.errors import EmptyFrameError, RunError
 from medcolor.features.extract import describe
 from medcolor.reference import ReferenceRecord, load_reference
 from medcolor.reference.orientation import from_view
+from medcolor.retrieval.parts import DescribedReference
 from medcolor.retrieval.record import Source
 from medcolor.run.plan import Plan, SlabTask, open_network
 from medcolor.run.reconstructions import read_reconstruction, write_reconstruction
@@ -29,6 +30,7 @@ from medcolor.run.reference_cache import ReferenceCache
 from medcolor.run.threads import map_slices
 from medcolor.stopwatch import Stopwatch
 from medcolor.transfer import smooth_along_stack
+from medcolor.volume.files import digest_file
 from medcolor.volume.pyramid import coarse_slab
 from medcolor.volume.store import write_slab
 
@@ -37,12 +39,10 @@ _THUMBNAIL_PX = 96
 
 @dataclass(frozen=True)
 class Descriptions:
-    """Descriptors of slices or references, in the order of the task."""
+    """Descriptors of slices, in the order of the task."""
 
-    descriptors: Float[np.ndarray, "image descriptor"]
-    visible: Bool[np.ndarray, " image"]
-    thumbnails: tuple[bytes, ...] = ()
-    """PNG, of references only."""
+    descriptors: Float[np.ndarray, "slice descriptor"]
+    visible: Bool[np.ndarray, " slice"]
 
 
 @dataclass(frozen=True)
@@ -62,28 +62,28 @@ class DescribeReferences:
         self._settings, self._threads = settings, threads
         self._network = open_network(settings).module
 
-    def __call__(self, records: Sequence[ReferenceRecord]) -> Descriptions:
+    def __call__(self, records: Sequence[ReferenceRecord]) -> list[DescribedReference]:
         """Describe some photographs; empty ones get a zero descriptor."""
-        pairs = map_slices(self._describe, records, self._threads)
-        stacked = np.stack([descriptor for descriptor, _ in pairs])
-        return Descriptions(
-            stacked,
-            np.asarray(stacked.any(axis=1)),
-            tuple(thumbnail for _, thumbnail in pairs),
-        )
+        return map_slices(self._describe, records, self._threads)
 
-    def _describe(self, record: ReferenceRecord) -> tuple[Float[np.ndarray, " descriptor"], bytes]:
+    def _describe(self, record: ReferenceRecord) -> DescribedReference:
         try:
             reference = load_reference(record, self._settings.reference)
         except EmptyFrameError:
-            return np.zeros(self._network.spec.descriptor_size, np.float32), b""
+            nothing = np.zeros(self._network.spec.descriptor_size, np.float32)
+            return DescribedReference(record, digest_file(record.path), nothing, b"", {})
         grey = grey_of(reference.rgb.astype(np.float32) / 255)
-        descriptor = describe(self._network, grey, reference.tissue)
         rows, cols = reference.tissue.shape
         scale = _THUMBNAIL_PX / max(rows, cols)
         size = max(1, round(cols * scale)), max(1, round(rows * scale))
         small = cv2.resize(reference.rgb, size, interpolation=cv2.INTER_AREA)
-        return descriptor, cv2.imencode(".png", small[..., ::-1])[1].tobytes()
+        return DescribedReference(
+            record,
+            digest_file(record.path),
+            describe(self._network, grey, reference.tissue),
+            cv2.imencode(".png", small[..., ::-1])[1].tobytes(),
+            {"shape": [rows, cols], "tissue_share": round(float(reference.tissue.mean()), 4)},
+        )
 
 
 class DescribeSlices:

@@ -14,7 +14,8 @@ import medcolor
 from medcolor.config import RunSettings
 from medcolor.progress import Silent
 from medcolor.run import workers
-from medcolor.run.index import build_index, query_index
+from medcolor.run.index import build_index
+from medcolor.run.index_pictures import query_index
 from medcolor.run.serial import SerialRunner
 from medcolor.volume.images import read_image
 from medcolor.volume.store import read_levels, read_slices
@@ -240,7 +241,7 @@ def test_a_photograph_finds_itself_in_the_index(photographs, tmp_path, quick):
     cv2.imwrite(str(tmp_path / "grey.png"), grey)
     found = query_index(tmp_path / "index", tmp_path / "grey.png", quick, 2)
     assert len(found) == 2
-    assert found[0][1] >= found[1][1]
+    assert found[0].cosine >= found[1].cosine
 
 
 def test_the_pyramid_is_complete(photographs, tmp_path, quick):
