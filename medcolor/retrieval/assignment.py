@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from medcolor.errors import InputError
 from medcolor.retrieval.course import Course, Line, best_course, best_sequence
 from medcolor.retrieval.order import follows_looks, order_by_looks
+from medcolor.retrieval.search import Nearest, top_k
 from medcolor.settings import Settings
 
 _DISTANCES_MM = tuple(float(d) for d in np.round(np.geomspace(0.25, 16, 13), 3))
@@ -19,6 +20,8 @@ _DISTANCES_MM = tuple(float(d) for d in np.round(np.geomspace(0.25, 16, 13), 3))
 
 _FAVOUR = 0.08
 """Share of the best gain by which a guess may be worse for each thing it need not contradict."""
+
+_LISTED = 3
 
 _SAMPLED_SLICES = 160
 """Slices that direction and distance are judged by."""
@@ -81,6 +84,13 @@ class Choice:
     chosen: Int[np.ndarray, " slice"]
     """The reference of every slice."""
 
+    cosine: Float[np.ndarray, " slice"]
+    """Of each slice with it."""
+
+    most_similar: Nearest
+    """The most similar of every slice on its own, as the paper lists them; three at least, if there
+    are so many."""
+
     course: Course | None
     """None where each slice or run of slices was given a reference without an order."""
 
@@ -105,11 +115,6 @@ def cosine_similarity(
     return np.asarray(np.round(descriptors @ references.T, 5), np.float32)
 
 
-def top_k(similarity: Float[np.ndarray, "slice reference"], k: int) -> Int[np.ndarray, "slice k"]:
-    """Return the k most similar references of every slice, best first; ties by order."""
-    return np.argsort(-similarity, axis=1, kind="stable")[:, :k]
-
-
 def choose_references(
     descriptors: Float[np.ndarray, "slice descriptor"],
     references: Float[np.ndarray, "reference descriptor"],
@@ -129,13 +134,27 @@ def choose_references(
     Raises:
         InputError: If the names are to tell the places and do not.
     """
-    similarity = cosine_similarity(descriptors, references)
+    most_similar = top_k(descriptors, references, max(_LISTED, settings.references))
+
+    def choice(
+        chosen: Int[np.ndarray, " slice"],
+        order: Literal["names", "looks", "none"] = "none",
+        guess: _Guess | None = None,
+        course: Course | None = None,
+    ) -> Choice:
+        cosine = np.round((descriptors * references[chosen]).sum(axis=1), 5)
+        if guess is None:
+            return Choice(chosen, cosine, most_similar, None, order)
+        about = guess.is_reversed, guess.distance_mm
+        return Choice(chosen, cosine, most_similar, course, order, *about)
+
     if not settings.along_stack:
-        return Choice(top_k(similarity, 1)[:, 0], None, "none")
+        return choice(most_similar.indices[:, 0])
+    similarity = cosine_similarity(descriptors, references)
     scores = np.where(descriptors.any(axis=1, keepdims=True), similarity, 0)
     order = _what_orders(references, positions_mm, settings.order)
     if order == "none":
-        return Choice(best_sequence(scores, settings.cost_per_switch), None, order)
+        return choice(best_sequence(scores, settings.cost_per_switch))
     guesses = list(_guesses(references, positions_mm, order, settings))
     every = -(-len(scores) // _SAMPLED_SLICES)
 
@@ -155,7 +174,7 @@ def choose_references(
         best = guesses[int(np.argmax(gains + favour))]
     found = course(best.line, 1)
     nearest = np.abs(found.place_mm[:, None] - best.line.positions_mm[None, :]).argmin(axis=1)
-    return Choice(best.line.order[nearest], found, order, best.is_reversed, best.distance_mm)
+    return choice(best.line.order[nearest], order, best, found)
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,13 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Float
 
 from medcolor.reference.library import ReferenceRecord
 from medcolor.reference.orientation import combined
-from medcolor.retrieval.assignment import Choice, RetrievalSettings, references_around, top_k
+from medcolor.retrieval.assignment import Choice, RetrievalSettings, references_around
 from medcolor.retrieval.orientation import Turn
-
-_LISTED = 3
 
 
 @dataclass(frozen=True)
@@ -82,15 +78,13 @@ def write_assignment(
     identity: str,
     choice: Choice,
     bearing: Bearing,
-    similarity: Float[np.ndarray, "slice reference"],
     records: tuple[ReferenceRecord, ...],
     settings: RetrievalSettings,
 ) -> Assignment:
     """Write the references of every slice, and the paper's independent top three beside them."""
     chosen = choice.chosen
-    best = top_k(similarity, _LISTED)
     ids = [record.reference_id for record in records]
-    around = _sources(choice, similarity, records, settings)
+    around = _sources(choice, records, settings)
     places = [None] * len(chosen) if choice.course is None else choice.course.place_mm
     table = pa.table(
         {
@@ -99,9 +93,9 @@ def write_assignment(
             "uri": [str(records[index].path) for index in chosen],
             "position_mm": pa.array([records[i].position_mm for i in chosen], pa.float64()),
             "place_mm": pa.array(places, pa.float64()),
-            "similarity": similarity[np.arange(len(chosen)), chosen],
+            "similarity": choice.cosine,
             "sources": [[vars(source) for source in sources] for sources in around],
-            "most_similar": [[ids[index] for index in row] for row in best],
+            "most_similar": [[ids[i] for i in row] for row in choice.most_similar.indices],
         }
     )
     about = json.dumps({"identity": identity, "bearing": asdict(bearing)})
@@ -131,7 +125,6 @@ def _assignment(table: pa.Table, bearing: Bearing) -> Assignment:
 
 def _sources(
     choice: Choice,
-    similarity: Float[np.ndarray, "slice reference"],
     records: tuple[ReferenceRecord, ...],
     settings: RetrievalSettings,
 ) -> list[list[Source]]:
@@ -143,8 +136,8 @@ def _sources(
             near = references_around(choice.course.place_mm[z], line.positions_mm, settings)
             return [(int(line.order[place]), weight) for place, weight in near]
         index = int(choice.chosen[z])
-        alike = top_k(similarity[z : z + 1], settings.references)[0]
-        first = [index, *(int(i) for i in alike if i != index)][: settings.references]
+        alike = [int(i) for i in choice.most_similar.indices[z] if i != index]
+        first = [index, *alike][: settings.references]
         return [(i, 1.0) for i in first]
 
     return [

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
-from medcolor.retrieval.assignment import choose_references, cosine_similarity
+from medcolor.retrieval.assignment import choose_references
 from medcolor.retrieval.index import ReferenceIndex
 from medcolor.retrieval.orientation import Turn, find_turn
 from medcolor.retrieval.record import Assignment, Bearing, read_assignment, write_assignment
@@ -60,13 +60,11 @@ def assign(
     )
     bearing = Bearing.of(choice, turn, settings.reference.presumed_orientation)
     _log.info("photographs: %s", bearing)
-    similarity = cosine_similarity(descriptors, index.descriptors)
     return write_assignment(
         path,
         plan.ledger.identity,
         choice,
         bearing,
-        similarity,
         index.records,
         settings.retrieval,
     )

@@ -4,12 +4,10 @@ import pytest
 from medcolor.errors import InputError
 from medcolor.reference import ReferenceRecord
 from medcolor.retrieval.assignment import (
-    Choice,
     RetrievalSettings,
     choose_references,
     cosine_similarity,
     references_around,
-    top_k,
 )
 from medcolor.retrieval.orientation import Turn
 from medcolor.retrieval.record import Bearing, read_assignment, write_assignment
@@ -132,11 +130,6 @@ def test_one_or_two_references_are_enough(body, random, count):
         assert set(choice.chosen) <= set(range(count))
 
 
-def test_top_k_lists_the_best_first():
-    similarity = np.array([[0.1, 0.9, 0.5, 0.9]], np.float32)
-    assert top_k(similarity, 3).tolist() == [[1, 3, 2]]
-
-
 def test_similarity_is_the_cosine_of_unit_vectors(random):
     vectors = unit(random.normal(size=(3, 8)))
     similarity = cosine_similarity(vectors, vectors)
@@ -156,13 +149,13 @@ def test_references_around_a_place_are_the_nearest_that_lie_apart():
 
 def test_without_places_the_most_similar_stand_beside_the_assigned(tmp_path):
     records = tuple(ReferenceRecord(name, tmp_path / name, None) for name in "abcd")
-    similarity = np.array([[0.1, 0.9, 0.4, 0.8]], np.float32)
-    settings = RetrievalSettings(references=3)
+    settings = RetrievalSettings(references=3, order="none", cost_per_switch=0.0)
     path = tmp_path / "assignment.parquet"
-    choice = Choice(np.array([2]), None, "none")
+    slices = unit(np.array([[0.1, 0.9, 0.4, 0.8]]))
+    choice = choose_references(slices, np.eye(4, dtype=np.float32), None, 1.0, settings)
     bearing = Bearing.of(choice, Turn(), "LAI")
-    written = write_assignment(path, "x", choice, bearing, similarity, records, settings)
-    assert [source.reference_id for source in written.references[0]] == ["c", "b", "d"]
+    written = write_assignment(path, "x", choice, bearing, records, settings)
+    assert [source.reference_id for source in written.references[0]] == ["b", "d", "c"]
     assert read_assignment(path, "x") == written
     assert read_assignment(path, "y") is None
 
@@ -172,9 +165,8 @@ def test_neighbouring_slices_hear_their_references_nearly_alike(body, random, tm
     records = tuple(ReferenceRecord(str(h), tmp_path / str(h), -float(h)) for h in HEIGHTS)
     slices, settings = scan_of(body, random, step=1), RetrievalSettings()
     choice = choose_references(slices, body[HEIGHTS], -HEIGHTS.astype(float), 1.0, settings)
-    similarity = cosine_similarity(slices, body[HEIGHTS])
     bearing = Bearing.of(choice, Turn("LA"), "LAI")
     assert bearing.orientation == "LPI"
     path = tmp_path / "assignment.parquet"
-    rows = write_assignment(path, "x", choice, bearing, similarity, records, settings).references
+    rows = write_assignment(path, "x", choice, bearing, records, settings).references
     assert len(set(rows[20:180])) > 140
