@@ -23,7 +23,7 @@ from medcolor.filters import PoolingSettings, SmoothingSettings
 from medcolor.matching import MatchingSettings
 from medcolor.reference import ReferenceSettings
 from medcolor.render.settings import RenderSettings
-from medcolor.retrieval.assignment import RetrievalSettings
+from medcolor.retrieval.settings import RetrievalSettings
 from medcolor.settings import Settings
 from medcolor.transfer import CoherenceSettings, OpacitySettings, TransferSettings
 from medcolor.volume.settings import StoreSettings, VolumeSettings

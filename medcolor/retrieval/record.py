@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 
 from medcolor.reference.library import ReferenceRecord
 from medcolor.reference.orientation import combined
-from medcolor.retrieval.assignment import Choice, RetrievalSettings, references_around
+from medcolor.retrieval.assignment import Choice, references_around
 from medcolor.retrieval.orientation import Turn
+from medcolor.retrieval.settings import RetrievalSettings
 
 
 @dataclass(frozen=True)

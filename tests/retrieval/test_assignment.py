@@ -3,14 +3,10 @@ import pytest
 
 from medcolor.errors import InputError
 from medcolor.reference import ReferenceRecord
-from medcolor.retrieval.assignment import (
-    RetrievalSettings,
-    choose_references,
-    cosine_similarity,
-    references_around,
-)
+from medcolor.retrieval.assignment import choose_references, cosine_similarity, references_around
 from medcolor.retrieval.orientation import Turn
 from medcolor.retrieval.record import Bearing, read_assignment, write_assignment
+from medcolor.retrieval.settings import RetrievalSettings
 
 
 @pytest.fixture
