@@ -8,6 +8,7 @@ so a slice reads like a radiological image.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -114,6 +115,11 @@ class Reconstruction:
     lab: Float[np.ndarray, "row col 3"]
     trust: Float[np.ndarray, "row col"]
     """0..1, zero outside the body."""
+
+    @cached_property
+    def weighted(self) -> Float[np.ndarray, "row col 4"]:
+        """Lab times trust, and trust: what may be averaged."""
+        return np.dstack([self.trust[..., None] * self.lab, self.trust])
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,11 @@ _LEAST_WEIGHT = 1e-6
 class CoherenceSettings(Settings):
     """Holding colours together along the stack."""
 
-    reach_mm: float = 4.0
+    reach_mm: float = 8.0
     """Standard deviation along z over which colours are averaged; 0 (the paper) leaves every slice
     on its own."""
 
-    grey_tolerance: float = 0.06
+    grey_tolerance: float = 0.03
     """Change of the scan's display grey, 0..1, at which a neighbour's weight has fallen to 0.61."""
 
     def __post_init__(self) -> None:
@@ -61,20 +61,23 @@ def smooth_along_stack(
         slice_step_mm: From slice to slice.
         settings: Reach and tolerance.
     """
-    color, trust = own.trust[..., None] * own.lab, own.trust.copy()
-    weight_sum = np.ones_like(own.trust)
+    total, mass = own.weighted.copy(), np.ones_like(own.trust)
     for other in neighbours:
         distance = (other.z - own.z) * slice_step_mm / settings.reach_mm
-        parts = np.dstack([other.trust[..., None] * other.lab, other.trust])
-        moved = _on_grid(parts, other.box, own)
-        change = (_on_grid(other.grey, other.box, own) - own.grey) / settings.grey_tolerance
-        weight = np.exp(-(distance**2 + change**2) / 2).astype(np.float32)
-        color += weight[..., None] * moved[..., :3]
-        trust += weight * moved[..., 3]
-        weight_sum += weight
+        weight = _on_grid(other.grey, other.box, own)
+        weight -= own.grey
+        weight *= weight
+        weight *= np.float32(-0.5 / settings.grey_tolerance**2)
+        weight -= np.float32(distance**2 / 2)
+        cv2.exp(weight, weight)  # four times as fast as numpy's
+        moved = _on_grid(other.weighted, other.box, own)
+        moved *= weight[..., None]
+        total += moved
+        mass += weight
+    trust = total[..., 3]
     known = trust[..., None] > _LEAST_WEIGHT
-    lab = np.where(known, color / np.maximum(trust, _LEAST_WEIGHT)[..., None], own.lab)
-    return replace(own, lab=lab, trust=trust / weight_sum)
+    lab = np.where(known, total[..., :3] / np.maximum(trust, _LEAST_WEIGHT)[..., None], own.lab)
+    return replace(own, lab=lab, trust=trust / mass)
 
 
 def _on_grid(
@@ -82,14 +85,14 @@ def _on_grid(
 ) -> Float[np.ndarray, "row2 col2 *channel"]:
     """Resample an image of `box` to the grid of another slice; zero where it does not reach."""
     shape = onto.trust.shape
-    scale, shift = [], []
-    for axis, (start, side) in enumerate(
-        zip((onto.box.row_start, onto.box.col_start), onto.box.shape, strict=True)
-    ):
-        own_start = (box.row_start, box.col_start)[axis]
+    if box == onto.box and image.shape[:2] == shape:
+        return image.copy()
+    matrix = np.zeros((2, 3))
+    starts = (onto.box.row_start - box.row_start, onto.box.col_start - box.col_start)
+    for axis, start in enumerate(starts):
         density = image.shape[axis] / box.shape[axis]  # pixels of the image to one of the scan
-        scale.append(side / shape[axis] * density)
-        shift.append((start - own_start) * density + scale[axis] / 2 - 0.5)
-    matrix = np.array([[scale[1], 0, shift[1]], [0, scale[0], shift[0]]])
+        scale = onto.box.shape[axis] / shape[axis] * density
+        matrix[1 - axis, 1 - axis] = scale
+        matrix[1 - axis, 2] = start * density + scale / 2 - 0.5
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(image, matrix, shape[::-1], flags=flags))
