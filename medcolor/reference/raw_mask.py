@@ -28,16 +28,25 @@ _LEAST_RED = 45
 _GEL_WARMTH = -0.12
 """Gel lies below: the palest frost measured is -0.2, black surroundings 0."""
 
-_RIM_WARMTH = 0.02
+_RIM_WARMTH = -0.08
 """Where the outline runs: half way between gel and skin, which blend over some pixels."""
+
+_NEAR_PX = 12
+"""Of the reduced copy: an ear lies nearer to its head."""
+
+_LEAST_BESIDE = 0.25
+"""Size of a part beside a large one against that of one that lies alone."""
 
 _FLAT = 3.0
 """Change of colour (CIE Lab) a pixel up to which paper is even; ink and edges lie above."""
 
 _ALIKE = 10.0
-"""Distance in CIE Lab from a label's own colour: it is lit unevenly and shaded at a fold."""
+"""Distance in CIE Lab, lightness halved, from a label's own colour."""
 
-_FILLED = 0.86
+_LIGHTNESS_COUNTS_HALF = np.array([0.5, 1, 1], np.float32)
+"""A label is lit unevenly and shaded at a fold."""
+
+_FILLED = 0.84
 """Share of its rectangle that a label fills at least; an ellipse fills 0.79."""
 
 _LONGEST = 2.5
@@ -95,24 +104,27 @@ def raw_body(
 
 
 def _parts(warm: Mask, least_part: float) -> Mask:
-    """Keep what is large enough once its holes are filled."""
+    """Keep what is large enough once its holes are filled, and the small beside the large."""
     filled = fill_holes(warm)
-    solid = cv2.morphologyEx(filled.astype(np.uint8), cv2.MORPH_OPEN, _disc(2))
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(solid, connectivity=4)
-    kept = stats[:, cv2.CC_STAT_AREA] >= least_part * warm.size
-    kept[0] = False
-    return np.asarray(kept[parts])
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(filled.astype(np.uint8))
+    areas = stats[:, cv2.CC_STAT_AREA] / warm.size
+    areas[0] = 0
+    large = (areas >= least_part)[parts]
+    near = cv2.dilate(large.astype(np.uint8), disc(_NEAR_PX)) > 0
+    beside = np.zeros(count, bool)
+    beside[np.unique(parts[near])] = True
+    return np.asarray(large | (beside & (areas >= _LEAST_BESIDE * least_part))[parts])
 
 
 def _refine(rgb: UInt8[np.ndarray, "row col 3"], core: Mask, out: Mask) -> Mask:
     """Draw the outline anew at full resolution, within a few pixels of the coarse one."""
     shape = rgb.shape[:2]
-    inner = resize_mask(cv2.erode(core.astype(np.uint8), _disc(2)) > 0, shape)
-    outer = resize_mask((cv2.dilate(core.astype(np.uint8), _disc(2)) > 0) & ~out, shape)
+    inner = resize_mask(cv2.erode(core.astype(np.uint8), disc(2)) > 0, shape)
+    outer = resize_mask((cv2.dilate(core.astype(np.uint8), disc(2)) > 0) & ~out, shape)
     body = fill_holes(inner | (outer & (warmth(rgb) >= _RIM_WARMTH)))
     reach = max(1, round(max(shape) / SEARCH_PX))
-    smooth = cv2.morphologyEx(body.astype(np.uint8), cv2.MORPH_OPEN, _disc(reach))
-    return _touching(smooth > 0, inner)
+    smooth = cv2.morphologyEx(body.astype(np.uint8), cv2.MORPH_OPEN, disc(reach))
+    return _touching(smooth > 0, resize_mask(core, shape))
 
 
 def labels(small: UInt8[np.ndarray, "row col 3"], warm: Mask) -> Mask:
@@ -132,10 +144,11 @@ def labels(small: UInt8[np.ndarray, "row col 3"], warm: Mask) -> Mask:
 def _label(lab: Float[np.ndarray, "row col 3"], warm: Mask, seed: Mask) -> Mask:
     """Return the rectangle of the seed's colour around it, or nothing if there is none."""
     nothing = np.zeros_like(warm)
-    distance = np.sqrt(((lab - np.median(lab[seed], axis=0)) ** 2).sum(axis=-1))
+    apart = (lab - np.median(lab[seed], axis=0)) * _LIGHTNESS_COUNTS_HALF
+    distance = np.sqrt((apart**2).sum(axis=-1))
+    alike = _touching(distance < _ALIKE, seed)
     # Ink parts the paper; closing joins it again.
-    alike = cv2.morphologyEx((warm & (distance < _ALIKE)).astype(np.uint8), cv2.MORPH_CLOSE, _disc(4))
-    paper = fill_holes(_touching(alike > 0, seed))
+    paper = fill_holes(cv2.morphologyEx(alike.astype(np.uint8), cv2.MORPH_CLOSE, disc(4)) > 0)
     low, high = (share * warm.size for share in _LABEL_AREAS)
     if not low <= paper.sum() <= high:
         return nothing
@@ -143,11 +156,11 @@ def _label(lab: Float[np.ndarray, "row col 3"], warm: Mask, seed: Mask) -> Mask:
     short, long = sorted(side + 1 for side in rect[1])
     if paper.sum() < _FILLED * short * long or long > _LONGEST * short:
         return nothing
-    ring = _rectangle(rect, 8, warm.shape) & ~_rectangle(rect, 4, warm.shape)
-    return _rectangle(rect, 3, warm.shape) if warm[ring].mean() < 0.5 else nothing
+    ring = draw_rectangle(rect, 8, warm.shape) & ~draw_rectangle(rect, 4, warm.shape)
+    return draw_rectangle(rect, 3, warm.shape) if warm[ring].mean() < 0.5 else nothing
 
 
-def _rectangle(rect: tuple, grown_px: int, shape: tuple[int, int]) -> Mask:
+def draw_rectangle(rect: tuple, grown_px: int, shape: tuple[int, int]) -> Mask:
     """Draw a turned rectangle (middle, size, angle) that is some pixels larger."""
     sides = (rect[1][0] + grown_px, rect[1][1] + grown_px)
     drawn = np.zeros(shape, np.uint8)
@@ -157,7 +170,7 @@ def _rectangle(rect: tuple, grown_px: int, shape: tuple[int, int]) -> Mask:
 
 
 def _close(mask: Mask) -> Mask:
-    return np.asarray(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, _disc(1)) > 0)
+    return np.asarray(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, disc(1)) > 0)
 
 
 def _touching(mask: Mask, seeds: Mask) -> Mask:
@@ -168,6 +181,6 @@ def _touching(mask: Mask, seeds: Mask) -> Mask:
     return np.asarray(kept[parts] & mask)
 
 
-def _disc(radius: int) -> UInt8[np.ndarray, "row col"]:
+def disc(radius: int) -> UInt8[np.ndarray, "row col"]:
     size = 2 * radius + 1
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
