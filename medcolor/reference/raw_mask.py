@@ -46,6 +46,9 @@ _ALIKE = 10.0
 _LIGHTNESS_COUNTS_HALF = np.array([0.5, 1, 1], np.float32)
 """A label is lit unevenly and shaded at a fold."""
 
+_EVEN = 0.6
+"""Share of a label that is alike: the rest is ink, a fold, an edge."""
+
 _FILLED = 0.84
 """Share of its rectangle that a label fills at least; an ellipse fills 0.79."""
 
@@ -143,21 +146,30 @@ def labels(small: UInt8[np.ndarray, "row col 3"], warm: Mask) -> Mask:
 
 def _label(lab: Float[np.ndarray, "row col 3"], warm: Mask, seed: Mask) -> Mask:
     """Return the rectangle of the seed's colour around it, or nothing if there is none."""
-    nothing = np.zeros_like(warm)
     apart = (lab - np.median(lab[seed], axis=0)) * _LIGHTNESS_COUNTS_HALF
-    distance = np.sqrt((apart**2).sum(axis=-1))
-    alike = _touching(distance < _ALIKE, seed)
-    # Ink parts the paper; closing joins it again.
-    paper = fill_holes(cv2.morphologyEx(alike.astype(np.uint8), cv2.MORPH_CLOSE, disc(4)) > 0)
+    alike = np.sqrt((apart**2).sum(axis=-1)) < _ALIKE
+    part = _touching(warm, seed)
+    even = alike[part].mean() >= _EVEN
+    # Alone, it is a warm part of its own; beside tissue, what has its colour. Ink parts it.
+    for paper in ([part] if even else []) + [_touching(alike, seed)]:
+        whole = cv2.morphologyEx(paper.astype(np.uint8), cv2.MORPH_CLOSE, disc(4))
+        rectangle = _rectangle_of(fill_holes(whole > 0), warm)
+        if rectangle is not None:
+            return rectangle
+    return np.zeros_like(warm)
+
+
+def _rectangle_of(paper: Mask, warm: Mask) -> Mask | None:
+    """Return the rectangle that paper fills; None if it is no label or tissue encloses it."""
     low, high = (share * warm.size for share in _LABEL_AREAS)
     if not low <= paper.sum() <= high:
-        return nothing
+        return None
     rect = cv2.minAreaRect(np.argwhere(paper)[:, ::-1].astype(np.float32))
     short, long = sorted(side + 1 for side in rect[1])
     if paper.sum() < _FILLED * short * long or long > _LONGEST * short:
-        return nothing
+        return None
     ring = draw_rectangle(rect, 8, warm.shape) & ~draw_rectangle(rect, 4, warm.shape)
-    return draw_rectangle(rect, 3, warm.shape) if warm[ring].mean() < 0.5 else nothing
+    return draw_rectangle(rect, 3, warm.shape) if warm[ring].mean() < 0.5 else None
 
 
 def draw_rectangle(rect: tuple, grown_px: int, shape: tuple[int, int]) -> Mask:
