@@ -13,11 +13,18 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from medcolor.color import srgb_to_linear
-from medcolor.reference.raw_mask import Mask, disc, draw_rectangle, shrink
+from medcolor.color import linear_to_srgb, srgb_to_linear
+from medcolor.reference.shapes import (
+    Mask,
+    Rect,
+    disc,
+    draw_rectangle,
+    rectangle_around,
+    shrink,
+)
 
-Rect = tuple[tuple[float, float], tuple[float, float], float]
-"""Middle (col, row), sides and turn in degrees, as OpenCV has them."""
+Gains = tuple[float, float, float]
+"""Of linear red, green and blue."""
 
 _LEVEL = 45
 """Brightest channel, 0..255, from which a neutral pixel may be the card's back or a patch."""
@@ -52,6 +59,10 @@ _PATCH_RANGE = (0.3, 0.92)
 noisy, brighter ones may be clipped in one channel."""
 
 
+_UNCLIPPED_PERCENT = 99.5
+"""Share of the tissue that is never clipped: highlights on wet surfaces may be."""
+
+
 @dataclass(frozen=True)
 class Card:
     """A gray scale card."""
@@ -79,9 +90,7 @@ def find_card(rgb: UInt8[np.ndarray, "row col 3"]) -> Card | None:
     return None if best is None else best[1]
 
 
-def gains_of_card(
-    card: Card, white: float
-) -> tuple[float, float, float]:
+def gains_of_card(card: Card, white: float) -> Gains:
     """Return the linear gains (R, G, B) that make the card neutral and its white patch `white`.
 
     Args:
@@ -96,8 +105,29 @@ def gains_of_card(
     # A clipped channel is too dark; the largest one tells white best.
     patch = _STRIP[1] // _PATCHES
     brightest = float(np.median(np.sort((linear * ratio).max(axis=1))[-patch:]))
-    red, green, blue = (float(g) for g in ratio * (srgb_to_linear(np.float32(white)) / brightest))
+    red, green, blue = (float(g) for g in ratio * (srgb_to_linear(np.array(white)) / brightest))
     return red, green, blue
+
+
+def unclipped(gains: Gains, tissue: UInt8[np.ndarray, "pixel 3"]) -> Gains:
+    """Return gains lowered together, so that they clip no more than a trace of the tissue."""
+    values = srgb_to_linear(np.arange(256) / 255)
+    brightest = np.max([gain * values[tissue[:, i]] for i, gain in enumerate(gains)], axis=0)
+    excess = max(1.0, float(np.percentile(brightest, _UNCLIPPED_PERCENT))) if len(tissue) else 1.0
+    red, green, blue = (gain / excess for gain in gains)
+    return red, green, blue
+
+
+def apply_gains(
+    rgb: UInt8[np.ndarray, "row col 3"], gains: Gains | None
+) -> UInt8[np.ndarray, "row col 3"]:
+    """Multiply linear light by the gains; sRGB in and out."""
+    if gains is None:
+        return rgb
+    values = srgb_to_linear(np.arange(256) / 255)
+    tables = [np.round(255 * np.clip(linear_to_srgb(values * gain), 0, 1)) for gain in gains]
+    table = np.stack(tables, axis=-1).astype(np.uint8)
+    return np.asarray(cv2.LUT(rgb, table[None]))
 
 
 def _candidates(small: UInt8[np.ndarray, "row col 3"]) -> list[Rect]:
@@ -110,13 +140,13 @@ def _candidates(small: UInt8[np.ndarray, "row col 3"]) -> list[Rect]:
     count, parts = cv2.connectedComponents(opened, connectivity=4)
     found = []
     for number in range(1, count):
-        middle, sides, turn = cv2.minAreaRect(np.argwhere(parts == number)[:, ::-1].astype(np.float32))
-        short, long = sorted(side + 1 for side in sides)
+        rect = rectangle_around(parts == number)
+        short, long = sorted(rect[1])
         if (
             _SIDES[0] <= long / max(small.shape) <= _SIDES[1]
             and _ASPECTS[0] <= long / short <= _ASPECTS[1]
         ):
-            found.append((middle, sides, turn))
+            found.append(rect)
     return found
 
 

@@ -49,6 +49,7 @@ def write_index(index: ReferenceIndex, thumbnails: list[bytes], folder: Path) ->
             "id": [record.reference_id for record in index.records],
             "uri": [str(record.path) for record in index.records],
             "position_mm": pa.array([r.position_mm for r in index.records], pa.float64()),
+            "orientation": pa.array([r.orientation for r in index.records], pa.string()),
             "descriptor": pa.FixedSizeListArray.from_arrays(
                 pa.array(index.descriptors.astype(np.float32).ravel()), width
             ),
@@ -83,6 +84,7 @@ def read_index(folder: Path, *, network_digest: str, preparation_digest: str) ->
         about = json.loads((table.schema.metadata or {})[b"medcolor"])
         column = table["descriptor"].combine_chunks()
         descriptors = np.asarray(column.flatten()).reshape(len(column), -1)
+        rows = table.select(["id", "uri", "position_mm", "orientation"]).to_pylist()
         made_by = {key: str(about[key]) for key in ("network", "preparation", "library")}
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise InputError(
@@ -96,8 +98,8 @@ def read_index(folder: Path, *, network_digest: str, preparation_digest: str) ->
                 "Build the index anew with these settings: medcolor index build",
             )
     records = tuple(
-        ReferenceRecord(row["id"], Path(row["uri"]), row["position_mm"])
-        for row in table.select(["id", "uri", "position_mm"]).to_pylist()
+        ReferenceRecord(row["id"], Path(row["uri"]), row["position_mm"], row["orientation"])
+        for row in rows
     )
     return ReferenceIndex(
         records, descriptors, network_digest, preparation_digest, made_by["library"]

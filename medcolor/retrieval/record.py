@@ -26,6 +26,14 @@ class Source:
     weight: float
     """> 0, against the others of the slice."""
 
+    orientation: str | None = None
+    """Of this photograph, where a record of its preparation says it."""
+
+    @property
+    def record(self) -> ReferenceRecord:
+        """What it takes to load it."""
+        return ReferenceRecord(self.reference_id, Path(self.path), None, self.orientation)
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -101,6 +109,9 @@ def _sources(
 
     ids = [record.reference_id for record in records]
     return [
-        [Source(ids[i], str(records[i].path), weight) for i, weight in around(slice_number)]
+        [
+            Source(ids[i], str(records[i].path), weight, records[i].orientation)
+            for i, weight in around(slice_number)
+        ]
         for slice_number in range(len(chosen))
     ]

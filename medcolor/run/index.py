@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 from pathlib import Path
@@ -13,7 +14,7 @@ from medcolor.config import RunSettings
 from medcolor.errors import InputError
 from medcolor.features.extract import describe
 from medcolor.progress import ProgressReport
-from medcolor.reference import list_references
+from medcolor.reference import ReferenceRecord, list_references
 from medcolor.retrieval.assignment import cosine_similarity, top_k
 from medcolor.retrieval.index import ReferenceIndex, is_index, read_index, write_index
 from medcolor.run.plan import open_network, resolve_hardware, resolve_threads
@@ -68,7 +69,7 @@ def build_index(
         np.concatenate([part.descriptors for part in described])[shown],
         open_network(settings).digest,
         settings.digest("reference"),
-        digest_files(record.path for record in records),
+        _digest_of(records),
     )
     write_index(index, [thumbnails[number] for number in shown], folder)
     return index
@@ -119,8 +120,16 @@ def library_digest(references: Path, settings: RunSettings) -> str:
     """Name the photographs of an index or a folder by their contents."""
     if is_index(references):
         return _read(references, settings).library_digest
-    records = list_references(references, settings.reference)
-    return digest_files(record.path for record in records)
+    return _digest_of(list_references(references, settings.reference))
+
+
+def _digest_of(records: list[ReferenceRecord]) -> str:
+    """Name photographs by their contents, and by how they lie where a record says it."""
+    files = digest_files(record.path for record in records)
+    turned = [record.orientation for record in records]
+    if not any(turned):
+        return files
+    return hashlib.blake2b(f"{files} {turned}".encode(), digest_size=16).hexdigest()
 
 
 def _read(folder: Path, settings: RunSettings) -> ReferenceIndex:

@@ -133,15 +133,12 @@ class ColorizeSlab:
         with stopwatch("reading"):
             targets = [self._read(z) for z in slices]
         with stopwatch("reference"):
-            prepared = [
-                (self._references(one.reference_id, one.path), one.weight) for one in sources
-            ]
+            prepared = [(self._references(one.record), one.weight) for one in sources]
         colored = colorize_slices(targets, prepared, self._network, settings, stopwatch)
         return np.stack([one.rgba for one in colored])
 
-    def _prepare(self, reference_id: str, path: str) -> PreparedReference:
+    def _prepare(self, record: ReferenceRecord) -> PreparedReference:
         settings = self._plan.settings
-        record = ReferenceRecord(reference_id, Path(path), None)
         reference = load_reference(record, settings.reference)
         return prepare_reference(reference, self._network, settings.features)
 

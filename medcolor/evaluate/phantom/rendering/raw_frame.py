@@ -66,7 +66,7 @@ def _noise(rng: np.random.Generator, period_px: float) -> Picture:
     """Return smooth noise of about unit variance over the frame."""
     rows, cols = (max(2, round(side / period_px)) for side in SHAPE)
     coarse = rng.normal(0, 1.4, (rows, cols)).astype(np.float32)
-    return np.asarray(cv2.resize(coarse, SHAPE[::-1], interpolation=cv2.INTER_CUBIC))
+    return np.asarray(cv2.resize(coarse, SHAPE[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def _gel(rng: np.random.Generator) -> Picture:
@@ -150,7 +150,9 @@ def _placement(
     scale = min(fit * rng.uniform(0.75, 1), _MOST_SCALE)
     middle = (float(cols.mean()), float(rows.mean()))
     place = cv2.getRotationMatrix2D(middle, rng.uniform(-4, 4), scale)
-    spare = [(space - scale * (np.ptp(r) + 1)) / 2 for space, r in zip(room, (rows, cols))]
+    spare = [
+        (space - scale * (np.ptp(r) + 1)) / 2 for space, r in zip(room, (rows, cols), strict=True)
+    ]
     row = inside[0][0] + 0.04 * len(inside[0]) + room[0] / 2 + spare[0] * rng.uniform(-0.8, 0.8)
     col = inside[1].mean() + spare[1] * rng.uniform(-0.8, 0.8)
     place[:, 2] += (col - middle[0], row - middle[1])
@@ -161,7 +163,9 @@ def _expose(
     picture: Picture, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], tuple[float, float, float]]:
     """Light the scene and photograph it."""
-    light = rng.uniform(0.65, 1.05) * np.array([rng.uniform(0.87, 1.15), 1, rng.uniform(0.87, 1.15)])
+    light = rng.uniform(0.65, 1.05) * np.array(
+        [rng.uniform(0.87, 1.15), 1, rng.uniform(0.87, 1.15)]
+    )
     rows, cols = np.mgrid[-1 : 1 : SHAPE[0] * 1j, -1 : 1 : SHAPE[1] * 1j]
     shade = 1 - rng.uniform(0, 0.12) * (rows**2 + cols**2)
     linear = srgb_to_linear(np.clip(picture, 0, 255) / 255) * light * shade[..., None]

@@ -71,9 +71,7 @@ def _card(rng: np.random.Generator) -> NDArray[np.uint8]:
     return card
 
 
-def draw_label(
-    picture: Picture, taken: Mask, body: Mask, rng: np.random.Generator
-) -> Mask | None:
+def draw_label(picture: Picture, taken: Mask, body: Mask, rng: np.random.Generator) -> Mask | None:
     """Lay a written paper label anywhere free, in part close to the body; None without room.
 
     Returns:
@@ -130,9 +128,7 @@ def _turned(thing: NDArray[np.uint8], scale: float, turn_deg: float) -> _Thing:
     return _Thing(drawn.astype(np.float32), np.asarray(mask))
 
 
-def _place(
-    shape: tuple[int, ...], thing: _Thing, rng: np.random.Generator
-) -> tuple[slice, slice]:
+def _place(shape: tuple[int, ...], thing: _Thing, rng: np.random.Generator) -> tuple[slice, slice]:
     """Return a random place in the frame, as rows and columns."""
     rows, cols = thing.mask.shape
     row, col = (int(rng.integers(0, space)) for space in (shape[0] - rows, shape[1] - cols))
