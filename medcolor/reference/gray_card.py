@@ -45,6 +45,9 @@ _PATCHES = 20
 _STRIP = (24, 12 * _PATCHES)
 """Rows and columns that a candidate is resampled to."""
 
+_LEAST_LENGTH = 0.7
+"""Of the staircase against what was found: the darkest patches may be one in the noise."""
+
 _UNEVEN = 0.03
 """Mean departure from a rising staircase, against its range, up to which it is one."""
 
@@ -180,14 +183,14 @@ def _staircase(patch: Float[np.ndarray, "row col 3"]) -> Float[np.ndarray, "plac
 
 
 def _rises(values: Float[np.ndarray, " place"]) -> bool:
-    """Tell whether values rise from black to white in many steps."""
-    top = float(values.max())
-    bottom = max(float(values.min()), 1 / 255)
-    if top < _DARKEST_RATIO * bottom:
+    """Tell whether values rise from black to white in many steps; a little may lie beyond."""
+    top, bottom = float(values.max()), max(float(values.min()), 1 / 255)
+    rising = values[int(np.argmin(values)) : int(np.argmax(values)) + 1]
+    if top < _DARKEST_RATIO * bottom or len(rising) < _LEAST_LENGTH * len(values):
         return False
-    uneven = np.abs(np.maximum.accumulate(values) - values).mean() / (top - bottom)
+    uneven = np.abs(np.maximum.accumulate(rising) - rising).mean() / (top - bottom)
     step = len(values) // _PATCHES
-    steepest = (values[2 * step :] - values[: -2 * step]).max() / (top - bottom)
+    steepest = (rising[2 * step :] - rising[: -2 * step]).max() / (top - bottom)
     return bool(uneven <= _UNEVEN and steepest <= _STEEPEST)
 
 

@@ -120,7 +120,7 @@ def missing_numbers(numbers: Sequence[float]) -> list[float]:
     if counts[step] < _REGULAR_SHARE * len(distances):
         return []
     lacking = []
-    for start, distance in zip(ordered, distances, strict=False):
-        steps = round(distance / step)
-        lacking += [round(start + step * k, 3) for k in range(1, steps)]
+    for start, stop in pairwise(ordered):
+        steps = round((stop - start) / step)
+        lacking += [round(start + (stop - start) * k / steps, 3) for k in range(1, steps)]
     return lacking

@@ -26,6 +26,12 @@ _GEL_WARMTH = -0.12
 _RIM_WARMTH = -0.08
 """Where the outline runs: half way between gel and skin, which blend over some pixels."""
 
+_RING_PX = 4
+"""Width, in the reduced copy, of the surroundings of a part that must show gel."""
+
+_LEAST_GEL = 0.2
+"""Share of a part's surroundings that is gel: the card's coloured discs have none."""
+
 _NEAR_PX = 12
 """Of the reduced copy: an ear lies nearer to its head."""
 
@@ -64,25 +70,29 @@ def raw_body(
         least_part: Share of the frame from which a part of the body is kept.
     """
     small = shrink(rgb)
-    warm = (warmth(small) >= least_warmth) & (small[..., 0] >= _LEAST_RED)
+    tone = warmth(small)
+    warm = (tone >= least_warmth) & (small[..., 0] >= _LEAST_RED)
     out = find_labels(small, warm)
     if card is not None:
         out |= resize_mask(card, small.shape[:2])
-    core = _parts(_close(warm & ~out), least_part)
+    core = _parts(_close(warm & ~out), tone < _GEL_WARMTH, least_part)
     return _refine(rgb, core, out)
 
 
-def _parts(warm: Mask, least_part: float) -> Mask:
-    """Keep what is large enough once its holes are filled, and the small beside the large."""
-    filled = fill_holes(warm)
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(filled.astype(np.uint8))
+def _parts(warm: Mask, gel: Mask, least_part: float) -> Mask:
+    """Keep what lies in gel and is large enough with its holes, and the small beside the large."""
+    filled = fill_holes(warm).astype(np.uint8)
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(filled, connectivity=4)
     areas = stats[:, cv2.CC_STAT_AREA] / warm.size
-    areas[0] = 0
-    large = (areas >= least_part)[parts]
+    grown = np.asarray(cv2.dilate(parts.astype(np.float32), disc(_RING_PX)), np.intp)
+    ring = (parts == 0) & (grown > 0)
+    size = np.bincount(grown[ring], minlength=count)
+    blue = np.bincount(grown[ring & gel], minlength=count)
+    is_body = (blue >= _LEAST_GEL * size) & (np.arange(count) > 0)
+    large = (is_body & (areas >= least_part))[parts]
     near = cv2.dilate(large.astype(np.uint8), disc(_NEAR_PX)) > 0
-    beside = np.zeros(count, bool)
-    beside[np.unique(parts[near])] = True
-    return np.asarray(large | (beside & (areas >= _LEAST_BESIDE * least_part))[parts])
+    beside = np.isin(np.arange(count), parts[near])
+    return np.asarray(large | (is_body & beside & (areas >= _LEAST_BESIDE * least_part))[parts])
 
 
 def _refine(rgb: UInt8[np.ndarray, "row col 3"], core: Mask, out: Mask) -> Mask:
