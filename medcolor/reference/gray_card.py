@@ -184,8 +184,9 @@ def _staircase(patch: Float[np.ndarray, "row col 3"]) -> Float[np.ndarray, "plac
 
 def _rises(values: Float[np.ndarray, " place"]) -> bool:
     """Tell whether values rise from black to white in many steps; a little may lie beyond."""
-    top, bottom = float(values.max()), max(float(values.min()), 1 / 255)
-    rising = values[int(np.argmin(values)) : int(np.argmax(values)) + 1]
+    rising = values[: int(np.argmax(values)) + 1]
+    rising = rising[int(np.argmin(rising)) :]
+    top, bottom = float(rising[-1]), max(float(rising[0]), 1 / 255)
     if top < _DARKEST_RATIO * bottom or len(rising) < _LEAST_LENGTH * len(values):
         return False
     uneven = np.abs(np.maximum.accumulate(rising) - rising).mean() / (top - bottom)
