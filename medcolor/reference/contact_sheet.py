@@ -16,7 +16,7 @@ MOST_THUMBNAILS = 400
 _CAPTION_PX = 16
 _OUTLINE = (255, 0, 255)
 
-Thumbnail = UInt8[np.ndarray, "row col 3"]
+Thumbnail = UInt8[np.ndarray, "cell_row cell_col 3"]
 
 
 def draw_thumbnail(
@@ -37,7 +37,7 @@ def draw_thumbnail(
     return cell
 
 
-def draw_contact_sheet(thumbnails: Sequence[Thumbnail]) -> UInt8[np.ndarray, "row col 3"]:
+def draw_contact_sheet(thumbnails: Sequence[Thumbnail]) -> UInt8[np.ndarray, "sheet_row sheet_col 3"]:
     """Lay thumbnails out in rows, about as wide as high."""
     columns = max(1, math.ceil(math.sqrt(len(thumbnails))))
     blank = np.full_like(thumbnails[0], 255)

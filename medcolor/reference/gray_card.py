@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from medcolor.color import linear_to_srgb, srgb_to_linear
 from medcolor.reference.shapes import (
@@ -153,7 +153,9 @@ def _candidates(small: UInt8[np.ndarray, "row col 3"]) -> list[Rect]:
     return found
 
 
-def _upright(small: UInt8[np.ndarray, "row col 3"], rect: Rect) -> Float[np.ndarray, "row col 3"]:
+def _upright(
+    small: UInt8[np.ndarray, "row col 3"], rect: Rect
+) -> Float[np.ndarray, "strip_row strip_col 3"]:
     """Return the rectangle's surroundings, its long side along the columns, sRGB 0..1."""
     (col, row), (width, height), turn = rect
     if width < height:
@@ -195,7 +197,7 @@ def _rises(values: Float[np.ndarray, " place"]) -> bool:
     return bool(uneven <= _UNEVEN and steepest <= _STEEPEST)
 
 
-def _longest_run(flags: Bool[np.ndarray, " row"]) -> np.ndarray:
+def _longest_run(flags: Bool[np.ndarray, " row"]) -> Int[np.ndarray, " run"]:
     """Return the indices of the longest stretch of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
     starts, stops = edges[::2], edges[1::2]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from medcolor.body import fill_holes, resize_mask
 from medcolor.reference.paper_label import find_labels
@@ -95,7 +95,11 @@ def _parts(warm: Mask, gel: Mask, least_part: float) -> Mask:
     return np.asarray(large | (is_body & beside & (areas >= _LEAST_BESIDE * least_part))[parts])
 
 
-def _refine(rgb: UInt8[np.ndarray, "row col 3"], core: Mask, out: Mask) -> Mask:
+def _refine(
+    rgb: UInt8[np.ndarray, "row col 3"],
+    core: Bool[np.ndarray, "small_row small_col"],
+    out: Bool[np.ndarray, "small_row small_col"],
+) -> Mask:
     """Draw the outline anew at full resolution, within a few pixels of the coarse one."""
     shape = rgb.shape[:2]
     inner = resize_mask(cv2.erode(core.astype(np.uint8), disc(2)) > 0, shape)

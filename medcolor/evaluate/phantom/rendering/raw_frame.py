@@ -72,9 +72,9 @@ def _noise(rng: np.random.Generator, period_px: float) -> Picture:
 def _gel(rng: np.random.Generator) -> Picture:
     """Blue gel: its hue, clouds, frozen streaks, veins of frost, dark blotches."""
     base = np.array([34, 96, 136]) * rng.uniform(0.7, 1.25) + rng.uniform(-14, 14, 3)
-    clouds = 1 + 0.18 * _noise(rng, 130) + 0.08 * _noise(rng, 22) + 0.05 * _noise(rng, 6)
+    clouds = 1 + 0.18 * _noise(rng, 130.0) + 0.08 * _noise(rng, 22.0) + 0.05 * _noise(rng, 6.0)
     picture = np.maximum(base, 12) * np.clip(clouds, 0.35, 1.8)[..., None]
-    veins = np.exp(-((_noise(rng, 45) / 0.1) ** 2)) * rng.uniform(0.0, 0.5)
+    veins = np.exp(-((_noise(rng, 45.0) / 0.1) ** 2)) * rng.uniform(0.0, 0.5)
     picture += (np.array([120, 175, 190]) - picture) * veins[..., None]
     dark = np.zeros(SHAPE, np.float32)
     rows, cols = np.mgrid[0 : SHAPE[0], 0 : SHAPE[1]]
@@ -90,10 +90,10 @@ def _gel(rng: np.random.Generator) -> Picture:
 def _surroundings(rng: np.random.Generator) -> Picture:
     """Black all round, with a frosted rail and its specks at the left."""
     picture = np.full((*SHAPE, 3), rng.uniform(10, 20, 3), np.float32)
-    picture += 2 * _noise(rng, 200)[..., None]
+    picture += 2 * _noise(rng, 200.0)[..., None]
     left = round(rng.uniform(0.05, 0.11) * SHAPE[1])
     right = left + round(rng.uniform(0.01, 0.04) * SHAPE[1])
-    frost = np.clip(70 + 45 * _noise(rng, 12), 8, 190)[:, left:right, None]
+    frost = np.clip(70 + 45 * _noise(rng, 12.0), 8, 190)[:, left:right, None]
     picture[:, left:right] = frost * np.array([0.75, 1.0, 1.05], np.float32)
     for _ in range(120):
         row, col = rng.integers(0, SHAPE[0]), rng.integers(0, right)
