@@ -37,7 +37,9 @@ def draw_thumbnail(
     return cell
 
 
-def draw_contact_sheet(thumbnails: Sequence[Thumbnail]) -> UInt8[np.ndarray, "sheet_row sheet_col 3"]:
+def draw_contact_sheet(
+    thumbnails: Sequence[Thumbnail],
+) -> UInt8[np.ndarray, "sheet_row sheet_col 3"]:
     """Lay thumbnails out in rows, about as wide as high."""
     columns = max(1, math.ceil(math.sqrt(len(thumbnails))))
     blank = np.full_like(thumbnails[0], 255)

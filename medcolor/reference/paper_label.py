@@ -17,10 +17,10 @@ _FLAT = 3.0
 """Change of colour (CIE Lab) a pixel up to which paper is even; ink and edges lie above."""
 
 _ALIKE = 10.0
-"""Distance in CIE Lab, lightness halved, from a label's own colour."""
+"""Distance in CIE Lab from a label's own colour."""
 
-_LIGHTNESS_COUNTS_HALF = np.array([0.5, 1, 1], np.float32)
-"""A label is lit unevenly and shaded at a fold."""
+_LIGHTNESS_COUNTS = 0.5
+"""Of that distance: a label is lit unevenly and shaded at a fold."""
 
 _EVEN = 0.6
 """Share of a label that is alike: the rest is ink, a fold, an edge."""
@@ -37,10 +37,15 @@ _LABEL_AREAS = (0.0015, 0.03)
 
 def find_labels(small: UInt8[np.ndarray, "row col 3"], warm: Mask) -> Mask:
     """Return the paper labels: even, straight-edged, open to gel or darkness on most sides."""
-    lab = srgb_to_lab(cv2.GaussianBlur(small, (0, 0), 0.7).astype(np.float32) / 255)
-    steps = [cv2.Sobel(lab, cv2.CV_32F, *axes, scale=1 / 8) for axes in ((1, 0), (0, 1))]
-    change = np.sqrt(sum((step**2).sum(axis=-1) for step in steps))
-    count, parts = cv2.connectedComponents((warm & (change < _FLAT)).astype(np.uint8))
+    smooth = cv2.GaussianBlur(small, (0, 0), 0.7).astype(np.float32) / 255
+    lab = np.ascontiguousarray(np.moveaxis(srgb_to_lab(smooth), -1, 0))
+    steps = [
+        cv2.Sobel(plane, cv2.CV_32F, *axes, scale=1 / 8)
+        for plane in lab
+        for axes in ((1, 0), (0, 1))
+    ]
+    is_flat = np.sum(np.square(steps), axis=0) < _FLAT**2
+    count, parts = cv2.connectedComponents((warm & is_flat).astype(np.uint8))
     areas = np.bincount(parts.ravel())
     found = np.zeros(warm.shape, bool)
     for number in range(1, count):
@@ -49,10 +54,11 @@ def find_labels(small: UInt8[np.ndarray, "row col 3"], warm: Mask) -> Mask:
     return found
 
 
-def _label(lab: Float[np.ndarray, "row col 3"], warm: Mask, seed: Mask) -> Mask:
+def _label(lab: Float[np.ndarray, "3 row col"], warm: Mask, seed: Mask) -> Mask:
     """Return the rectangle of the seed's colour around it, or nothing if there is none."""
-    apart = (lab - np.median(lab[seed], axis=0)) * _LIGHTNESS_COUNTS_HALF
-    alike = np.sqrt((apart**2).sum(axis=-1)) < _ALIKE
+    apart = lab - np.median(lab[:, seed], axis=1)[:, None, None]
+    apart[0] *= _LIGHTNESS_COUNTS
+    alike = np.square(apart).sum(axis=0) < _ALIKE**2
     part = touching(warm, seed)
     even = alike[part].mean() >= _EVEN
     # Alone, it is a warm part of its own; beside tissue, what has its colour. Ink parts it.

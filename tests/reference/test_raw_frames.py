@@ -89,7 +89,8 @@ def test_gains_are_lowered_together_where_they_would_clip_tissue():
 def test_a_frame_without_a_card_keeps_its_colours_and_says_why(frames):
     bare = next(frame for frame in frames if not frame.has_card)
     found = cut_out(bare.rgb, "frame", LAI)
-    assert found.gains is None and found.balance == "no gray scale card found"
+    assert found.gains is None
+    assert found.balance == "no gray scale card found"
     stored = bare.rgb[found.box.slices][::-1]
     np.testing.assert_array_equal(found.rgb[found.body], stored[found.body])
     assert (found.rgb[~found.body] == 255).all()
@@ -98,7 +99,8 @@ def test_a_frame_without_a_card_keeps_its_colours_and_says_why(frames):
 def test_white_balance_can_be_switched_off(frames):
     one = next(frame for frame in frames if frame.has_card)
     found = cut_out(one.rgb, "frame", ReferenceSettings(white_balance="none"))
-    assert found.gains is None and found.balance == "switched off"
+    assert found.gains is None
+    assert found.balance == "switched off"
 
 
 def test_flips_of_a_raw_frame_are_undone_by_its_orientation_and_never_mirror(frames):
