@@ -84,7 +84,7 @@ def _gel(rng: np.random.Generator) -> Picture:
         distance = ((rows - row) ** 2 + (cols - col) ** 2) / reach**2
         dark = np.maximum(dark, np.exp(-distance) * rng.uniform(0.6, 1))
     picture += (np.array([22, 28, 33]) - picture) * dark[..., None]
-    return picture.astype(np.float32)
+    return np.asarray(picture, np.float32)
 
 
 def _surroundings(rng: np.random.Generator) -> Picture:
