@@ -39,7 +39,7 @@ def largest_parts(
     radius = np.zeros(count)
     np.maximum.at(radius, labels.ravel().astype(np.intp), depth.ravel())
     kept = (radius >= least_thickness * radius.max())[labels] & mask
-    return _fill_holes(kept)
+    return fill_holes(kept)
 
 
 def _bright_parts(
@@ -56,7 +56,7 @@ def _bright_parts(
     return np.asarray(kept[labels])
 
 
-def _fill_holes(mask: Bool[np.ndarray, "row col"]) -> Bool[np.ndarray, "row col"]:
+def fill_holes(mask: Bool[np.ndarray, "row col"]) -> Bool[np.ndarray, "row col"]:
     """Fill what the outside cannot reach."""
     padded = np.pad(~mask, 1, constant_values=True).astype(np.uint8)
     cv2.floodFill(padded, None, (0, 0), 2)
@@ -81,7 +81,7 @@ def body_mask(
     near = cv2.dilate(core.astype(np.uint8), kernel).astype(bool)
     outline = (core | (near & bright.astype(bool))).astype(np.uint8)
     # Close cracks in dark skin, so that the cavities behind them are inside.
-    return _fill_holes(cv2.morphologyEx(outline, cv2.MORPH_CLOSE, kernel, iterations=2) > 0)
+    return fill_holes(cv2.morphologyEx(outline, cv2.MORPH_CLOSE, kernel, iterations=2) > 0)
 
 
 def bounding_box(mask: Bool[np.ndarray, "row col"], *, margin: float = 0.04) -> Box | None:

@@ -31,9 +31,11 @@ app = typer.Typer(
     "Not a medical device.",
 )
 index_app = typer.Typer(no_args_is_help=True, help="Reference indexes.")
+reference_app = typer.Typer(no_args_is_help=True, help="Photographs, before they are used.")
 weights_app = typer.Typer(no_args_is_help=True, help="Networks: published ones and our own.")
 evaluate_app = typer.Typer(no_args_is_help=True, help="Quality where the truth is known.")
 app.add_typer(index_app, name="index")
+app.add_typer(reference_app, name="reference")
 app.add_typer(weights_app, name="weights")
 app.add_typer(evaluate_app, name="evaluate")
 
@@ -224,6 +226,24 @@ def index_show(
     from medcolor.run.index_pictures import show_index
 
     typer.echo(show_index(index, picture=output))
+
+
+@reference_app.command("prepare")
+def reference_prepare(
+    frames: Annotated[Path, typer.Argument(help="Folder of raw frames.")],
+    output: Annotated[Path, typer.Argument(help="Folder to write, or to bring up to date.")],
+    config: Config = None,
+    overrides: Set = None,
+    ray: Ray = None,
+    workers: Workers = None,
+) -> None:
+    """Cut the bodies out of raw FRAMES: no gel, card or label; white balance; a contact sheet."""
+    from medcolor.run.prepare import prepare_references
+
+    chosen, runner = _settings(config, overrides), _runner(ray, workers)
+    with _progress() as progress:
+        report = prepare_references(frames, output, chosen, runner, progress)
+    typer.echo(report)
 
 
 @weights_app.command("list")

@@ -178,6 +178,15 @@ def test_index_append_remove_and_show(inputs, tmp_path):
     assert (tmp_path / "sheet.png").is_file()
 
 
+def test_reference_prepare_says_what_it_did_and_what_it_kept(inputs, tmp_path):
+    done = medcolor("reference", "prepare", inputs[1], tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "6 clean; 0 kept from before" in done.stdout
+    assert (
+        "6 kept from before" in medcolor("reference", "prepare", inputs[1], tmp_path / "out").stdout
+    )
+
+
 def test_help_answers_without_loading_torch():
     code = (
         "import sys, medcolor.cli; print(any(m in sys.modules for m in"

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, UInt8
 
 from medcolor.domain import ReferenceSlice
 from medcolor.errors import InputError
+from medcolor.reference.manifest import MANIFEST, PreparedFrame, read_manifest
 from medcolor.reference.orientation import VIEW
 from medcolor.reference.prepare import ReferenceSettings, prepare_photograph
 from medcolor.volume.files import IMAGE_SUFFIXES, list_images
-from medcolor.volume.images import read_image
+from medcolor.volume.images import read_image_and_alpha
 
 _THIRDS = {"": 0.0, "a": 0.0, "b": 1 / 3, "c": 2 / 3}
+
+_HALF_OPAQUE = {"uint8": 127, "uint16": 32767}
+"""By type of the pixels."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +34,21 @@ class ReferenceRecord:
     position_mm: float | None
     """Along the body, growing toward the feet; None where the names do not tell."""
 
+    orientation: str | None = None
+    """Of this frame, where a record of its preparation says it; else settings.reference's."""
+
 
 def list_references(folder: Path, settings: ReferenceSettings) -> list[ReferenceRecord]:
     """List the frames of a folder, from head to feet where their names carry positions.
 
+    Of a folder that `medcolor reference prepare` wrote, its record tells frames, positions
+    and orientations.
+
     Raises:
         InputError: If the folder is absent or holds no images.
     """
+    if (prepared := read_manifest(folder)) is not None:
+        return _of_manifest(folder, prepared)
     files = list_images(folder) if folder.is_dir() else []
     if not files:
         raise InputError(
@@ -47,12 +60,16 @@ def list_references(folder: Path, settings: ReferenceSettings) -> list[Reference
     known = [position for position in positions if position is not None]
     if len(set(known)) < len(files):
         return [ReferenceRecord(path.name, path, None) for path in files]
-    sign = 1.0 if settings.presumed_orientation[2] == "I" else -1.0
     records = [
-        ReferenceRecord(path.name, path, sign * position)
-        for path, position in zip(files, known, strict=True)
+        ReferenceRecord(path.name, path, position_of(number, settings))
+        for path, number in zip(files, known, strict=True)
     ]
     return sorted(records, key=lambda record: record.position_mm or 0.0)
+
+
+def position_of(number: float, settings: ReferenceSettings) -> float:
+    """Return the place in mm, growing toward the feet, that the number of a frame stands for."""
+    return number if settings.presumed_orientation[2] == "I" else -number
 
 
 def number_in_name(stem: str) -> float | None:
@@ -70,7 +87,9 @@ def number_in_name(stem: str) -> float | None:
 def load_reference(
     record: ReferenceRecord, settings: ReferenceSettings, turn: str = VIEW
 ) -> ReferenceSlice:
-    """Read and prepare one frame; see `prepare_photograph`.
+    """Read and prepare one frame; an alpha channel says where the body is.
+
+    `turn` is how it lies once read as it is said to lie; see `prepare_photograph`.
 
     Raises:
         InputError: Unreadable, grey, or without a body.
@@ -79,13 +98,47 @@ def load_reference(
         raise InputError(
             record.path, "no such reference", "Restore the file or build the index anew"
         )
-    image = read_image(record.path)
+    rgb, body = read_photograph(record.path)
+    if record.orientation is not None:
+        settings = replace(settings, orientation=record.orientation)
+    return prepare_photograph(rgb, record.reference_id, settings, body, turn)
+
+
+def read_photograph(
+    path: Path,
+) -> tuple[UInt8[np.ndarray, "row col 3"], Bool[np.ndarray, "row col"] | None]:
+    """Return a photograph in 8 bits, and where it is opaque unless it is so throughout.
+
+    Raises:
+        InputError: Unreadable, grey, or of another type.
+    """
+    image, alpha = read_image_and_alpha(path)
     if image.ndim != 3:
-        raise InputError(record.path, "a grey image has no colours to give", "Take it out")
+        raise InputError(path, "a grey image has no colours to give", "Take it out")
+    if image.dtype.name not in _HALF_OPAQUE:
+        raise InputError(path, f"pixels of type {image.dtype}, expected 8 or 16 bit", "Convert")
+    is_opaque = None if alpha is None else alpha.astype(np.int32) > _HALF_OPAQUE[image.dtype.name]
     if image.dtype == np.uint16:
         image = np.round(image.astype(np.float32) / 257)
-    elif image.dtype != np.uint8:
+    return image.astype(np.uint8), None if is_opaque is None or is_opaque.all() else is_opaque
+
+
+def _of_manifest(folder: Path, prepared: tuple[PreparedFrame, ...]) -> list[ReferenceRecord]:
+    """List what a preparation left to use, from head to feet where all positions are known."""
+    usable = [one for one in prepared if one.file is not None]
+    if not usable:
         raise InputError(
-            record.path, f"pixels of type {image.dtype}, expected 8 or 16 bit", "Convert"
+            folder / MANIFEST, "none of its frames shows a body", "Prepare other photographs"
         )
-    return prepare_photograph(image.astype(np.uint8), record.reference_id, settings, turn)
+    places = {one.position_mm for one in usable}
+    is_ordered = None not in places and len(places) == len(usable)
+    records = [
+        ReferenceRecord(
+            one.file or "",
+            folder / (one.file or ""),
+            one.position_mm if is_ordered else None,
+            one.orientation,
+        )
+        for one in usable
+    ]
+    return sorted(records, key=lambda record: record.position_mm or 0.0)

@@ -81,7 +81,7 @@ class ReferenceIndex:
     def library_digest(self) -> str:
         """Names the photographs, the empty ones too; the same however the index came about."""
         rows = zip(self.records, self.digests, strict=True)
-        shown = (Frame(record.reference_id, digest, record.position_mm) for record, digest in rows)
+        shown = (Frame.of(record, digest) for record, digest in rows)
         return digest_library([*shown, *self.empty])
 
     @property
@@ -153,8 +153,8 @@ def remove_rows(index: ReferenceIndex, ids: Sequence[str]) -> ReferenceIndex:
 
 
 def digest_library(frames: Iterable[Frame]) -> str:
-    """Name photographs by contents and positions; neither order nor file names enter."""
-    return _digest(sorted(f"{frame.digest} {frame.position_mm}" for frame in frames))
+    """Name photographs by contents, positions and recorded orientations, not by order or names."""
+    return _digest(sorted(f"{f.digest} {f.position_mm} {f.orientation}" for f in frames))
 
 
 def _digest(lines: Iterable[str]) -> str:

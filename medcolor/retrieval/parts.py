@@ -46,6 +46,12 @@ class Frame:
     """Of the file's content."""
 
     position_mm: float | None
+    orientation: str | None = None
+
+    @classmethod
+    def of(cls, record: ReferenceRecord, digest: str) -> Frame:
+        """Name a photograph by all that decides what it gives."""
+        return cls(record.reference_id, digest, record.position_mm, record.orientation)
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ class DescribedReference:
     @property
     def frame(self) -> Frame:
         """What names the photograph."""
-        return Frame(self.record.reference_id, self.digest, self.record.position_mm)
+        return Frame.of(self.record, self.digest)
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,7 @@ def write_part(path: Path, references: Sequence[DescribedReference], origin: Ori
         "id": [one.record.reference_id for one in rows],
         "uri": [str(one.record.path) for one in rows],
         "position_mm": [one.record.position_mm for one in rows],
+        "orientation": [one.record.orientation for one in rows],
         "digest": [one.digest for one in rows],
         "descriptor": pa.FixedSizeListArray.from_arrays(
             pa.array(descriptors, pa.float32()), type=schema.field("descriptor").type
@@ -169,10 +176,10 @@ def read_columns(part: Part, *names: str) -> dict[str, list[Any]]:
 
 def read_records(part: Part) -> list[tuple[ReferenceRecord, str]]:
     """Return the photograph of every row and the digest of its content."""
-    columns = read_columns(part, "id", "uri", "position_mm", "digest")
+    columns = read_columns(part, "id", "uri", "position_mm", "orientation", "digest")
     return [
-        (ReferenceRecord(reference_id, Path(uri), position), digest)
-        for reference_id, uri, position, digest in zip(*columns.values(), strict=True)
+        (ReferenceRecord(reference_id, Path(uri), position, orientation), digest)
+        for reference_id, uri, position, orientation, digest in zip(*columns.values(), strict=True)
     ]
 
 
@@ -224,6 +231,7 @@ def _schema(descriptor_size: int) -> pa.Schema:
             pa.field("id", pa.string(), nullable=False),
             pa.field("uri", pa.string(), nullable=False),
             pa.field("position_mm", pa.float64()),
+            pa.field("orientation", pa.string()),
             pa.field("digest", pa.string(), nullable=False),
             pa.field("descriptor", pa.list_(element, descriptor_size), nullable=False),
             pa.field("thumbnail", pa.binary(), nullable=False),

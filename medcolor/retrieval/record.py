@@ -25,6 +25,14 @@ class Source:
     weight: float
     """> 0, against the others of the slice."""
 
+    orientation: str | None = None
+    """Of this photograph, where a record of its preparation says it."""
+
+    @property
+    def record(self) -> ReferenceRecord:
+        """What it takes to load it."""
+        return ReferenceRecord(self.reference_id, Path(self.path), None, self.orientation)
+
 
 @dataclass(frozen=True)
 class Bearing:
@@ -142,6 +150,9 @@ def _sources(
         return [(i, 1.0) for i in first]
 
     return [
-        [Source(records[i].reference_id, str(records[i].path), weight) for i, weight in around(z)]
+        [
+            Source(records[i].reference_id, str(records[i].path), weight, records[i].orientation)
+            for i, weight in around(z)
+        ]
         for z in range(len(choice.chosen))
     ]

@@ -72,9 +72,7 @@ def origin_of(settings: RunSettings) -> Origin:
 def frames_of(records: Sequence[ReferenceRecord]) -> list[Frame]:
     """Read photographs through and return what names them."""
     digests = digests_of(records)
-    return [
-        Frame(r.reference_id, one, r.position_mm) for r, one in zip(records, digests, strict=True)
-    ]
+    return [Frame.of(record, one) for record, one in zip(records, digests, strict=True)]
 
 
 def digests_of(records: Sequence[ReferenceRecord]) -> list[str]:
@@ -91,7 +89,7 @@ def _holds(path: Path, records: Sequence[ReferenceRecord], origin: Origin) -> bo
         rows = read_records(part)
     except InputError:
         return False
-    found = {Frame(r.reference_id, digest, r.position_mm) for r, digest in rows} | {*part.empty}
+    found = {Frame.of(record, digest) for record, digest in rows} | {*part.empty}
     paths = {record.path for record in records}
     moved = any(record.path not in paths for record, _ in rows)
     return part.origin == origin and not moved and found == {*frames_of(records)}

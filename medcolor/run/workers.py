@@ -139,7 +139,7 @@ class MatchSlab:
         with stopwatch("reading"):
             targets = [self._read(z) for z in slices]
         with stopwatch("reference"):
-            prepared = [self._references(one.reference_id, one.path) for one in sources[0]]
+            prepared = [self._references(one.record) for one in sources[0]]
         weights = [[one.weight for one in shared] for shared in sources]
         for made in reconstruct_slices(
             targets, prepared, weights, self._network, settings, stopwatch
@@ -147,9 +147,8 @@ class MatchSlab:
             with stopwatch("writing"), full_disk_is_final(folder):
                 write_reconstruction(folder, made)
 
-    def _prepare(self, reference_id: str, path: str) -> PreparedReference:
+    def _prepare(self, record: ReferenceRecord) -> PreparedReference:
         settings = self._plan.settings
-        record = ReferenceRecord(reference_id, Path(path), None)
         reference = load_reference(record, settings.reference, self._turn)
         return prepare_reference(reference, self._network, settings.features)
 

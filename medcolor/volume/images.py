@@ -62,6 +62,11 @@ def image_size(path: Path) -> tuple[int, int]:
 
 def read_image(path: Path) -> NDArray[np.generic]:
     """Decode a file as stored: (row, col) or (row, col, RGB), 8 or 16 bit or float."""
+    return read_image_and_alpha(path)[0]
+
+
+def read_image_and_alpha(path: Path) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
+    """Decode a file as `read_image` does, and its alpha channel (row, col), if it has one."""
     data = np.frombuffer(path.read_bytes(), np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
     if image is None:
@@ -72,7 +77,9 @@ def read_image(path: Path) -> NDArray[np.generic]:
             f"pixels of type {image.dtype.name}, expected one of {', '.join(_DTYPES)}",
             "Save the stack as 8 or 16 bit PNG or TIFF",
         )
-    return image if image.ndim == 2 else image[..., 2::-1]
+    if image.ndim == 2:
+        return image, None
+    return image[..., 2::-1], image[..., 3] if image.shape[2] == 4 else None
 
 
 def write_png(path: Path, rgb: UInt8[np.ndarray, "row col 3"]) -> Path:

@@ -124,6 +124,7 @@ def test_a_slab_that_always_fails_is_listed_and_the_others_are_kept(
 def test_a_slab_that_cannot_be_matched_costs_only_those_that_depend_on_it(
     scan, photographs, output, quick, monkeypatch
 ):
+    settings = RunSettings.model_validate(quick.model_dump() | {"coherence": {"reach_mm": 3.0}})
     real = workers.write_reconstruction
 
     def poisoned(folder, made):
@@ -132,15 +133,15 @@ def test_a_slab_that_cannot_be_matched_costs_only_those_that_depend_on_it(
         real(folder, made)
 
     monkeypatch.setattr(workers, "write_reconstruction", poisoned)
-    report = medcolor.colorize_volume(scan, photographs, output, settings=quick)
+    report = medcolor.colorize_volume(scan, photographs, output, settings=settings)
     assert not report.is_complete
-    assert report.slabs_done == 1  # slices 0..3; 4..7 smooth over 8 and 9, which are missing
+    assert report.slabs_done == 1  # slices 0..3; 4..7 are smoothed over 8 and 9, which are missing
 
     matched = []
     monkeypatch.setattr(
         workers, "write_reconstruction", lambda f, m: (matched.append(m.z), real(f, m))
     )
-    report = medcolor.colorize_volume(scan, photographs, output, settings=quick)
+    report = medcolor.colorize_volume(scan, photographs, output, settings=settings)
     assert report.is_complete
     assert set(matched) == {8, 9}
     assert not (output.with_name("scan.ome.zarr.run") / "reconstructions").exists()

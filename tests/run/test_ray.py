@@ -17,9 +17,13 @@ from ray_tasks import Squares
 from trees import tree_bytes
 
 import medcolor
+from medcolor.config import load_settings
 from medcolor.errors import InputError
+from medcolor.progress import Silent
+from medcolor.run.prepare import prepare_references
 from medcolor.run.serial import SerialRunner
 from medcolor.run.tasks import Done, Failed
+from medcolor.volume.images import read_image, write_png
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280), pytest.mark.xdist_group("ray")]
 ROOT = Path(__file__).parents[2]
@@ -94,6 +98,19 @@ def test_two_actors_write_the_bytes_of_one_process(ray_runner, scan, photographs
     medcolor.colorize_volume(scan, photographs, here, settings=quick)
     report = medcolor.colorize_volume(scan, photographs, there, settings=quick, runner=ray_runner)
     assert report.is_complete
+    assert tree_bytes(here) == tree_bytes(there)
+
+
+def test_two_actors_prepare_the_frames_of_one_process(ray_runner, photographs, tmp_path):
+    settings = load_settings()
+    here, there = tmp_path / "here", tmp_path / "there"
+    for number in range(20):  # more than one group of frames for each actor
+        rgb = read_image(photographs / "1000.png").copy()
+        rgb[0, 0] = number
+        write_png(photographs / f"{2000 + number}.png", rgb)
+    for output, runner in ((here, SerialRunner()), (there, ray_runner)):
+        report = prepare_references(photographs, output, settings, runner, Silent())
+        assert report.counts["clean"] == 26
     assert tree_bytes(here) == tree_bytes(there)
 
 

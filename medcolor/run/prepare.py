@@ -1,0 +1,216 @@
+"""Preparing a folder of raw frames with any runner: `medcolor reference prepare`.
+
+First every frame is surveyed: is it new, empty, or the same as another? Then those that need
+it are cut out and written. What was done before with the same frame and the same settings
+stays; the record grows with the work, so a run may stop anywhere and go on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from medcolor.config import RunSettings
+from medcolor.errors import InputError
+from medcolor.progress import ProgressReport
+from medcolor.reference import ReferenceSettings
+from medcolor.reference.contact_sheet import draw_contact_sheet, shown_on_sheet
+from medcolor.reference.library import number_in_name, position_of
+from medcolor.reference.manifest import (
+    CONTACT_SHEET,
+    MANIFEST,
+    PreparedFrame,
+    missing_numbers,
+    read_manifest,
+    write_manifest,
+)
+from medcolor.run.plan import resolve_threads
+from medcolor.run.preparers import DrawThumbnails, FrameTask, PrepareFrames, Survey, SurveyFrames
+from medcolor.run.tasks import Done, Runner, Worker, run_all
+from medcolor.storage import write_whole
+from medcolor.volume.files import IMAGE_SUFFIXES, list_images
+
+_PER_TASK = 8
+
+
+@dataclass(frozen=True)
+class PreparationReport:
+    """What a preparation did."""
+
+    output: Path
+
+    counts: dict[str, int]
+    """Frames by status."""
+
+    kept: int
+    """Of them, left as an earlier run made them."""
+
+    def __str__(self) -> str:
+        """Return one line."""
+        words = ", ".join(f"{count} {status}" for status, count in sorted(self.counts.items()))
+        return f"{self.output}: {words}; {self.kept} kept from before"
+
+
+def prepare_references(
+    frames: Path,
+    output: Path,
+    settings: RunSettings,
+    runner: Runner,
+    progress: ProgressReport,
+) -> PreparationReport:
+    """Cut the bodies out of raw frames and write them with a record and a contact sheet.
+
+    Args:
+        frames: Folder of photographs; clean ones are copied as they are.
+        output: Folder to write, or to bring up to date.
+        settings: Of which `reference` counts.
+        runner: Does the work.
+        progress: Told how far it is.
+
+    Raises:
+        InputError: No photographs, a grey one, or an output that is something else.
+        RunError: A frame was given up.
+    """
+    files = _list(frames, output)
+    before = {one.source: one for one in read_manifest(output) or () if one.source}
+    tasks = [FrameTask(path, before.get(path.name)) for path in files]
+    threads, digest = resolve_threads(settings, runner), settings.digest("reference")
+    work = _Work(runner, progress, str(frames))
+    surveys = work(lambda: SurveyFrames(output, digest, threads), tasks, "survey")
+    settled, todo = _settle(tasks, surveys, settings.reference, digest)
+    done = [*settled, *_missing(files, settings.reference)]
+
+    def record(report: list[PreparedFrame]) -> None:
+        done.extend(report)
+        write_manifest(output, done)
+
+    record([])
+    work(lambda: PrepareFrames(output, settings, threads), todo, "prepare", record)
+    _delete_stale(output, before.values(), done)
+    usable = [one for one in read_manifest(output) or () if one.file is not None]
+    if usable and (todo or not (output / CONTACT_SHEET).is_file()):
+        shown = [usable[number] for number in shown_on_sheet(len(usable))]
+        thumbnails = work(lambda: DrawThumbnails(output, settings, threads), shown, "contact sheet")
+        sheet = cv2.imencode(".png", draw_contact_sheet(thumbnails)[..., ::-1])[1]
+        write_whole(output / CONTACT_SHEET, sheet.tobytes())
+    kept = sum(one == before.get(one.source or "") for one in settled)
+    return PreparationReport(output, dict(Counter(one.status for one in done)), kept)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Runs items in small groups and tells how far it is."""
+
+    runner: Runner
+    progress: ProgressReport
+    place: str
+
+    def __call__(
+        self,
+        make_worker: Callable[[], Worker],
+        items: Sequence[Any],
+        stage: str,
+        on_report: Callable[[list[Any]], None] | None = None,
+    ) -> list[Any]:
+        """Return the reports of all items, in their order."""
+        groups = [tuple(items[i : i + _PER_TASK]) for i in range(0, len(items), _PER_TASK)]
+        self.progress.begin(stage, len(items))
+
+        def on_done(done: Done) -> None:
+            self.progress.advance(len(done.task))
+            if on_report is not None:
+                on_report(done.report)
+
+        reports = run_all(self.runner, make_worker, groups, on_done, f"{stage} of {self.place}")
+        return [one for report in reports for one in report]
+
+
+def _list(frames: Path, output: Path) -> list[Path]:
+    """Return the frames; refuse folders that are not what they should be."""
+    files = list_images(frames) if frames.is_dir() else []
+    if not files:
+        raise InputError(
+            frames, f"no photographs ({', '.join(IMAGE_SUFFIXES)})", "Give a folder of frames"
+        )
+    if (frames / MANIFEST).is_file():
+        raise InputError(frames, "prepared already", "Use it as it is, or give the raw frames")
+    if output.exists() and any(output.iterdir()) and not (output / MANIFEST).is_file():
+        raise InputError(
+            output, f"not empty and without {MANIFEST}", "Name another folder, or delete this one"
+        )
+    stems = Counter(path.stem for path in files)
+    if twice := [path for path in files if stems[path.stem] > 1]:
+        raise InputError(
+            twice[0], f"and {twice[1].name} would be written under one name", "Rename one"
+        )
+    return files
+
+
+def _settle(
+    tasks: Sequence[FrameTask],
+    surveys: Sequence[Survey],
+    settings: ReferenceSettings,
+    settings_digest: str,
+) -> tuple[list[PreparedFrame], list[tuple[Path, PreparedFrame]]]:
+    """Return the records that are known already, and the frames to work on."""
+    settled: list[PreparedFrame] = []
+    todo: list[tuple[Path, PreparedFrame]] = []
+    first: dict[str, str] = {}
+    for task, survey in zip(tasks, surveys, strict=True):
+        fresh = _fresh(task.path, survey, settings, settings_digest)
+        content = survey.content_digest
+        if content is None:
+            settled.append(replace(fresh, status="empty", why=survey.why))
+            continue
+        original = first.setdefault(content, task.path.name)
+        if original != task.path.name:
+            why = f"shows the same as {original}"
+            settled.append(replace(fresh, status="duplicate", why=why))
+        elif survey.is_current and task.before is not None:
+            settled.append(task.before)
+        else:
+            todo.append((task.path, fresh))
+    return settled, todo
+
+
+def _fresh(
+    path: Path, survey: Survey, settings: ReferenceSettings, settings_digest: str
+) -> PreparedFrame:
+    """Return the record of a frame of which only name and digests are known."""
+    number = number_in_name(path.stem)
+    return PreparedFrame(
+        "prepared",
+        path.name,
+        number,
+        _position(number, settings),
+        source_digest=survey.source_digest,
+        content_digest=survey.content_digest,
+        settings_digest=settings_digest,
+    )
+
+
+def _position(number: float | None, settings: ReferenceSettings) -> float | None:
+    """Return the position in mm, growing toward the feet, that a number in a name stands for."""
+    return None if number is None else position_of(number, settings)
+
+
+def _missing(files: Sequence[Path], settings: ReferenceSettings) -> list[PreparedFrame]:
+    """Return records of the numbers that lack in the sequence."""
+    numbers = [number_in_name(path.stem) for path in files]
+    lacking = missing_numbers([number for number in numbers if number is not None])
+    return [PreparedFrame("missing", None, one, _position(one, settings)) for one in lacking]
+
+
+def _delete_stale(
+    output: Path, before: Iterable[PreparedFrame], done: Sequence[PreparedFrame]
+) -> None:
+    """Delete what an earlier run wrote for frames that are gone, or are of no use now."""
+    wanted = {one.file for one in done}
+    for one in before:
+        if one.file is not None and one.file not in wanted:
+            (output / one.file).unlink(missing_ok=True)
