@@ -26,9 +26,6 @@ from medcolor.matching.tone import append_tone, teach_tone
 
 Watch = Callable[[int, NearestNeighborField, NearestNeighborField], None]
 
-_WARM_LEVEL = 2
-"""relu3_1, the first level searched from a neighbouring slice's matches."""
-
 _LEAST_LEAVE = 0.1
 """Share of the cost of leaving that stays where tone explains all: it is learnt, not exact."""
 
@@ -56,7 +53,6 @@ def match_coarse_to_fine(
     settings: MatchingSettings,
     network: TapNetwork | None = None,
     watch: Watch | None = None,
-    start: Correspondence | None = None,
 ) -> Correspondence:
     """Match slices with a reference in both directions; background is never a match.
 
@@ -68,8 +64,6 @@ def match_coarse_to_fine(
         settings: Which search, and whether A' and B are reconstructed on the way.
         network: Whose features they are; needed for reconstruction alone.
         watch: Told the level and both fields whenever one is done, coarse to fine.
-        start: What neighbouring slices, as many, found in the same reference: the search then
-            begins at relu3_1 around their matches. None begins with nothing known.
 
     Raises:
         ValueError: If a reconstruction is asked for without a gray-VGG19 to invert.
@@ -79,14 +73,10 @@ def match_coarse_to_fine(
     reference = reference.repeat(len(target.luminance))
     with target.luminance.device:  # new tensors lie beside the features
         finest = LEVEL_NAMES.index(settings.finest_level)
-        if start is None:
-            top = len(target.levels) - 1
-            forward, backward = _search_top(top, target, reference, settings)
-            if watch:
-                watch(top, forward, backward)
-        else:
-            top = _WARM_LEVEL + 1
-            forward, backward = _carry_over(start, target.masks[top], reference.masks[top])
+        top = len(target.levels) - 1
+        forward, backward = _search_top(top, target, reference, settings)
+        if watch:
+            watch(top, forward, backward)
         for index in range(top - 1, finest - 1, -1):
             own, other = target.levels[index], reference.levels[index]
             if settings.deconvolution_evaluations and isinstance(network, GrayVGG19):
@@ -185,27 +175,6 @@ def _same_place(shape: torch.Size, shape2: torch.Size) -> Tensor:
         for size, size2 in zip(shape, shape2, strict=True)
     )
     return torch.stack(torch.meshgrid(row, col, indexing="ij"))
-
-
-def _carry_over(
-    start: Correspondence, mask: Bool[Tensor, "pair row col"], mask2: Bool[Tensor, "pair row2 col2"]
-) -> tuple[NearestNeighborField, NearestNeighborField]:
-    """Return a neighbour's matches at the same places of coarser grids, those of the masks."""
-
-    def carry(field: Tensor, other: Tensor, shape: torch.Size, shape2: torch.Size) -> Tensor:
-        place = _same_place(shape, field.shape[2:])
-        match = take(field, place.expand(len(field), *place.shape))
-        scale = torch.tensor(shape2) / torch.tensor(other.shape[2:])
-        return ((match + 0.5) * scale[:, None, None]).long()
-
-    fields = start.target_to_reference.position, start.reference_to_target.position
-    shapes = mask.shape[1:], mask2.shape[1:]
-    forward = carry(*fields, *shapes)
-    backward = carry(*fields[::-1], *shapes[::-1])
-    return (
-        NearestNeighborField(forward, torch.zeros(mask.shape)),
-        NearestNeighborField(backward, torch.zeros(mask2.shape)),
-    )
 
 
 def _search(

@@ -60,26 +60,6 @@ def test_slices_matched_together_find_what_each_finds_alone(network, change):
             )
 
 
-def test_a_slice_may_start_from_what_its_neighbour_found(network):
-    """Of another size, too; then the coarse levels are not searched."""
-    reference, neighbour = pyramid(network, 0.6, size=80), pyramid(network, 0.5)
-    target = pyramid(network, 0.52, size=96)
-    settings, levels = MatchingSettings(), []
-    found = match_coarse_to_fine(neighbour, reference, settings)
-
-    warm = match_coarse_to_fine(
-        target, reference, settings, start=found, watch=lambda level, *_: levels.append(level)
-    )
-
-    assert levels == [2, 1]
-    cold = match_coarse_to_fine(target, reference, settings)
-    body = target.masks[0][0]
-    difference = warm.target_to_reference.position - cold.target_to_reference.position
-    away = difference[0].float().norm(dim=0)[body]
-    assert float(away.median()) <= 4
-    assert bool(reference.masks[0][0][tuple(warm.target_to_reference.position[0][:, body])].all())
-
-
 def test_slices_of_several_padded_shapes_are_not_matched_together(network):
     small, large = (np.ones((size, 40), np.float32) for size in (40, 60))
     with pytest.raises(ValueError, match="shape"):
