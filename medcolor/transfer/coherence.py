@@ -3,8 +3,9 @@
 Each slice is matched on its own, so the same tissue gets a slightly other colour in the next
 one, and sections across the slices show bands. A bilateral filter along z (Tomasi and Manduchi
 1998, doi:10.1109/ICCV.1998.710815; with the scan as its guide, Petschnigg et al. 2004) of the
-reconstruction takes that away before equation 1 puts it on the scan's structure. Its reach is
-finite, so a slice depends on its neighbours alone and not on how slices are cut into slabs.
+reconstruction takes that away before equation 1 puts it on the scan's structure. What counts is
+the largest change of the scan on the way to a neighbour, so that nothing is heard through bone. Its
+reach is finite: a slice depends on its neighbours alone and not on how slices are cut into slabs.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from jaxtyping import Float
 from medcolor.domain import Box, Reconstruction
 from medcolor.settings import Settings
 
-_REACH = 2.5
-"""Of the filter, in standard deviations: what lies beyond weighs less than a twentieth."""
+_REACH = 2.0
+"""Of the filter, in standard deviations: what lies beyond weighs less than a seventh, and all of it a twentieth."""
 
 _LEAST_WEIGHT = 1e-6
 
@@ -30,12 +31,13 @@ _LEAST_WEIGHT = 1e-6
 class CoherenceSettings(Settings):
     """Holding colours together along the stack."""
 
-    reach_mm: float = 8.0
+    reach_mm: float = 12.0
     """Standard deviation along z over which colours are averaged; 0 (the paper) leaves every slice
     on its own."""
 
-    grey_tolerance: float = 0.03
-    """Change of the scan's display grey, 0..1, at which a neighbour's weight has fallen to 0.61."""
+    grey_tolerance: float = 0.04
+    """Change of the scan's display grey, 0..1, anywhere on the way to a neighbour at which its
+    weight has fallen to 0.61."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
@@ -62,18 +64,23 @@ def smooth_along_stack(
         settings: Reach and tolerance.
     """
     total, mass = own.weighted.copy(), np.ones_like(own.trust)
-    for other in neighbours:
-        distance = (other.z - own.z) * slice_step_mm / settings.reach_mm
-        weight = _on_grid(other.grey, other.box, own)
-        weight -= own.grey
-        weight *= weight
-        weight *= np.float32(-0.5 / settings.grey_tolerance**2)
-        weight -= np.float32(distance**2 / 2)
-        cv2.exp(weight, weight)  # four times as fast as numpy's
-        moved = _on_grid(other.weighted, other.box, own)
-        moved *= weight[..., None]
-        total += moved
-        mass += weight
+    ordered = sorted(neighbours, key=lambda other: abs(other.z - own.z))
+    for side in (-1, 1):
+        change = np.zeros_like(own.trust)
+        for other in ordered:
+            if (other.z - own.z) * side < 0:
+                continue
+            # The largest change on the way: what lies behind a border is not heard.
+            change = np.maximum(change, np.abs(_on_grid(other.grey, other.box, own) - own.grey))
+            weight = change * change
+            weight *= np.float32(-0.5 / settings.grey_tolerance**2)
+            distance = (other.z - own.z) * slice_step_mm / settings.reach_mm
+            weight -= np.float32(distance**2 / 2)
+            cv2.exp(weight, weight)  # four times as fast as numpy's
+            moved = _on_grid(other.weighted, other.box, own)
+            moved *= weight[..., None]
+            total += moved
+            mass += weight
     trust = total[..., 3]
     known = trust[..., None] > _LEAST_WEIGHT
     lab = np.where(known, total[..., :3] / np.maximum(trust, _LEAST_WEIGHT)[..., None], own.lab)

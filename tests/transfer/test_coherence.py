@@ -38,6 +38,15 @@ def test_colours_do_not_cross_a_border_of_the_scan():
     np.testing.assert_allclose(result.lab, below[4].lab, atol=0.1)
 
 
+def test_nothing_is_heard_through_a_border():
+    """Beyond bone lies other tissue, be it as grey as this."""
+    below = [slice_of(z, (50, 30, 10)) for z in range(5)]
+    bone = [slice_of(5, (90, 0, 10), grey=0.9)]
+    above = [slice_of(z, (50, -10, 20)) for z in range(6, 10)]
+    result = smooth_along_stack(below[4], below[:4] + bone + above, 1.0, CoherenceSettings())
+    np.testing.assert_allclose(result.lab, below[4].lab, atol=0.1)
+
+
 def test_untrusted_neighbours_are_hardly_heard():
     own, other = slice_of(0, (50, 20, 20)), slice_of(1, (50, -40, 20), trust=1e-3)
     result = smooth_along_stack(own, [other], 1.0, CoherenceSettings())
@@ -62,6 +71,6 @@ def test_a_slice_is_the_same_place_on_another_grid():
     np.testing.assert_allclose(result.lab, own.lab, atol=0.02)
 
 
-@pytest.mark.parametrize(("reach", "step", "halo"), [(4.0, 1.0, 10), (4.0, 5.0, 2), (0.0, 1.0, 0)])
+@pytest.mark.parametrize(("reach", "step", "halo"), [(4.0, 1.0, 8), (4.0, 5.0, 1), (0.0, 1.0, 0)])
 def test_the_halo_is_a_distance_and_not_a_count(reach, step, halo):
     assert CoherenceSettings(reach_mm=reach).halo(step) == halo
