@@ -476,6 +476,7 @@ def _tell(report: RunReport) -> None:
         f"{report.output}: {report.slices} slices, {report.slabs_done} slabs written, "
         f"{report.slabs_kept} kept, {len(report.failures)} failed"
     )
+    typer.echo(f"photographs: {report.bearing}")
     if report.slices_colored:
         typer.echo(report.cost_table())
 

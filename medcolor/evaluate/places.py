@@ -108,7 +108,7 @@ def evaluate_places(
         monotone = bool((steps <= 0).all() or (steps >= 0).all())
         lines.append(
             f"{way.name:34}{rank:8.4f}{np.abs(steps).max():9.1f}  {'yes' if monotone else 'NO':8}"
-            f"  {_words(bearing)}"
+            f"  {bearing}"
         )
         progress.advance(1)
     return "\n".join(lines)
@@ -125,7 +125,7 @@ def evaluate_phantom_places(settings: RunSettings, progress: ProgressReport) -> 
             error = np.abs(levels[chosen] - (heights[::-1] if way.reversed_scan else heights))
             lines.append(
                 f"{f'person {seed} from {other}, {way.name}':46}{np.mean(error <= 20):13.1%}"
-                f"{np.percentile(error, 95):10.1f} mm{error.max():8.1f}  {_words(bearing)}"
+                f"{np.percentile(error, 95):10.1f} mm{error.max():8.1f}  {bearing}"
             )
             progress.advance(1)
     return "\n".join(lines)
@@ -206,10 +206,3 @@ def _phantoms(
         _PHANTOM_MM,
     )
     return material, target.canonical_z_mm(), reference.canonical_z_mm()[shown]
-
-
-def _words(bearing: Bearing) -> str:
-    """Return what was found in a few words."""
-    sides = "" if bearing.sides_are_certain else " (sides presumed)"
-    apart = "" if bearing.distance_mm is None else f", {bearing.distance_mm:g} mm apart"
-    return f"{bearing.orientation}{sides}, order by {bearing.order}{apart}"

@@ -51,7 +51,7 @@ class Bearing:
     """What told the places along the body: names, looks, none."""
 
     is_reversed: bool
-    """Whether the slices run against what scan and photographs state."""
+    """Whether the slices run against what scan and names state."""
 
     distance_mm: float | None
     """Usual distance found between photographs; None where their names say it."""
@@ -60,16 +60,24 @@ class Bearing:
     def of(cls, choice: Choice, turn: Turn, presumed: str) -> Bearing:
         """Put together what was found about photographs read as `presumed`."""
         numbers = presumed[2]
-        if choice.is_reversed and choice.order == "names":
+        is_reversed = choice.is_reversed and choice.order == "names"
+        if is_reversed:
             numbers = "SI"["IS".index(numbers)]
         return cls(
             turn.code,
             combined(presumed[:2], turn.code) + numbers,
             turn.sides_are_certain,
             choice.order,
-            choice.is_reversed,
+            is_reversed,
             choice.distance_mm,
         )
+
+    def __str__(self) -> str:
+        """Return it in a few words."""
+        sides = "" if self.sides_are_certain else " (left and right presumed)"
+        apart = "" if self.distance_mm is None else f", about {self.distance_mm:g} mm apart"
+        course = ", slices run against what is stated" if self.is_reversed else ""
+        return f"{self.orientation}{sides}, order by {self.order}{apart}{course}"
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ def colorize(
             report.slices = plan.levels[0].shape[0]
             with report.stage("describe"):
                 assignment = assign(plan, index, runner, progress)
+                report.bearing = assignment.bearing
                 refuse_changed_photographs(index, assignment)
         with report.stage("match"):
             _match(plan, assignment, runner, progress, report)
@@ -69,7 +70,7 @@ def colorize(
             plan.ledger.forget(_MATCH)
             shutil.rmtree(plan.reconstructions, ignore_errors=True)
         shutil.rmtree(plan.staging_folder, ignore_errors=True)
-        write_report(plan, report, assignment.bearing, runner)
+        write_report(plan, report, runner)
     return report
 
 

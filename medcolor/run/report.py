@@ -37,6 +37,9 @@ class RunReport:
     slices_colored: int = 0
     """By this run."""
 
+    bearing: Bearing | None = None
+    """How the photographs lie; None until that is known."""
+
     failures: list[Failed] = field(default_factory=list)
     stage_seconds: dict[str, float] = field(default_factory=dict)
     """Wall seconds of the run's stages."""
@@ -84,7 +87,7 @@ class RunReport:
         return "\n".join(lines)
 
 
-def write_report(plan: Plan, report: RunReport, bearing: Bearing, runner: Runner) -> None:
+def write_report(plan: Plan, report: RunReport, runner: Runner) -> None:
     """Write `run.json` and, if slabs failed, `failures.jsonl` into the ledger's folder.
 
     Neither names the input: file names may carry a patient's name.
@@ -102,7 +105,7 @@ def write_report(plan: Plan, report: RunReport, bearing: Bearing, runner: Runner
         "settings": plan.settings.model_dump(mode="json"),
         "identity": plan.ledger.identity,
         "network": plan.network_digest,
-        "photographs": asdict(bearing),
+        "photographs": None if report.bearing is None else asdict(report.bearing),
         "window": {key: value for key, value in asdict(plan.window).items() if key != "tone"},
         "shape_zyx": plan.levels[0].shape,
         "spacing_mm_zyx": plan.levels[0].spacing_mm,

@@ -22,7 +22,7 @@ from medcolor.domain import Box, Reconstruction
 from medcolor.settings import Settings
 
 _REACH = 2.0
-"""Of the filter, in standard deviations: what lies beyond weighs less than a seventh, and all of it a twentieth."""
+"""Of the filter, in standard deviations: beyond lies a twentieth of its weight."""
 
 _LEAST_WEIGHT = 1e-6
 

@@ -40,7 +40,7 @@ def ray_runner():
     paths = os.pathsep.join([helpers, os.environ.get("PYTHONPATH", "")])
     ray.init(
         address="local",  # never a cluster that an earlier, killed test left on record
-        num_cpus=2,
+        num_cpus=4,  # for four actors, whatever the machine has
         include_dashboard=False,
         object_store_memory=200_000_000,
         runtime_env={"env_vars": {"PYTHONPATH": paths}},
@@ -93,12 +93,16 @@ def test_a_killed_actor_is_replaced_and_a_killer_given_up(ray_runner, tmp_path):
     assert list(failed) == [2]
 
 
-def test_two_actors_write_the_bytes_of_one_process(ray_runner, scan, photographs, tmp_path, quick):
-    here, there = tmp_path / "here.ome.zarr", tmp_path / "there.ome.zarr"
+def test_two_and_four_actors_write_the_bytes_of_one_process(
+    ray_runner, scan, photographs, tmp_path, quick
+):
+    here = tmp_path / "here.ome.zarr"
     medcolor.colorize_volume(scan, photographs, here, settings=quick)
-    report = medcolor.colorize_volume(scan, photographs, there, settings=quick, runner=ray_runner)
-    assert report.is_complete
-    assert tree_bytes(here) == tree_bytes(there)
+    for runner in (ray_runner, type(ray_runner)("auto", 4)):
+        there = tmp_path / f"{runner.workers}.ome.zarr"
+        report = medcolor.colorize_volume(scan, photographs, there, settings=quick, runner=runner)
+        assert report.is_complete
+        assert tree_bytes(here) == tree_bytes(there)
 
 
 def test_two_actors_prepare_the_frames_of_one_process(ray_runner, photographs, tmp_path):
