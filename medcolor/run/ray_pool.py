@@ -2,7 +2,8 @@
 
 One task in flight an actor: a task queued behind one that kills its actor would
 die with it. A dead actor is replaced and its task repeated; a task that fails
-ATTEMPTS times is given up alone. Pixels never travel through Ray.
+ATTEMPTS times is given up alone. Actors live on from stage to stage of a run, since
+starting one takes longer than loading a network. Pixels never travel through Ray.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -26,12 +28,16 @@ _OBJECT_STORE_BYTES = 200_000_000
 
 
 class _Worker:
-    """Holds one worker."""
+    """Holds the worker of one stage."""
 
-    def __init__(self, make_worker: Callable[[], Worker]) -> None:
-        self._worker = make_worker()
+    def __init__(self) -> None:
+        self._stage = ""
+        self._worker: Worker | None = None
 
-    def run(self, task: Any) -> Any:
+    def run(self, stage: str, make_worker: Callable[[], Worker], task: Any) -> Any:
+        if self._worker is None or stage != self._stage:
+            self._worker = None  # its memory goes before the next one's comes
+            self._worker, self._stage = make_worker(), stage
         return self._worker(task)
 
 
@@ -58,19 +64,30 @@ class RayRunner:
             found = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
             _connect(found, workers)
         self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self._kept: list[Any] = []
+
+    def release(self) -> None:
+        """End the actors that are kept from one `run` to the next; the driver's end does, too."""
+        while self._kept:
+            ray.kill(self._kept.pop())
 
     def run(self, make_worker: Callable[[], Worker], tasks: Sequence[Any]) -> Iterator[Outcome]:
         """Yield the outcome of every task as it ends."""
         waiting = list(reversed(list(enumerate(tasks))))
         failures: Counter[int] = Counter()
         busy: dict[Any, tuple[Any, int]] = {}
-        idle = [_Actor.remote(make_worker) for _ in range(min(self.workers, len(tasks)))]
+        stage, make = uuid.uuid4().hex, ray.put(make_worker)
+        wanted = min(self.workers, len(tasks))
+        idle, self._kept = self._kept[:wanted], self._kept[wanted:]
+        # A kept one may have died with its node meanwhile: no task is to blame for that.
+        unproven = {id(actor) for actor in idle}
+        idle += [_Actor.remote() for _ in range(wanted - len(idle))]
         try:
             while waiting or busy:
                 while waiting and idle:
                     number, task = waiting.pop()
                     actor = idle.pop()
-                    busy[actor.run.remote(task)] = actor, number
+                    busy[actor.run.remote(stage, make, task)] = actor, number
                 (ready, *_), _ = ray.wait(list(busy), num_returns=1)
                 actor, number = busy.pop(ready)
                 try:
@@ -80,18 +97,21 @@ class RayRunner:
                     if is_final(cause):
                         raise cause from error
                     died = not isinstance(error, ray.exceptions.RayTaskError)
-                    idle.append(_Actor.remote(make_worker) if died else actor)
-                    failures[number] += 1
+                    idle.append(_Actor.remote() if died else actor)
+                    failures[number] += not (died and id(actor) in unproven)
+                    unproven.discard(id(actor))
                     _log.warning("task %s failed: %s", tasks[number], one_line(cause))
                     if failures[number] < ATTEMPTS:
                         waiting.append((number, tasks[number]))
                     else:
                         yield Failed(tasks[number], one_line(cause))
                     continue
+                unproven.discard(id(actor))
                 idle.append(actor)
                 yield Done(tasks[number], report)
         finally:
-            for actor in [*idle, *(actor for actor, _ in busy.values())]:
+            self._kept += idle
+            for actor, _ in busy.values():
                 ray.kill(actor)
 
 

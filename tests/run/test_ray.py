@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from ray_tasks import Squares
+from ray_tasks import ProcessNumber, Squares
 from trees import tree_bytes
 
 import medcolor
@@ -98,11 +99,30 @@ def test_two_and_four_actors_write_the_bytes_of_one_process(
 ):
     here = tmp_path / "here.ome.zarr"
     medcolor.colorize_volume(scan, photographs, here, settings=quick)
+    ray_runner.release()
     for runner in (ray_runner, type(ray_runner)("auto", 4)):
         there = tmp_path / f"{runner.workers}.ome.zarr"
         report = medcolor.colorize_volume(scan, photographs, there, settings=quick, runner=runner)
         assert report.is_complete
         assert tree_bytes(here) == tree_bytes(there)
+        runner.release()
+
+
+def test_an_actor_lives_on_from_stage_to_stage_until_released(ray_runner):
+    one = type(ray_runner)("auto", 1)
+
+    def process() -> int:
+        (outcome,) = one.run(ProcessNumber, ["where"])
+        return outcome.report
+
+    first = process()
+    assert process() == first
+    os.kill(first, signal.SIGKILL)  # as a lost node would; no task is to blame
+    second = process()
+    assert second != first
+    one.release()
+    assert process() not in (first, second)
+    one.release()
 
 
 def test_two_actors_prepare_the_frames_of_one_process(ray_runner, photographs, tmp_path):
