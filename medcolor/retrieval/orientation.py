@@ -26,6 +26,10 @@ by a quarter."""
 _CERTAIN = 3.0
 """Standard errors by which one side must win over its mirror image to be certain."""
 
+_LEAST_GAIN = 0.05
+"""And share by which it must win of what likeness drops between the right way and the usual one:
+faces are a little askew, and neighbouring slices agree on that, too."""
+
 Describe = Callable[[Sequence[int], tuple[str, ...]], Float[np.ndarray, "_slice _code _descriptor"]]
 """Describes slices, each shown in the given ways to lie; zero where there is no body."""
 
@@ -63,7 +67,9 @@ def find_turn(
     if not len(coarse):
         return Turn()
     codes = likely_codes(coarse)
-    return decide_sides(codes, likeness(_SLICES_FOR_SIDES, codes))
+    right = coarse[:, [CODES.index(code) for code in codes]].mean()
+    least_gain = _LEAST_GAIN * float(right - coarse.mean())
+    return decide_sides(codes, likeness(_SLICES_FOR_SIDES, codes), least_gain)
 
 
 def likely_codes(likeness: Float[np.ndarray, "slice code"]) -> tuple[str, str]:
@@ -77,17 +83,19 @@ def likely_codes(likeness: Float[np.ndarray, "slice code"]) -> tuple[str, str]:
     return best, mirrored(best)
 
 
-def decide_sides(codes: tuple[str, str], likeness: Float[np.ndarray, "slice 2"]) -> Turn:
+def decide_sides(
+    codes: tuple[str, str], likeness: Float[np.ndarray, "slice 2"], least_gain: float
+) -> Turn:
     """Choose between a way to lie and its mirror image.
 
     Args:
         codes: The one to be preferred first.
         likeness: Of each slice with its best reference, shown in both ways.
+        least_gain: Mean difference of likeness from which one is certain.
     """
     if not len(likeness):
         return Turn(codes[0])
     gain = likeness[:, 0] - likeness[:, 1]
-    error = gain.std() / np.sqrt(len(gain))
-    advantage = float(gain.mean() / max(error, 1e-9))
-    is_certain = abs(advantage) >= _CERTAIN
-    return Turn(codes[1] if is_certain and advantage < 0 else codes[0], is_certain)
+    mean, error = float(gain.mean()), float(gain.std() / np.sqrt(len(gain)))
+    is_certain = abs(mean) >= max(_CERTAIN * error, least_gain, 1e-9)
+    return Turn(codes[1] if is_certain and mean < 0 else codes[0], is_certain)

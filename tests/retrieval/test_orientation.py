@@ -48,11 +48,17 @@ def test_the_most_alike_way_is_found_up_to_its_mirror_image(true):
 def test_a_mirror_image_is_believed_only_where_slices_agree():
     random = np.random.default_rng(2)
     noise = random.normal(0, 0.02, (48, 2))
-    unsure = decide_sides(("LP", "RP"), noise)
+    unsure = decide_sides(("LP", "RP"), noise, 0.01)
     assert (unsure.code, unsure.sides_are_certain) == ("LP", False)
-    mirror = decide_sides(("LP", "RP"), noise + np.array([0.0, 0.03]))
+    mirror = decide_sides(("LP", "RP"), noise + np.array([0.0, 0.03]), 0.01)
     assert (mirror.code, mirror.sides_are_certain) == ("RP", True)
-    right = decide_sides(("LP", "RP"), noise + np.array([0.03, 0.0]))
+    right = decide_sides(("LP", "RP"), noise + np.array([0.03, 0.0]), 0.01)
     assert (right.code, right.sides_are_certain) == ("LP", True)
-    nothing = decide_sides(("LA", "RA"), np.zeros((0, 2)))
+    nothing = decide_sides(("LA", "RA"), np.zeros((0, 2)), 0.01)
     assert (nothing.code, nothing.sides_are_certain) == ("LA", False)
+
+
+def test_a_slight_lean_on_which_all_slices_agree_is_no_mirror_image():
+    likeness = np.array([[0.40, 0.405]] * 48)
+    found = decide_sides(("LP", "RP"), likeness, 0.01)
+    assert (found.code, found.sides_are_certain) == ("LP", False)
