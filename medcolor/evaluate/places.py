@@ -60,6 +60,7 @@ _WAYS = (
     _Spoilt("files numbered in their order", numbered=True),
     _Spoilt("photographs unflipped", photographs_lie="LA"),
     _Spoilt("photographs turned by a quarter", photographs_lie="PR"),
+    _Spoilt("photographs mirrored", photographs_lie="RP"),
     _Spoilt("scan reversed", reversed_scan=True),
     _Spoilt("all of it", photographs_lie="LA", shuffled=True, reversed_scan=True),
 )

@@ -17,7 +17,7 @@ from medcolor.reference.orientation import CODES, VIEW, mirrored
 from medcolor.retrieval.assignment import cosine_similarity
 
 _SLICES_FOR_TURN = 12
-_SLICES_FOR_SIDES = 48
+_SLICES_FOR_SIDES = 96
 
 _PREFERRED = "LP", "LA", "PR", "AL"
 """Of each way to lie and its mirror image: as read, flipped as Visible Human frames are, or turned
