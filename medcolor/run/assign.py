@@ -36,10 +36,17 @@ def assign(
         return found
     settings, level = plan.settings, plan.levels[0]
 
+    known: dict[tuple[int, str], Float[np.ndarray, " descriptor"]] = {}
+
     def describe(
         slices: Sequence[int], codes: tuple[str, ...]
     ) -> Float[np.ndarray, "slice code descriptor"]:
-        return _describe(plan, slices, codes, runner, progress)
+        missing = [z for z in slices if any((z, code) not in known for code in codes)]
+        if missing:
+            described = _describe(plan, missing, codes, runner, progress)
+            for z, by_code in zip(missing, described, strict=True):
+                known.update({(z, code): one for code, one in zip(codes, by_code, strict=True)})
+        return np.stack([[known[z, code] for code in codes] for z in slices])
 
     turn = Turn()
     if settings.reference.orientation == "auto":

@@ -133,17 +133,11 @@ def _match(
     report: RunReport,
 ) -> None:
     """Reconstruct what the slabs that are still to be coloured depend on."""
-    needed: set[int] = set()
-    for task in _open_tasks(plan, 0):
-        needed.update(plan.with_halo(task.slices))
+    needed = {number for task in _open_tasks(plan, 0) for number in _slabs_around(plan, task)}
     tasks = [
-        replace(
-            task,
-            stage=_MATCH,
-            references=assignment.references[task.slices.start : task.slices.stop],
-        )
+        replace(task, stage=_MATCH, references=assignment.references[task.start : task.stop])
         for task in _tasks(plan, 0)
-        if not needed.isdisjoint(task.slices) and not plan.ledger.is_done(_MATCH, task.number)
+        if task.number in needed and not plan.ledger.is_done(_MATCH, task.number)
     ]
     progress.begin("match", sum(len(task.slices) for task in tasks))
     turn = assignment.bearing.turn
@@ -175,9 +169,13 @@ def _run_level(
 
 def _is_matched(plan: Plan, task: SlabTask) -> bool:
     """Tell whether all that the colours of a slab depend on is reconstructed."""
-    around = plan.with_halo(task.slices)
-    near = [part for part in _tasks(plan, 0) if not set(around).isdisjoint(part.slices)]
-    return all(plan.ledger.is_done(_MATCH, part.number) for part in near)
+    return all(plan.ledger.is_done(_MATCH, number) for number in _slabs_around(plan, task))
+
+
+def _slabs_around(plan: Plan, task: SlabTask) -> range:
+    """Return the slabs whose reconstruction the colours of a slab depend on."""
+    slices, slab_slices = plan.with_halo(task.slices), plan.settings.store.slab_slices
+    return range(slices.start // slab_slices, (slices.stop - 1) // slab_slices + 1)
 
 
 def _open_tasks(plan: Plan, level: int) -> list[SlabTask]:

@@ -15,10 +15,10 @@ from medcolor.config import RunSettings
 from medcolor.errors import InputError
 from medcolor.features.extract import describe
 from medcolor.reference import ReferenceRecord
+from medcolor.reference.sheet import Tile, draw_sheet, spread_evenly
 from medcolor.retrieval.index import ReferenceIndex, read_index
 from medcolor.retrieval.parts import read_thumbnails
 from medcolor.retrieval.search import top_k
-from medcolor.retrieval.sheet import Tile, draw_sheet
 from medcolor.run.index_parts import origin_of
 from medcolor.run.plan import open_network
 from medcolor.volume.images import read_image, write_png
@@ -89,13 +89,7 @@ def show_index(folder: Path, picture: Path | None = None) -> str:
     index = read_index(folder)
     lines = _summary(index)
     if picture is not None:
-        count = len(index.records)
-        numbers = np.unique(
-            np.linspace(0, count - 1, min(count, _MOST_TILES)).round().astype(int)
-        ).tolist()
-        title = f"{count} references"
-        if len(numbers) < count:
-            title = f"{len(numbers)} of {title}, evenly spaced"
+        numbers, title = spread_evenly(len(index.records), _MOST_TILES)
         tiles = [
             Tile(thumbnail, (index.records[n].reference_id, _place(index.records[n])))
             for n, thumbnail in zip(numbers, _thumbnails(index, numbers), strict=True)

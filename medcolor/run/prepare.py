@@ -19,7 +19,7 @@ from medcolor.config import RunSettings
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
 from medcolor.reference import ReferenceSettings
-from medcolor.reference.contact_sheet import draw_contact_sheet, shown_on_sheet
+from medcolor.reference.contact_sheet import MOST_THUMBNAILS, draw_contact_sheet
 from medcolor.reference.library import number_in_name, position_of
 from medcolor.reference.manifest import (
     CONTACT_SHEET,
@@ -29,6 +29,7 @@ from medcolor.reference.manifest import (
     read_manifest,
     write_manifest,
 )
+from medcolor.reference.sheet import spread_evenly
 from medcolor.run.plan import resolve_threads
 from medcolor.run.preparers import DrawThumbnails, FrameTask, PrepareFrames, Survey, SurveyFrames
 from medcolor.run.tasks import Done, Runner, Worker, run_all
@@ -94,9 +95,10 @@ def prepare_references(
     _delete_stale(output, before.values(), done)
     usable = [one for one in read_manifest(output) or () if one.file is not None]
     if usable and (todo or not (output / CONTACT_SHEET).is_file()):
-        shown = [usable[number] for number in shown_on_sheet(len(usable))]
+        numbers, title = spread_evenly(len(usable), MOST_THUMBNAILS)
+        shown = [usable[number] for number in numbers]
         thumbnails = work(lambda: DrawThumbnails(output, settings, threads), shown, "contact sheet")
-        sheet = cv2.imencode(".png", draw_contact_sheet(thumbnails)[..., ::-1])[1]
+        sheet = cv2.imencode(".png", draw_contact_sheet(title, thumbnails)[..., ::-1])[1]
         write_whole(output / CONTACT_SHEET, sheet.tobytes())
     kept = sum(one == before.get(one.source or "") for one in settled)
     return PreparationReport(output, dict(Counter(one.status for one in done)), kept)

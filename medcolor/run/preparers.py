@@ -13,14 +13,16 @@ import numpy as np
 from medcolor.config import RunSettings
 from medcolor.errors import EmptyFrameError, InputError
 from medcolor.reference import ReferenceSettings
-from medcolor.reference.contact_sheet import Thumbnail, draw_thumbnail
+from medcolor.reference.contact_sheet import outlined
 from medcolor.reference.library import read_photograph
 from medcolor.reference.manifest import PreparedFrame
 from medcolor.reference.orientation import VIEW
 from medcolor.reference.prepare import CutOut, cut_out
+from medcolor.reference.sheet import Tile
 from medcolor.run.threads import map_slices
 from medcolor.run.workers import full_disk_is_final
 from medcolor.storage import write_whole
+from medcolor.volume.files import digest_file
 from medcolor.volume.images import read_image
 
 
@@ -60,7 +62,7 @@ class SurveyFrames:
         return map_slices(self._survey, tasks, self._threads)
 
     def _survey(self, task: FrameTask) -> Survey:
-        source_digest = _digest(task.path.read_bytes())
+        source_digest = digest_file(task.path)
         before = task.before
         if before is None or before.source_digest != source_digest:
             return Survey(source_digest, *_content(task.path), is_current=False)
@@ -74,7 +76,7 @@ class SurveyFrames:
         if before.file is None:
             return before.status == "empty"
         written = self._output / before.file
-        return written.is_file() and _digest(written.read_bytes()) == before.file_digest
+        return written.is_file() and digest_file(written) == before.file_digest
 
 
 class PrepareFrames:
@@ -122,18 +124,18 @@ class DrawThumbnails:
         """Take where the frames lie."""
         self._output, self._settings, self._threads = output, settings.reference, threads
 
-    def __call__(self, frames: Sequence[PreparedFrame]) -> list[Thumbnail]:
+    def __call__(self, frames: Sequence[PreparedFrame]) -> list[Tile]:
         """Draw some frames."""
         return map_slices(self._draw, frames, self._threads)
 
-    def _draw(self, frame: PreparedFrame) -> Thumbnail:
+    def _draw(self, frame: PreparedFrame) -> Tile:
         file, settings = frame.file or "", self._settings
         if frame.orientation is not None:
             settings = replace(settings, orientation=frame.orientation)
         rgb, body = read_photograph(self._output / file)
         found = cut_out(rgb, file, settings, body)
         caption = Path(file).stem if frame.number is None else f"{frame.number:.7g}"
-        return draw_thumbnail(found.rgb, found.body, caption)
+        return outlined(found.rgb, found.body, caption)
 
 
 def _orientation(found: CutOut, settings: ReferenceSettings) -> str | None:

@@ -22,6 +22,7 @@ from medcolor.errors import EmptyFrameError, RunError
 from medcolor.features.extract import describe
 from medcolor.reference import ReferenceRecord, load_reference
 from medcolor.reference.orientation import from_view
+from medcolor.reference.sheet import fit
 from medcolor.retrieval.parts import DescribedReference
 from medcolor.retrieval.record import Source
 from medcolor.run.plan import Plan, SlabTask, open_network
@@ -74,9 +75,7 @@ class DescribeReferences:
             return DescribedReference(record, digest_file(record.path), nothing, b"", {})
         grey = grey_of(reference.rgb.astype(np.float32) / 255)
         rows, cols = reference.tissue.shape
-        scale = _THUMBNAIL_PX / max(rows, cols)
-        size = max(1, round(cols * scale)), max(1, round(rows * scale))
-        small = cv2.resize(reference.rgb, size, interpolation=cv2.INTER_AREA)
+        small = fit(reference.rgb, _THUMBNAIL_PX)
         return DescribedReference(
             record,
             digest_file(record.path),

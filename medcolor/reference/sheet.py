@@ -26,6 +26,13 @@ class Tile:
     """Under the picture: the first bright, the others faint."""
 
 
+def spread_evenly(count: int, most: int) -> tuple[list[int], str]:
+    """Return which of so many references a sheet shows, and its title."""
+    numbers = np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
+    title = f"{count} references"
+    return numbers, title if len(numbers) == count else f"{len(numbers)} of {title}, evenly spaced"
+
+
 def draw_sheet(
     title: str, tiles: Sequence[Tile], columns: int, tile_px: int
 ) -> UInt8[np.ndarray, "row col 3"]:
@@ -49,7 +56,7 @@ def draw_sheet(
     for number, tile in enumerate(tiles):
         row, column = divmod(number, columns)
         left, upper = _GAP_PX + column * (tile_px + _GAP_PX), top + row * height
-        image = _fit(tile.image, tile_px)
+        image = fit(tile.image, tile_px)
         spare_y, spare_x = (tile_px - side for side in image.shape[:2])
         sheet.paste(Image.fromarray(image), (left + spare_x // 2, upper + spare_y // 2))
         for line, text in enumerate(tile.lines):
@@ -58,8 +65,8 @@ def draw_sheet(
     return np.asarray(sheet)
 
 
-def _fit(image: UInt8[np.ndarray, "row col 3"], side_px: int) -> UInt8[np.ndarray, "_row _col 3"]:
-    """Scale a picture so that its longer side is as long as a tile's."""
+def fit(image: UInt8[np.ndarray, "row col 3"], side_px: int) -> UInt8[np.ndarray, "_row _col 3"]:
+    """Scale a picture so that its longer side has `side_px`."""
     rows, cols = image.shape[:2]
     scale = side_px / max(rows, cols)
     size = max(1, round(cols * scale)), max(1, round(rows * scale))
