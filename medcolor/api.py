@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,10 @@ if TYPE_CHECKING:
     from medcolor.progress import ProgressReport
     from medcolor.run.report import RunReport
     from medcolor.run.tasks import Runner
+    from medcolor.storage import Place
 
 PathLike = str | os.PathLike[str]
+"""A path, or an address: `file://`, `s3://`, `gs://`, `az://`."""
 
 
 def colorize_volume(
@@ -28,7 +31,8 @@ def colorize_volume(
     """Give a grey volume the colours of photographed cross-sections.
 
     Args:
-        target: NIfTI file, folder of one DICOM series, or folder of slice images.
+        target: NIfTI file, folder of one DICOM series, or folder of slice images. This and the
+            next two may lie in a bucket: `s3://`, `gs://`, `az://`.
         references: Folder of colour cross-sections, or an index built from one.
         output: OME-Zarr folder to write (*.ome.zarr); an unfinished one is resumed. What
             the run remembers lies beside it in `<output>.run`.
@@ -49,11 +53,12 @@ def colorize_volume(
     from medcolor.progress import Silent
     from medcolor.run.driver import colorize
     from medcolor.run.serial import SerialRunner
+    from medcolor.storage import place_of
 
     return colorize(
-        Path(target),
-        Path(references),
-        Path(output),
+        place_of(target),
+        place_of(references),
+        place_of(output),
         settings or RunSettings(),
         runner or SerialRunner(),
         progress or Silent(),
@@ -67,7 +72,7 @@ def render_volume(
     *,
     settings: RunSettings | None = None,
     progress: ProgressReport | None = None,
-) -> Path:
+) -> Place:
     """Draw a coloured volume: turntable, sections grey beside colour, video, web page.
 
     Args:
@@ -87,6 +92,14 @@ def render_volume(
     from medcolor.config import RunSettings
     from medcolor.progress import Silent
     from medcolor.render.picture_set import write_picture_set
+    from medcolor.storage import copy_tree, place_of
 
     chosen = settings or RunSettings()
-    return write_picture_set(Path(volume), Path(output), chosen.render, progress or Silent())
+    told = progress or Silent()
+    source, target = place_of(volume), place_of(output)
+    if isinstance(target, Path):
+        return write_picture_set(source, target, chosen.render, told)
+    with tempfile.TemporaryDirectory() as folder:
+        page = write_picture_set(source, Path(folder), chosen.render, told)
+        copy_tree(Path(folder), target)
+        return target / page.name

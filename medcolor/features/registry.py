@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from medcolor.cache import cache_folder
 from medcolor.errors import InputError
 from medcolor.features.store import EMBEDDED_PATH
 
@@ -58,12 +58,8 @@ REGISTRY = {
 
 
 def weights_folder() -> Path:
-    """Return the cache folder: MEDCOLOR_CACHE, else the user's cache, and `weights` in it."""
-    own = os.environ.get("MEDCOLOR_CACHE")
-    if own:
-        return Path(own) / "weights"
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "medcolor" / "weights"
+    """Return the folder of the cache that networks lie in."""
+    return cache_folder() / "weights"
 
 
 def stored_path(name: str) -> Path:

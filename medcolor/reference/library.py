@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -14,6 +13,7 @@ from medcolor.errors import InputError
 from medcolor.reference.manifest import MANIFEST, PreparedFrame, read_manifest
 from medcolor.reference.orientation import VIEW
 from medcolor.reference.prepare import ReferenceSettings, prepare_photograph
+from medcolor.storage import Place
 from medcolor.volume.files import IMAGE_SUFFIXES, list_images
 from medcolor.volume.images import read_image_and_alpha
 
@@ -30,7 +30,7 @@ class ReferenceRecord:
     reference_id: str
     """Its file name."""
 
-    path: Path
+    path: Place
     position_mm: float | None
     """Along the body, growing toward the feet; None where the names do not tell."""
 
@@ -38,7 +38,7 @@ class ReferenceRecord:
     """Of this frame, where a record of its preparation says it; else settings.reference's."""
 
 
-def list_references(folder: Path, settings: ReferenceSettings) -> list[ReferenceRecord]:
+def list_references(folder: Place, settings: ReferenceSettings) -> list[ReferenceRecord]:
     """List the frames of a folder, from head to feet where their names carry positions.
 
     Of a folder that `medcolor reference prepare` wrote, its record tells frames, positions
@@ -105,7 +105,7 @@ def load_reference(
 
 
 def read_photograph(
-    path: Path,
+    path: Place,
 ) -> tuple[UInt8[np.ndarray, "row col 3"], Bool[np.ndarray, "row col"] | None]:
     """Return a photograph in 8 bits, and where it is opaque unless it is so throughout.
 
@@ -123,7 +123,7 @@ def read_photograph(
     return image.astype(np.uint8), None if is_opaque is None or is_opaque.all() else is_opaque
 
 
-def _of_manifest(folder: Path, prepared: tuple[PreparedFrame, ...]) -> list[ReferenceRecord]:
+def _of_manifest(folder: Place, prepared: tuple[PreparedFrame, ...]) -> list[ReferenceRecord]:
     """List what a preparation left to use, from head to feet where all positions are known."""
     usable = [one for one in prepared if one.file is not None]
     if not usable:

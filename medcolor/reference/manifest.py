@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from medcolor.errors import InputError
-from medcolor.storage import write_json
+from medcolor.storage import Place, write_json
 
 MANIFEST = "references.json"
 CONTACT_SHEET = "contact_sheet.png"
@@ -80,7 +80,7 @@ def write_manifest(folder: Path, frames: Sequence[PreparedFrame]) -> None:
         write_json(folder / MANIFEST, content)
 
 
-def read_manifest(folder: Path) -> tuple[PreparedFrame, ...] | None:
+def read_manifest(folder: Place) -> tuple[PreparedFrame, ...] | None:
     """Read the record of a folder; None if there is none.
 
     Raises:

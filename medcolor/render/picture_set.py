@@ -14,13 +14,13 @@ from medcolor.render.page import write_page
 from medcolor.render.sections import write_sections
 from medcolor.render.settings import RenderSettings
 from medcolor.render.video import write_video
-from medcolor.storage import write_json
+from medcolor.storage import Place, write_json
 from medcolor.volume.images import write_png
 from medcolor.volume.store import Level, read_levels, read_slices
 
 
 def write_picture_set(
-    volume: Path, output: Path, settings: RenderSettings, progress: ProgressReport
+    volume: Place, output: Path, settings: RenderSettings, progress: ProgressReport
 ) -> Path:
     """Write `frames/`, `sections/`, `turntable.mp4`, `render.json` and `index.html`."""
     levels = read_levels(volume)
@@ -46,7 +46,7 @@ def _choose_level(levels: tuple[Level, ...], longest_side: int) -> Level:
 
 
 def _write_turntable(
-    volume: Path, level: Level, folder: Path, settings: RenderSettings, progress: ProgressReport
+    volume: Place, level: Level, folder: Path, settings: RenderSettings, progress: ProgressReport
 ) -> list[UInt8[np.ndarray, "row col 3"]]:
     """Draw a full turn, and write each frame as PNG."""
     folder.mkdir(exist_ok=True)

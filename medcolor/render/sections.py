@@ -10,8 +10,9 @@ import numpy as np
 import zarr
 from jaxtyping import UInt8
 
+from medcolor.storage import Place
 from medcolor.volume.images import write_png
-from medcolor.volume.store import Level
+from medcolor.volume.store import Level, open_level
 
 _LONG_SIDE_PX = 560
 _GAP_PX = 8
@@ -22,7 +23,7 @@ Rgba = UInt8[np.ndarray, "_row _col 4"]
 Rgb = UInt8[np.ndarray, "_row _col 3"]
 
 
-def write_sections(volume: Path, level: Level, folder: Path, opacity_low: float) -> list[Path]:
+def write_sections(volume: Place, level: Level, folder: Path, opacity_low: float) -> list[Path]:
     """Write the three orthogonal sections through the middle of the body, and an axial sheet.
 
     Args:
@@ -32,7 +33,7 @@ def write_sections(volume: Path, level: Level, folder: Path, opacity_low: float)
         opacity_low: Alpha (0..1) below which colours fade, to black at half of it: frames do
             not show what is darker.
     """
-    array = zarr.open_array(str(volume), path=str(level.index), mode="r")
+    array = open_level(volume, level.index)
     z, y, x = _middle(array, level)
     _, row_mm, col_mm = level.spacing_mm
     depth_mm = level.spacing_mm[0]

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 
 from medcolor.errors import InputError
 from medcolor.reference.library import ReferenceRecord
+from medcolor.storage import place_of
 
 FORMAT = 2
 """Of the parts this version writes and reads."""
@@ -178,7 +179,7 @@ def read_records(part: Part) -> list[tuple[ReferenceRecord, str]]:
     """Return the photograph of every row and the digest of its content."""
     columns = read_columns(part, "id", "uri", "position_mm", "orientation", "digest")
     return [
-        (ReferenceRecord(reference_id, Path(uri), position, orientation), digest)
+        (ReferenceRecord(reference_id, place_of(uri), position, orientation), digest)
         for reference_id, uri, position, orientation, digest in zip(*columns.values(), strict=True)
     ]
 

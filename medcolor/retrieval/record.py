@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +14,7 @@ from medcolor.reference.orientation import combined
 from medcolor.retrieval.assignment import Choice, references_around
 from medcolor.retrieval.orientation import Turn
 from medcolor.retrieval.settings import RetrievalSettings
+from medcolor.storage import Place, place_of, write_whole
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Source:
     @property
     def record(self) -> ReferenceRecord:
         """What it takes to load it."""
-        return ReferenceRecord(self.reference_id, Path(self.path), None, self.orientation)
+        return ReferenceRecord(self.reference_id, place_of(self.path), None, self.orientation)
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Assignment:
 
 
 def write_assignment(
-    path: Path,
+    path: Place,
     identity: str,
     choice: Choice,
     bearing: Bearing,
@@ -116,17 +117,16 @@ def write_assignment(
         }
     )
     about = json.dumps({"identity": identity, "bearing": asdict(bearing)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.tmp")
-    pq.write_table(table.replace_schema_metadata({"medcolor": about}), part)
-    part.replace(path)
+    content = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata({"medcolor": about}), content)
+    write_whole(path, content.getvalue())
     return _assignment(table, bearing)
 
 
-def read_assignment(path: Path, identity: str) -> Assignment | None:
+def read_assignment(path: Place, identity: str) -> Assignment | None:
     """Read the choice of an earlier run; None if there is none of this identity."""
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(io.BytesIO(path.read_bytes()))
         about = json.loads((table.schema.metadata or {}).get(b"medcolor", b"{}"))
     except (FileNotFoundError, pa.ArrowInvalid, ValueError):
         return None

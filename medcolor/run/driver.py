@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
@@ -23,10 +21,18 @@ from medcolor.retrieval.record import Assignment
 from medcolor.run.assign import assign
 from medcolor.run.index import library_digest, open_index, refuse_changed_photographs
 from medcolor.run.ledger import Ledger
-from medcolor.run.plan import Plan, SlabTask, open_network, resolve_hardware, resolve_threads
+from medcolor.run.plan import (
+    Plan,
+    SlabTask,
+    open_network,
+    resolve_hardware,
+    resolve_threads,
+    staging_of,
+)
 from medcolor.run.report import RunReport, write_report
 from medcolor.run.tasks import Failed, Runner
 from medcolor.run.workers import CoarsenSlab, ColorSlab, MatchSlab, full_disk_is_final
+from medcolor.storage import Place, delete_tree, local_copy
 from medcolor.volume.files import digest_files
 from medcolor.volume.open import open_volume
 from medcolor.volume.store import create_store, plan_levels
@@ -36,9 +42,9 @@ _MATCH = "match"
 
 
 def colorize(
-    target: Path,
-    references: Path,
-    output: Path,
+    target: Place,
+    references: Place,
+    output: Place,
     settings: RunSettings,
     runner: Runner,
     progress: ProgressReport,
@@ -68,16 +74,16 @@ def colorize(
                     _run_level(plan, level.index, runner, progress, report)
         if report.is_complete:
             plan.ledger.forget(_MATCH)
-            shutil.rmtree(plan.reconstructions, ignore_errors=True)
-        shutil.rmtree(plan.staging_folder, ignore_errors=True)
+            delete_tree(plan.reconstructions)
+        delete_tree(plan.staging_folder)
         write_report(plan, report, runner)
     return report
 
 
 def _prepare(
-    target: Path,
-    references: Path,
-    output: Path,
+    target: Place,
+    references: Place,
+    output: Place,
     settings: RunSettings,
     runner: Runner,
     progress: ProgressReport,
@@ -86,7 +92,8 @@ def _prepare(
     """Look at all inputs, decide what decides the pixels, and write the empty volume."""
     photographs = library_digest(references, settings)
     network = open_network(settings)
-    volume = open_volume(target, settings.volume, Ledger.folder_of(output) / Plan.STAGING)
+    staging = staging_of(output)
+    volume = open_volume(local_copy(target, staging), settings.volume, staging)
     window = find_window(volume, settings.volume, settings.features.equalization)
     about = {
         "settings": settings.digest(),
@@ -113,15 +120,16 @@ def _prepare(
 
 
 @contextmanager
-def _nothing_left_on_bad_input(output: Path) -> Iterator[None]:
+def _nothing_left_on_bad_input(output: Place) -> Iterator[None]:
     """If the input is refused, remove what this run began; what an earlier one wrote stays."""
     folder = Ledger.folder_of(output)
-    begun = [path for path in (output, folder) if not path.exists()]
+    places = (output, folder, staging_of(output))
+    begun = [place for place in places if not place.exists()]
     try:
         yield
     except InputError:
-        for path in begun:
-            shutil.rmtree(path, ignore_errors=True)
+        for place in begun:
+            delete_tree(place)
         raise
 
 

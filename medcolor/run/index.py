@@ -15,10 +15,12 @@ from medcolor.reference import ReferenceRecord, list_references
 from medcolor.retrieval.index import ReferenceIndex, digest_library, is_index, read_index
 from medcolor.retrieval.parts import Frame, next_number, part_paths
 from medcolor.retrieval.record import Assignment
+from medcolor.run.index_copies import is_index_place, local_index, updating
 from medcolor.run.index_parts import describe_parts, digests_of, frames_of, origin_of
 from medcolor.run.plan import resolve_hardware, resolve_threads
 from medcolor.run.tasks import Runner
 from medcolor.run.workers import DescribeReferences
+from medcolor.storage import Place
 from medcolor.volume.files import digest_file
 
 _log = logging.getLogger(__name__)
@@ -35,7 +37,7 @@ class Appended:
 
 
 def build_index(
-    references: Path,
+    references: Place,
     folder: Path,
     settings: RunSettings,
     runner: Runner,
@@ -85,7 +87,7 @@ def build_index(
 
 
 def append_index(
-    references: Path,
+    references: Place,
     folder: Path,
     settings: RunSettings,
     runner: Runner,
@@ -128,8 +130,8 @@ def append_index(
 
 
 def open_index(
-    references: Path,
-    kept: Path,
+    references: Place,
+    kept: Place,
     library: str,
     settings: RunSettings,
     runner: Runner,
@@ -145,20 +147,21 @@ def open_index(
         runner: Describes photographs.
         progress: Told how far it is.
     """
-    if is_index(references):
-        return read_index(references, origin_of(settings))
-    if is_index(kept):
-        index = read_index(kept, origin_of(settings))
-        if index.library_digest == library:
-            return index
-        shutil.rmtree(kept)
-    return build_index(references, kept, settings, runner, progress)
+    if is_index_place(references):
+        return read_index(local_index(references), origin_of(settings))
+    with updating(kept) as folder:
+        if is_index(folder):
+            index = read_index(folder, origin_of(settings))
+            if index.library_digest == library:
+                return index
+            shutil.rmtree(folder)
+        return build_index(references, folder, settings, runner, progress)
 
 
-def library_digest(references: Path, settings: RunSettings) -> str:
+def library_digest(references: Place, settings: RunSettings) -> str:
     """Name the photographs of an index or a folder by their contents and positions."""
-    if is_index(references):
-        return read_index(references, origin_of(settings)).library_digest
+    if is_index_place(references):
+        return read_index(local_index(references), origin_of(settings)).library_digest
     return digest_library(frames_of(list_references(references, settings.reference)))
 
 

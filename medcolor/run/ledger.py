@@ -8,30 +8,30 @@ writes `assignment.parquet`, `failures.jsonl` and `run.json` there.
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from medcolor.errors import InputError
-from medcolor.storage import write_json
+from medcolor.storage import ObjectPath, Place, create_whole, delete_tree, write_json
+from medcolor.storage.place import json_bytes
+from medcolor.volume.files import list_files
 
 
 @dataclass(frozen=True)
 class Ledger:
     """Knows which slabs of one output are finished under one identity."""
 
-    folder: Path
+    folder: Place
     identity: str
     """Digest of everything that decides the pixels."""
 
     @staticmethod
-    def folder_of(output: Path) -> Path:
+    def folder_of(output: Place) -> Place:
         """Return the ledger folder of a volume."""
         return output.with_name(output.name + ".run")
 
     @classmethod
-    def open(cls, output: Path, identity: str, about: dict[str, str], *, force: bool) -> Ledger:
+    def open(cls, output: Place, identity: str, about: dict[str, str], *, force: bool) -> Ledger:
         """Open the ledger of `output`, or begin one.
 
         Args:
@@ -46,22 +46,24 @@ class Ledger:
         ledger = cls(cls.folder_of(output), identity)
         plan_path = ledger.folder / "plan.json"
         found = _read_json(plan_path)
-        if found is None and output.exists() and any(output.iterdir()):
+        if found is None and _holds_anything(output):
             raise InputError(
                 output, "exists and was not written by medcolor", "Choose another output"
             )
         if found is not None and found.get("identity") != identity and not force:
             differing = [key for key, value in about.items() if found.get(key) != value]
-            done = len(list((ledger.folder / "done").glob("*.json")))
+            done = len(_markers(ledger.folder))
             raise InputError(
                 output,
                 f"begun with other {' and '.join(differing) or 'contents'}, {done} slabs are done",
                 "Choose another output, or begin anew with --force",
             )
         if force and found is not None and found.get("identity") != identity:
-            shutil.rmtree(output, ignore_errors=True)
-            shutil.rmtree(ledger.folder, ignore_errors=True)
-        write_json(plan_path, {"identity": identity, **about})
+            delete_tree(output)
+            delete_tree(ledger.folder)
+            found = None
+        if found is None:
+            write_json(plan_path, {"identity": identity, **about})
         return ledger
 
     def is_done(self, stage: str, number: int) -> bool:
@@ -70,23 +72,39 @@ class Ledger:
         return marker is not None and marker.get("identity") == self.identity
 
     def mark_done(self, stage: str, number: int, checksum: str) -> None:
-        """Record a slab, after its data."""
+        """Record a slab, after its data; of two drivers on one output the first one's stays."""
+        marker = self._marker(stage, number)
         content = {"identity": self.identity, "checksum": checksum}
-        write_json(self._marker(stage, number), content)
+        if not create_whole(marker, json_bytes(content)) and not self.is_done(stage, number):
+            write_json(marker, content)
 
     def forget(self, stage: str) -> None:
         """Take back the marks of a stage, before its data goes."""
-        for marker in (self.folder / "done").glob(f"{stage}-slab*.json"):
-            marker.unlink(missing_ok=True)
+        for marker in _markers(self.folder):
+            if marker.name.startswith(f"{stage}-slab"):
+                marker.unlink(missing_ok=True)
 
-    def _marker(self, stage: str, number: int) -> Path:
+    def _marker(self, stage: str, number: int) -> Place:
         return self.folder / "done" / f"{stage}-slab{number:05d}.json"
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def _read_json(path: Place) -> dict[str, Any] | None:
     """Read a JSON object; None if it is absent or cut short."""
     try:
         content = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def _markers(folder: Place) -> list[Place]:
+    """Return the markers of all stages."""
+    done = folder / "done"
+    return [path for path in list_files(done) if path.suffix == ".json"] if done.is_dir() else []
+
+
+def _holds_anything(output: Place) -> bool:
+    """Tell whether something lies where the volume is to go."""
+    if isinstance(output, ObjectPath):
+        return output.exists()
+    return output.exists() and (not output.is_dir() or any(output.iterdir()))

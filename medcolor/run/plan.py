@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 
+from medcolor.cache import cache_folder
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
 from medcolor.features.precision import has_fast_bf16
@@ -18,6 +19,7 @@ from medcolor.retrieval.record import Source
 from medcolor.run.ledger import Ledger
 from medcolor.run.tasks import Runner
 from medcolor.run.threads import usable_cores
+from medcolor.storage import Place, local_copy
 from medcolor.volume.store import Level
 from medcolor.volume.target import TargetReader
 from medcolor.volume.window import Window
@@ -88,12 +90,23 @@ def resolve_threads(settings: RunSettings, runner: Runner) -> int:
     return usable_cores() if runner.is_local else 1
 
 
+def staging_of(output: Place) -> Path:
+    """Return the folder for copies of a run's input: beside a local output, else in the cache.
+
+    Workers on other machines than the driver's make copies of their own in their cache.
+    """
+    if isinstance(output, Path):
+        return output.with_name(output.name + ".run") / "staging"
+    digest = hashlib.blake2b(str(output).encode(), digest_size=8).hexdigest()
+    return cache_folder() / "staging" / digest
+
+
 @dataclass(frozen=True)
 class Plan:
     """One volume's run; small enough to travel to every worker."""
 
-    target: Path
-    output: Path
+    target: Place
+    output: Place
     ledger: Ledger
     settings: RunSettings
     threads: int
@@ -103,13 +116,11 @@ class Plan:
     levels: tuple[Level, ...]
     network_digest: str
 
-    STAGING: ClassVar[str] = "staging"
-    """Folder in the ledger's where inflated copies of the input lie while the run lasts."""
-
     def open_target(self) -> TargetReader:
-        """Open the scan; inflated copies lie in the ledger's folder."""
+        """Open the scan; what must be fetched or inflated first lies in the staging folder."""
+        staging = self.staging_folder
         return TargetReader.open(
-            self.target, self.window, self.settings.volume, self.staging_folder
+            local_copy(self.target, staging), self.window, self.settings.volume, staging
         )
 
     def with_halo(self, slices: range) -> range:
@@ -118,14 +129,14 @@ class Plan:
         return range(max(0, slices.start - halo), min(self.levels[0].shape[0], slices.stop + halo))
 
     @property
-    def reconstructions(self) -> Path:
+    def reconstructions(self) -> Place:
         """Folder of reconstructed slices, while the run lasts."""
         return self.ledger.folder / "reconstructions"
 
     @property
     def staging_folder(self) -> Path:
-        """Where inflated copies of the input lie while the run lasts."""
-        return self.ledger.folder / self.STAGING
+        """Where fetched and inflated copies of the input lie while the run lasts."""
+        return staging_of(self.output)
 
     def open_network(self) -> LoadedNetwork:
         """Load the network, and refuse one that differs from the driver's."""

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import io
 from dataclasses import astuple
-from pathlib import Path
 
 import numpy as np
 
 from medcolor.domain import Box, Reconstruction
 from medcolor.errors import RunError
-from medcolor.storage import write_whole
+from medcolor.storage import Place, write_whole
 
 _STORED = np.float16
 """Steps of at most 0.06 in L*, a* and b*: a quarter of what 8 bit sRGB tells apart."""
 
 
-def write_reconstruction(folder: Path, made: Reconstruction) -> None:
+def write_reconstruction(folder: Place, made: Reconstruction) -> None:
     """Write a slice, whole or not at all."""
     content = io.BytesIO()
     arrays = {name: getattr(made, name).astype(_STORED) for name in ("grey", "lab", "trust")}
@@ -24,17 +23,19 @@ def write_reconstruction(folder: Path, made: Reconstruction) -> None:
     write_whole(_path(folder, made.z), content.getvalue())
 
 
-def read_reconstruction(folder: Path, z: int) -> Reconstruction | None:
+def read_reconstruction(folder: Place, z: int) -> Reconstruction | None:
     """Read a slice; None for one that showed no body.
 
     Raises:
         RunError: If its file is damaged.
     """
     path = _path(folder, z)
-    if not path.exists():
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
         return None
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             box = Box(*(int(side) for side in stored["box"]))
             grey, lab, trust = (
                 stored[name].astype(np.float32) for name in ("grey", "lab", "trust")
@@ -46,5 +47,5 @@ def read_reconstruction(folder: Path, z: int) -> Reconstruction | None:
     return Reconstruction(z, box, grey, lab, trust)
 
 
-def _path(folder: Path, z: int) -> Path:
+def _path(folder: Place, z: int) -> Place:
     return folder / f"{z:05d}.npz"

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 
 from medcolor.retrieval.record import Bearing
 from medcolor.run.plan import Plan
 from medcolor.run.tasks import Failed, Runner
 from medcolor.run.workers import SlabReport
-from medcolor.storage import write_json
+from medcolor.storage import Place, write_json, write_whole
 
 _PACKAGES = ("medcolor", "torch", "numpy", "opencv-contrib-python", "zarr", "pyarrow")
 
@@ -24,7 +23,7 @@ _PACKAGES = ("medcolor", "torch", "numpy", "opencv-contrib-python", "zarr", "pya
 class RunReport:
     """What a run did."""
 
-    output: Path
+    output: Place
     slices: int = 0
     """Slices of the volume."""
 
@@ -121,7 +120,7 @@ def write_report(plan: Plan, report: RunReport, runner: Runner) -> None:
     lines = [json.dumps({"task": asdict(f.task), "problem": f.problem}) for f in report.failures]
     failures = plan.ledger.folder / "failures.jsonl"
     if lines:
-        failures.write_text("\n".join(lines) + "\n")
+        write_whole(failures, ("\n".join(lines) + "\n").encode())
     else:
         failures.unlink(missing_ok=True)
 

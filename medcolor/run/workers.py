@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -30,6 +29,7 @@ from medcolor.run.reconstructions import read_reconstruction, write_reconstructi
 from medcolor.run.reference_cache import ReferenceCache
 from medcolor.run.threads import map_slices
 from medcolor.stopwatch import Stopwatch
+from medcolor.storage import Place
 from medcolor.transfer import smooth_along_stack
 from medcolor.volume.files import digest_file
 from medcolor.volume.pyramid import coarse_slab
@@ -217,7 +217,7 @@ def _write(plan: Plan, task: SlabTask, rgba: UInt8[np.ndarray, "z y x 4"]) -> No
 
 
 @contextmanager
-def full_disk_is_final(place: Path) -> Iterator[None]:
+def full_disk_is_final(place: Place) -> Iterator[None]:
     """Turn a full disk into an error that ends the run: no later slab would fit either."""
     try:
         yield

@@ -6,11 +6,14 @@ import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import overload
+
+from medcolor.storage import ObjectPath, Place
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
-def natural_key(path: Path) -> tuple[object, ...]:
+def natural_key(path: Place) -> tuple[object, ...]:
     """Sort key of a file by its name, under which slice-9 comes before slice-10."""
     return natural_name_key(path.name)
 
@@ -21,27 +24,41 @@ def natural_name_key(name: str) -> tuple[object, ...]:
     return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts)
 
 
-def list_files(folder: Path) -> list[Path]:
+@overload
+def list_files(folder: Path) -> list[Path]: ...
+@overload
+def list_files(folder: Place) -> list[Place]: ...
+def list_files(folder: Place) -> list[Path] | list[Place]:
     """Return the visible files of a folder in natural order."""
-    files = [path for path in folder.iterdir() if path.is_file() and path.name[0] != "."]
-    return sorted(files, key=natural_key)
+    if isinstance(folder, ObjectPath):
+        files: list[Place] = [*folder.files()]
+    else:
+        files = [path for path in folder.iterdir() if path.is_file()]
+    return sorted((path for path in files if path.name[0] != "."), key=natural_key)
 
 
-def list_images(folder: Path) -> list[Path]:
+@overload
+def list_images(folder: Path) -> list[Path]: ...
+@overload
+def list_images(folder: Place) -> list[Place]: ...
+def list_images(folder: Place) -> list[Path] | list[Place]:
     """Return the image files of a folder in natural order."""
     return [path for path in list_files(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
-def digest_file(path: Path) -> str:
+def digest_file(path: Place) -> str:
     """Return a digest of a file's content."""
     digest = hashlib.blake2b(digest_size=16)
+    if isinstance(path, ObjectPath):
+        digest.update(path.read_bytes())
+        return digest.hexdigest()
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
 
 
-def digest_files(files: Iterable[Path]) -> str:
+def digest_files(files: Iterable[Place]) -> str:
     """Return a digest of the files' contents in order; names do not enter."""
     total = hashlib.blake2b(digest_size=16)
     for path in files:

@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
+from medcolor.storage import Place
 from medcolor.volume.files import list_images
 from medcolor.volume.geometry import affine_from_code, to_lps
 from medcolor.volume.settings import VolumeSettings
@@ -60,12 +61,12 @@ def image_size(path: Path) -> tuple[int, int]:
         raise _unreadable(path) from error
 
 
-def read_image(path: Path) -> NDArray[np.generic]:
+def read_image(path: Place) -> NDArray[np.generic]:
     """Decode a file as stored: (row, col) or (row, col, RGB), 8 or 16 bit or float."""
     return read_image_and_alpha(path)[0]
 
 
-def read_image_and_alpha(path: Path) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
+def read_image_and_alpha(path: Place) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
     """Decode a file as `read_image` does, and its alpha channel (row, col), if it has one."""
     data = np.frombuffer(path.read_bytes(), np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
@@ -96,5 +97,5 @@ def _read_float(path: Path) -> NDArray[np.float32]:
     return image
 
 
-def _unreadable(path: Path) -> InputError:
+def _unreadable(path: Place) -> InputError:
     return InputError(path, "no readable image", "Replace the file or take it out of the folder")

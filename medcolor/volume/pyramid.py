@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from medcolor.color import linear_to_srgb, srgb_to_linear
+from medcolor.storage import Place
 from medcolor.volume.store import Level, read_slices
 
 _LINEAR = srgb_to_linear(np.arange(256, dtype=np.float32) / 255)
 """Linear light of each 8-bit sRGB value."""
 
 
-def coarse_slab(path: Path, level: Level, slices: range) -> UInt8[np.ndarray, "z y x 4"]:
+def coarse_slab(path: Place, level: Level, slices: range) -> UInt8[np.ndarray, "z y x 4"]:
     """Return `slices` of `level` as means of the next finer level.
 
     Colours count by their alpha, so that empty background darkens no rim; alpha is

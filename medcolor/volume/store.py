@@ -9,7 +9,6 @@ alpha leave switched off.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -19,6 +18,8 @@ from zarr.codecs import ZstdCodec
 
 from medcolor.domain import VolumeGeometry
 from medcolor.errors import InputError
+from medcolor.storage import Place, zarr_store
+from medcolor.storage.place import speaking_of_place
 from medcolor.volume.settings import StoreSettings
 
 _CHANNELS = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"), ("alpha", "FFFFFF"))
@@ -80,7 +81,7 @@ def _three(values: Any) -> Any:
 
 
 def create_store(
-    path: Path, geometry: VolumeGeometry, settings: StoreSettings, provenance: dict[str, str]
+    path: Place, geometry: VolumeGeometry, settings: StoreSettings, provenance: dict[str, str]
 ) -> tuple[Level, ...]:
     """Write the metadata of an empty volume; doing so again changes nothing.
 
@@ -91,7 +92,7 @@ def create_store(
         provenance: Digests of what decides the pixels; nothing that names a person or place.
     """
     levels = plan_levels(geometry, settings)
-    group = zarr.open_group(str(path), mode="a")
+    group = zarr.open_group(zarr_store(path), mode="a")
     for level in levels:
         if str(level.index) in group:
             continue
@@ -163,26 +164,34 @@ def _attributes(
     }
 
 
-def write_slab(path: Path, level: int, slices: range, rgba: UInt8[np.ndarray, "z y x 4"]) -> None:
+def write_slab(path: Place, level: int, slices: range, rgba: UInt8[np.ndarray, "z y x 4"]) -> None:
     """Write the slices of one slab, whole."""
-    array = zarr.open_array(str(path), path=str(level), mode="r+")
-    array[:, slices.start : slices.stop] = np.ascontiguousarray(np.moveaxis(rgba, -1, 0))
+    with speaking_of_place(path):
+        array = zarr.open_array(zarr_store(path), path=str(level), mode="r+")
+        array[:, slices.start : slices.stop] = np.ascontiguousarray(np.moveaxis(rgba, -1, 0))
 
 
-def read_slices(path: Path, level: int, slices: range) -> UInt8[np.ndarray, "z y x 4"]:
+def read_slices(path: Place, level: int, slices: range) -> UInt8[np.ndarray, "z y x 4"]:
     """Read slices of one level; those beyond its end are left out."""
-    array = zarr.open_array(str(path), path=str(level), mode="r")
-    return np.moveaxis(np.asarray(array[:, slices.start : slices.stop]), 0, -1)
+    with speaking_of_place(path):
+        array = open_level(path, level)
+        return np.moveaxis(np.asarray(array[:, slices.start : slices.stop]), 0, -1)
 
 
-def read_levels(path: Path) -> tuple[Level, ...]:
+def open_level(path: Place, level: int) -> zarr.Array[Any]:
+    """Open the array (c, z, y, x) of one level for reading."""
+    return zarr.open_array(zarr_store(path), path=str(level), mode="r")
+
+
+def read_levels(path: Place) -> tuple[Level, ...]:
     """Return the pyramid of a volume written by `create_store`.
 
     Raises:
         InputError: If there is none.
     """
     try:
-        group = zarr.open_group(str(path), mode="r")
+        with speaking_of_place(path):
+            group = zarr.open_group(zarr_store(path), mode="r")
         metadata = cast(dict[str, Any], group.attrs["ome"])
         datasets = metadata["multiscales"][0]["datasets"]
         found: list[Level] = []

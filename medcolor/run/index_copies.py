@@ -1,0 +1,56 @@
+"""Indexes in buckets: read and changed as local copies, which are kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from medcolor.cache import cache_folder
+from medcolor.retrieval.index import is_index
+from medcolor.retrieval.parts import part_paths
+from medcolor.storage import ObjectPath, Place, copy_tree
+from medcolor.storage.copies import upload
+
+_FIRST_PART = "part-"
+
+
+def is_index_place(place: Place) -> bool:
+    """Tell an index from a folder of photographs, wherever it lies."""
+    if isinstance(place, Path):
+        return is_index(place)
+    return any(one.name.startswith(_FIRST_PART) for one in place.files())
+
+
+def local_index(place: Place) -> Path:
+    """Return an index, or the up-to-date local copy of one in a bucket."""
+    if isinstance(place, Path):
+        return place
+    copy = _copy_of(place)
+    copy_tree(place, copy)
+    for stale in {path.name for path in part_paths(copy)} - {one.name for one in place.files()}:
+        (copy / stale).unlink()
+    return copy
+
+
+@contextmanager
+def updating(place: Place) -> Iterator[Path]:
+    """Yield a local folder with the contents of `place`, and write back what has changed."""
+    if isinstance(place, Path):
+        yield place
+        return
+    copy = local_index(place)
+    before = {path.name: path.stat().st_mtime_ns for path in part_paths(copy)}
+    yield copy
+    after = {path.name: path.stat().st_mtime_ns for path in part_paths(copy)}
+    for name in sorted(after):
+        if before.get(name) != after[name]:
+            upload(copy / name, place / name)
+    for name in sorted(set(before) - set(after)):
+        (place / name).unlink()
+
+
+def _copy_of(place: ObjectPath) -> Path:
+    digest = hashlib.blake2b(str(place).encode(), digest_size=8).hexdigest()
+    return cache_folder() / "indexes" / digest

@@ -1,0 +1,34 @@
+"""Where bytes lie: a local path or a key in a bucket, behind one face.
+
+A local place is a `pathlib.Path`; a place in a bucket is an `ObjectPath`, which has the few
+methods of a path that this package uses. What differs is done by the functions here.
+"""
+
+from __future__ import annotations
+
+from medcolor.storage.copies import copy_tree, local_copy
+from medcolor.storage.object_path import ObjectPath
+from medcolor.storage.place import (
+    Place,
+    create_whole,
+    delete_tree,
+    make_folder,
+    place_of,
+    write_json,
+    write_whole,
+    zarr_store,
+)
+
+__all__ = [
+    "ObjectPath",
+    "Place",
+    "copy_tree",
+    "create_whole",
+    "delete_tree",
+    "local_copy",
+    "make_folder",
+    "place_of",
+    "write_json",
+    "write_whole",
+    "zarr_store",
+]

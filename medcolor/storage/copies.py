@@ -1,0 +1,95 @@
+"""Copies between buckets and local folders, many objects at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import obstore
+
+from medcolor.errors import InputError
+from medcolor.storage.object_path import ObjectPath, speaking_of
+from medcolor.storage.place import Place
+
+_AT_ONCE = 16
+"""Objects on their way at a time."""
+
+_PIECE_BYTES = 8 << 20
+
+
+def local_copy(place: Place, folder: Path) -> Path:
+    """Return a local path with the contents of `place`; of a bucket, a copy in `folder`.
+
+    Objects that are there already in the same size and version are kept.
+
+    Raises:
+        InputError: Nothing there, or a key that is no path.
+    """
+    if isinstance(place, Path):
+        return place
+    digest = hashlib.blake2b(str(place).encode(), digest_size=8).hexdigest()
+    copy = folder / digest / (place.name or place.bucket)
+    if place.is_file():
+        download(place, copy)
+        return copy
+    if not place.is_dir():
+        raise InputError(place, "no such object or folder", "Check the address")
+    copy_tree(place, copy)
+    return copy
+
+
+def copy_tree(source: Place, target: Place) -> int:
+    """Copy all files below `source` to the same names below `target`; return how many.
+
+    One of the two is local. What `target` holds under other names stays.
+    """
+    if isinstance(source, ObjectPath) and isinstance(target, Path):
+        keys = [key for key, _ in source.walk()]
+        return _all(lambda key: download(source / key, target.joinpath(*key.split("/"))), keys)
+    if isinstance(source, Path) and isinstance(target, ObjectPath):
+        files = sorted(path for path in source.rglob("*") if path.is_file())
+        return _all(lambda path: upload(path, target / path.relative_to(source).as_posix()), files)
+    raise ValueError("one side of a copy is local, the other is in a bucket")
+
+
+def download(source: ObjectPath, target: Path) -> None:
+    """Copy an object into a file, whole or not at all; the same version is not fetched twice."""
+    with speaking_of(source):
+        head = obstore.head(source.store, source.key)
+        stamp = target.with_name(f".{target.name}.version")
+        version = f"{head['e_tag']} {head['size']}"
+        is_here = target.is_file() and stamp.is_file() and stamp.read_text() == version
+        if is_here and target.stat().st_size == head["size"]:
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        with part.open("wb") as file:
+            for piece in obstore.get(source.store, source.key).stream(min_chunk_size=_PIECE_BYTES):
+                file.write(piece)
+        if part.stat().st_size != head["size"]:
+            part.unlink()
+            raise ValueError("the object changed while it was read")
+    part.replace(target)
+    stamp.write_text(version)
+
+
+def upload(source: Path, target: ObjectPath) -> None:
+    """Copy a file into a bucket with the type that browsers expect; large ones in parts."""
+    kind, _ = mimetypes.guess_type(source.name)
+    with speaking_of(target):
+        obstore.put(
+            target.store,
+            target.key,
+            source,
+            attributes={"Content-Type": kind or "application/octet-stream"},
+        )
+
+
+def _all(copy: Callable[[Any], None], items: Iterable[Any]) -> int:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return len(list(pool.map(copy, items)))

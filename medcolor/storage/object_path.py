@@ -1,0 +1,279 @@
+"""Keys in buckets (S3, Google Cloud Storage, Azure) with the methods of a path that are used.
+
+Endpoints and credentials come from the providers' usual environment variables. Failed requests
+are repeated with growing pauses. Errors name the place and what is wrong with it, never what the
+server said: its words may repeat a key.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import obstore
+from obstore import exceptions, store
+
+from medcolor.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+SCHEMES = ("s3", "gs", "az")
+_FORBIDDEN_PART = re.compile(r"^\.{0,2}$|[\x00-\x1f\x7f\\]")
+_ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
+_RETRY = {
+    "max_retries": 12,
+    "backoff": {
+        "base": 2,
+        "init_backoff": timedelta(milliseconds=100),
+        "max_backoff": timedelta(seconds=8),
+    },
+    "retry_timeout": timedelta(minutes=3),
+}
+
+
+@dataclass(frozen=True)
+class ObjectPath:
+    """An object, or all objects below a key; a folder exists as long as something lies in it."""
+
+    scheme: str
+    """s3, gs or az."""
+
+    bucket: str
+    """Of Azure: the container; the account is AZURE_STORAGE_ACCOUNT_NAME."""
+
+    key: str
+    """Without slashes at its ends; empty for the bucket itself."""
+
+    @classmethod
+    def parse(cls, url: str) -> ObjectPath:
+        """Read `s3://bucket/key`.
+
+        Raises:
+            InputError: No bucket, credentials in it, or a key that climbs out of its folder.
+        """
+        scheme, _, rest = url.partition("://")
+        bucket, _, key = rest.partition("/")
+        if "@" in bucket or ":" in bucket:
+            raise InputError(
+                f"{scheme}://..",
+                "an address with credentials or a port in it",
+                "Give bucket and key; credentials and endpoint come from the environment "
+                "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL)",
+            )
+        if not bucket:
+            raise InputError(url, "no bucket", f"Give {scheme}://BUCKET/KEY")
+        key = key.strip("/")
+        if key:
+            check_key(f"{scheme}://{bucket}", key)
+        return cls(scheme, bucket, key)
+
+    def __str__(self) -> str:
+        """Return the address."""
+        return f"{self.scheme}://{self.bucket}" + (f"/{self.key}" if self.key else "")
+
+    def __fspath__(self) -> str:
+        """Return the address: wherever an address is taken, this is, too."""
+        return str(self)
+
+    def __truediv__(self, name: str) -> ObjectPath:
+        """Return the place `name` below this."""
+        return ObjectPath(self.scheme, self.bucket, f"{self.key}/{name}" if self.key else name)
+
+    @property
+    def name(self) -> str:
+        """The last part of the key."""
+        return self.key.rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        """The name without its suffix."""
+        return self.name.rpartition(".")[0] or self.name
+
+    @property
+    def suffix(self) -> str:
+        """What follows the last dot of the name, and the dot."""
+        head, dot, tail = self.name.rpartition(".")
+        return dot + tail if head else ""
+
+    @property
+    def parent(self) -> ObjectPath:
+        """The folder above."""
+        return ObjectPath(self.scheme, self.bucket, self.key.rpartition("/")[0])
+
+    def with_name(self, name: str) -> ObjectPath:
+        """Return another place in the same folder."""
+        return self.parent / name
+
+    @property
+    def store(self) -> ObjectStore:
+        """The bucket; one connection pool a process."""
+        return _bucket(self.scheme, self.bucket)
+
+    def store_below(self) -> ObjectStore:
+        """Return a store whose keys count from this place."""
+        return _bucket(self.scheme, self.bucket, self.key)
+
+    def size(self) -> int | None:
+        """Return the bytes of the object, or None if there is none of this very key."""
+        if not self.key:
+            return None
+        with speaking_of(self):
+            try:
+                return int(obstore.head(self.store, self.key)["size"])
+            except FileNotFoundError:
+                return None
+
+    def is_file(self) -> bool:
+        """Whether an object has this very key."""
+        return self.size() is not None
+
+    def is_dir(self) -> bool:
+        """Whether any object lies below."""
+        return next(self.walk(), None) is not None
+
+    def exists(self) -> bool:
+        """Whether there is an object, or one below."""
+        return self.is_file() or self.is_dir()
+
+    def files(self) -> list[ObjectPath]:
+        """Return the objects directly below, in order."""
+        with speaking_of(self):
+            found = obstore.list_with_delimiter(self.store, self.key or None)["objects"]
+        return [
+            ObjectPath(self.scheme, self.bucket, key)
+            for key in sorted(one["path"] for one in found)
+        ]
+
+    def absolute(self) -> ObjectPath:
+        """Return itself, as paths do."""
+        return self
+
+    def walk(self) -> Iterator[tuple[str, int]]:
+        """Yield relative key and bytes of every object below.
+
+        Raises:
+            InputError: A key that would leave the folder it is copied to.
+        """
+        with speaking_of(self):
+            for batch in obstore.list(self.store, self.key or None):
+                for one in batch:
+                    key = one["path"]
+                    relative = key[len(self.key) + 1 :] if self.key else key
+                    if relative:
+                        yield check_key(str(self), relative), int(one["size"])
+
+    def read_bytes(self) -> bytes:
+        """Return the whole object.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+        with speaking_of(self):
+            return obstore.get(self.store, self.key).bytes().to_bytes()
+
+    def read_text(self) -> str:
+        """Return the whole object as UTF-8."""
+        return self.read_bytes().decode()
+
+    def write_bytes(self, content: bytes, attributes: dict[str, str] | None = None) -> None:
+        """Write an object, whole or not at all; large ones in parts."""
+        with speaking_of(self):
+            obstore.put(self.store, self.key, content, attributes=_attributes(attributes))
+
+    def create(self, content: bytes) -> bool:
+        """Write an object that is not there yet; return False if another was faster."""
+        with speaking_of(self):
+            try:
+                obstore.put(self.store, self.key, content, mode="create")
+            except exceptions.AlreadyExistsError:
+                return False
+        return True
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        """Delete the object; an absent one is deleted already."""
+        del missing_ok
+        with speaking_of(self):
+            try:
+                obstore.delete(self.store, self.key)
+            except FileNotFoundError:
+                return
+
+
+def check_key(place: str, key: str) -> str:
+    """Return a key none of whose parts climbs, is empty or hides control characters.
+
+    Raises:
+        InputError: One does.
+    """
+    for part in key.split("/"):
+        if _FORBIDDEN_PART.search(part):
+            raise InputError(
+                place, f"holds the key {key!r}, which is no path below it", "Rename that object"
+            )
+    return key
+
+
+@contextmanager
+def speaking_of(place: ObjectPath) -> Iterator[None]:
+    """Turn what the client raises into errors that name the place; absence stays absence."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{place}: no such object") from error
+    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):
+        raise InputError(
+            place,
+            "the store refuses these credentials, or there are none",
+            "Set those of the provider, e.g. AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+            "or AWS_SKIP_SIGNATURE=true for public buckets",
+        ) from None
+    except (exceptions.BaseError, ValueError) as error:
+        raise RunError(
+            place,
+            f"the object store does not do what was asked ({_kind(error)})",
+            "Check bucket, endpoint and network, and run the same command again; "
+            "what is done is kept",
+        ) from None
+
+
+def _kind(error: Exception) -> str:
+    """Say what went wrong without repeating the server's words."""
+    words = str(error)
+    status = re.search(r"\b(?:status:? |code: |error )(\d{3})\b", words, re.IGNORECASE)
+    if status:
+        return f"status {status[1]}"
+    for sign in ("NoSuchBucket", "dns error", "Connection refused", "timed out", "connect"):
+        if sign.lower() in words.lower():
+            return sign
+    return type(error).__name__
+
+
+def _attributes(given: dict[str, str] | None) -> Any:
+    return given or None
+
+
+@lru_cache(maxsize=64)
+def _bucket(scheme: str, bucket: str, prefix: str = "") -> ObjectStore:
+    options: dict[str, Any] = {
+        "prefix": prefix or None,
+        "retry_config": _RETRY,
+        "client_options": {
+            # Plain http only where the user named such an endpoint.
+            "allow_http": any(os.environ.get(name, "").startswith("http:") for name in _ENDPOINTS),
+            "connect_timeout": timedelta(seconds=10),
+            "timeout": timedelta(minutes=5),
+        },
+    }
+    makers: dict[str, Callable[..., ObjectStore]] = {
+        "s3": store.S3Store,
+        "gs": store.GCSStore,
+        "az": store.AzureStore,
+    }
+    return makers[scheme](bucket, **options)

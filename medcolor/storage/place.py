@@ -1,0 +1,119 @@
+"""What is done alike to local paths and to keys in buckets."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from medcolor.errors import InputError
+from medcolor.storage.object_path import SCHEMES, ObjectPath, speaking_of
+
+Place = Path | ObjectPath
+"""Where something lies."""
+
+
+def place_of(text: str | os.PathLike[str] | Place) -> Place:
+    """Read a path, `file://`, `s3://`, `gs://` or `az://`.
+
+    Raises:
+        InputError: An address of another kind, or one that cannot be.
+    """
+    if isinstance(text, Path | ObjectPath):
+        return text
+    text = os.fspath(text)
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", text)
+    if scheme is None:
+        return Path(text)
+    kind = scheme[1].lower()
+    if kind == "file":
+        parts = urlsplit(text)
+        if parts.netloc not in ("", "localhost"):
+            raise InputError(text, f"a file on {parts.netloc}", "Give file:///PATH of this machine")
+        return Path(unquote(parts.path))
+    if kind not in SCHEMES:
+        # Addresses of the web may carry keys: only their kind is repeated.
+        raise InputError(
+            f"{kind}://..",
+            "not a place that is read",
+            "Give a path, file://, s3://, gs:// or az://",
+        )
+    return ObjectPath.parse(kind + text[len(kind) :])
+
+
+def make_folder(place: Place) -> None:
+    """Make a local folder and those above it; buckets need none."""
+    if isinstance(place, Path):
+        place.mkdir(parents=True, exist_ok=True)
+
+
+def write_whole(place: Place, content: bytes) -> None:
+    """Write a file that is whole or absent; locally under another name, then moved into place."""
+    if isinstance(place, ObjectPath):
+        place.write_bytes(content)
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_name(f".{place.name}.{os.getpid()}")
+    part.write_bytes(content)
+    part.replace(place)
+
+
+def create_whole(place: Place, content: bytes) -> bool:
+    """Write a file unless there is one; return whether this call wrote it.
+
+    In a bucket by a conditional request, so that of several writers one wins; locally by a look
+    first, as the move into place is whole either way.
+    """
+    if isinstance(place, ObjectPath):
+        return place.create(content)
+    if place.exists():
+        return False
+    write_whole(place, content)
+    return True
+
+
+def write_json(place: Place, content: Any) -> None:
+    """Write indented JSON with sorted keys."""
+    write_whole(place, json_bytes(content))
+
+
+def json_bytes(content: Any) -> bytes:
+    """Return indented JSON with sorted keys."""
+    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
+
+
+def delete_tree(place: Place) -> None:
+    """Delete a folder or a file, and nothing if there is none."""
+    if isinstance(place, ObjectPath):
+        for key, _ in list(place.walk()):
+            (place / key).unlink()
+        place.unlink()
+    elif place.is_dir():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        place.unlink(missing_ok=True)
+
+
+def zarr_store(place: Place) -> Any:
+    """Return what zarr opens: a path as text, or a store of the bucket."""
+    if isinstance(place, Path):
+        return str(place)
+    from zarr.storage import ObjectStore
+
+    return ObjectStore(place.store_below())
+
+
+@contextmanager
+def speaking_of_place(place: Place) -> Iterator[None]:
+    """Of places in buckets, turn what the client raises into errors that name the place."""
+    if isinstance(place, Path):
+        yield
+    else:
+        with speaking_of(place):
+            yield
