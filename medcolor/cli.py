@@ -59,9 +59,11 @@ Workers = Annotated[
 
 @app.command()
 def colorize(
-    target: Annotated[Path, typer.Argument(help="NIfTI file, DICOM folder or image folder.")],
-    references: Annotated[Path, typer.Argument(help="Colour cross-sections, or an index of them.")],
-    output: Annotated[Path, typer.Argument(help="Volume to write or resume, *.ome.zarr.")],
+    target: Annotated[str, typer.Argument(help="Scan: file, folder or address (s3://..).")],
+    references: Annotated[str, typer.Argument(help="Colour cross-sections, or an index of them.")],
+    output: Annotated[
+        str, typer.Argument(help="Volume to write or resume, *.ome.zarr; local or s3://..")
+    ],
     config: Config = None,
     overrides: Set = None,
     ray: Ray = None,
@@ -89,8 +91,8 @@ def colorize(
 
 @app.command()
 def render(
-    volume: Annotated[Path, typer.Argument(help="Volume written by colorize.")],
-    output: Annotated[Path, typer.Argument(help="Folder for pictures and page.")],
+    volume: Annotated[str, typer.Argument(help="Volume written by colorize.")],
+    output: Annotated[str, typer.Argument(help="Folder for pictures and page; local or s3://..")],
     config: Config = None,
     overrides: Set = None,
     frames: Annotated[int | None, typer.Option(help="Alias of render.frames.")] = None,
@@ -152,8 +154,8 @@ def settings(
 
 @index_app.command("build")
 def index_build(
-    references: Annotated[Path, typer.Argument(help="Folder of colour cross-sections.")],
-    index: Annotated[Path, typer.Argument(help="Folder to write.")],
+    references: Annotated[str, typer.Argument(help="Folder of colour cross-sections.")],
+    index: Annotated[str, typer.Argument(help="Folder to write.")],
     config: Config = None,
     overrides: Set = None,
     ray: Ray = None,
@@ -161,17 +163,19 @@ def index_build(
 ) -> None:
     """Describe REFERENCES with fc6 and write the parquet INDEX."""
     from medcolor.run.index import build_index
+    from medcolor.run.index_copies import updating
+    from medcolor.storage import place_of
 
     chosen, runner = _settings(config, overrides), _runner(ray, workers)
-    with _progress() as progress:
-        built = build_index(references, index, chosen, runner, progress)
+    with _progress() as progress, updating(place_of(index)) as folder:
+        built = build_index(place_of(references), folder, chosen, runner, progress)
     typer.echo(f"{len(built.records)} references in {index}")
 
 
 @index_app.command("append")
 def index_append(
-    references: Annotated[Path, typer.Argument(help="Folder of colour cross-sections.")],
-    index: Annotated[Path, typer.Argument(help="Index folder.")],
+    references: Annotated[str, typer.Argument(help="Folder of colour cross-sections.")],
+    index: Annotated[str, typer.Argument(help="Index folder.")],
     config: Config = None,
     overrides: Set = None,
     ray: Ray = None,
@@ -179,10 +183,12 @@ def index_append(
 ) -> None:
     """Add those REFERENCES to INDEX that it does not hold; made with the same settings."""
     from medcolor.run.index import append_index
+    from medcolor.run.index_copies import updating
+    from medcolor.storage import place_of
 
     chosen, runner = _settings(config, overrides), _runner(ray, workers)
-    with _progress() as progress:
-        done = append_index(references, index, chosen, runner, progress)
+    with _progress() as progress, updating(place_of(index)) as folder:
+        done = append_index(place_of(references), folder, chosen, runner, progress)
     if done.known:
         typer.echo(f"{len(done.known)} were there already: {_some(done.known)}")
     typer.echo(f"{done.added} added, {len(done.index.records)} references in {index}")
@@ -190,19 +196,22 @@ def index_append(
 
 @index_app.command("remove")
 def index_remove(
-    index: Annotated[Path, typer.Argument(help="Index folder.")],
+    index: Annotated[str, typer.Argument(help="Index folder.")],
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="As `index show` has them.")],
 ) -> None:
     """Remove references from INDEX; the photographs stay."""
     from medcolor.retrieval.index import read_index, remove_rows
+    from medcolor.run.index_copies import updating
+    from medcolor.storage import place_of
 
-    left = remove_rows(read_index(index), ids)
+    with updating(place_of(index)) as folder:
+        left = remove_rows(read_index(folder), ids)
     typer.echo(f"{len(set(ids))} removed, {len(left.records)} references in {index}")
 
 
 @index_app.command("query")
 def index_query(
-    index: Annotated[Path, typer.Argument(help="Index folder.")],
+    index: Annotated[str, typer.Argument(help="Index folder.")],
     image: Annotated[Path, typer.Argument(help="One grey slice: PNG, JPEG or TIFF.")],
     count: Annotated[int, typer.Option("-k", min=1, help="References to list.")] = 3,
     output: Annotated[Path | None, typer.Option(help="PNG of the slice beside them.")] = None,
@@ -210,22 +219,26 @@ def index_query(
     overrides: Set = None,
 ) -> None:
     """List the references of INDEX most similar to IMAGE (cosine of fc6, equation 2)."""
+    from medcolor.run.index_copies import local_index
     from medcolor.run.index_pictures import query_index
+    from medcolor.storage import place_of
 
     chosen = _settings(config, overrides)
-    for match in query_index(index, image, chosen, count, picture=output):
+    for match in query_index(local_index(place_of(index)), image, chosen, count, picture=output):
         typer.echo(f"{match.cosine:7.4f}  {match.record.reference_id}")
 
 
 @index_app.command("show")
 def index_show(
-    index: Annotated[Path, typer.Argument(help="Index folder.")],
+    index: Annotated[str, typer.Argument(help="Index folder.")],
     output: Annotated[Path | None, typer.Option(help="PNG of its photographs in order.")] = None,
 ) -> None:
     """Tell what INDEX holds."""
+    from medcolor.run.index_copies import local_index
     from medcolor.run.index_pictures import show_index
+    from medcolor.storage import place_of
 
-    typer.echo(show_index(index, picture=output))
+    typer.echo(show_index(local_index(place_of(index)), picture=output))
 
 
 @reference_app.command("prepare")

@@ -8,13 +8,17 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
+from obstore.exceptions import NotModifiedError
 
 from medcolor.errors import InputError
-from medcolor.storage.object_path import ObjectPath, speaking_of
+from medcolor.storage.object_path import ObjectPath, needing_bucket, speaking_of
 from medcolor.storage.place import Place
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
 
 _AT_ONCE = 16
 """Objects on their way at a time."""
@@ -25,7 +29,7 @@ _PIECE_BYTES = 8 << 20
 def local_copy(place: Place, folder: Path) -> Path:
     """Return a local path with the contents of `place`; of a bucket, a copy in `folder`.
 
-    Objects that are there already in the same size and version are kept.
+    What is there already in the same version is kept.
 
     Raises:
         InputError: Nothing there, or a key that is no path.
@@ -59,29 +63,27 @@ def copy_tree(source: Place, target: Place) -> int:
 
 def download(source: ObjectPath, target: Path) -> None:
     """Copy an object into a file, whole or not at all; the same version is not fetched twice."""
+    stamp = target.with_name(f".{target.name}.version")
+    known = stamp.read_text() if stamp.is_file() and target.is_file() else None
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     with speaking_of(source):
-        head = obstore.head(source.store, source.key)
-        stamp = target.with_name(f".{target.name}.version")
-        version = f"{head['e_tag']} {head['size']}"
-        is_here = target.is_file() and stamp.is_file() and stamp.read_text() == version
-        if is_here and target.stat().st_size == head["size"]:
+        try:
+            options: GetOptions = {} if known is None else {"if_none_match": known}
+            found = obstore.get(source.store, source.key, options=options)
+        except NotModifiedError:
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
         with part.open("wb") as file:
-            for piece in obstore.get(source.store, source.key).stream(min_chunk_size=_PIECE_BYTES):
+            for piece in found.stream(min_chunk_size=_PIECE_BYTES):
                 file.write(piece)
-        if part.stat().st_size != head["size"]:
-            part.unlink()
-            raise ValueError("the object changed while it was read")
     part.replace(target)
-    stamp.write_text(version)
+    stamp.write_text(found.meta["e_tag"] or "")
 
 
 def upload(source: Path, target: ObjectPath) -> None:
     """Copy a file into a bucket with the type that browsers expect; large ones in parts."""
     kind, _ = mimetypes.guess_type(source.name)
-    with speaking_of(target):
+    with speaking_of(target), needing_bucket(target):
         obstore.put(
             target.store,
             target.key,

@@ -144,7 +144,7 @@ class ObjectPath:
 
     def files(self) -> list[ObjectPath]:
         """Return the objects directly below, in order."""
-        with speaking_of(self):
+        with speaking_of(self), needing_bucket(self):
             found = obstore.list_with_delimiter(self.store, self.key or None)["objects"]
         return [
             ObjectPath(self.scheme, self.bucket, key)
@@ -161,7 +161,7 @@ class ObjectPath:
         Raises:
             InputError: A key that would leave the folder it is copied to.
         """
-        with speaking_of(self):
+        with speaking_of(self), needing_bucket(self):
             for batch in obstore.list(self.store, self.key or None):
                 for one in batch:
                     key = one["path"]
@@ -182,14 +182,14 @@ class ObjectPath:
         """Return the whole object as UTF-8."""
         return self.read_bytes().decode()
 
-    def write_bytes(self, content: bytes, attributes: dict[str, str] | None = None) -> None:
+    def write_bytes(self, content: bytes) -> None:
         """Write an object, whole or not at all; large ones in parts."""
-        with speaking_of(self):
-            obstore.put(self.store, self.key, content, attributes=_attributes(attributes))
+        with speaking_of(self), needing_bucket(self):
+            obstore.put(self.store, self.key, content)
 
     def create(self, content: bytes) -> bool:
         """Write an object that is not there yet; return False if another was faster."""
-        with speaking_of(self):
+        with speaking_of(self), needing_bucket(self):
             try:
                 obstore.put(self.store, self.key, content, mode="create")
             except exceptions.AlreadyExistsError:
@@ -243,20 +243,27 @@ def speaking_of(place: ObjectPath) -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def needing_bucket(place: ObjectPath) -> Iterator[None]:
+    """Where the object need not exist, what is not found is the bucket."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(
+            place, f"no bucket {place.bucket}", "Create it, or check name and endpoint"
+        ) from error
+
+
 def _kind(error: Exception) -> str:
     """Say what went wrong without repeating the server's words."""
     words = str(error)
-    status = re.search(r"\b(?:status:? |code: |error )(\d{3})\b", words, re.IGNORECASE)
+    status = re.search(r"\bstatus(?: code)?:? (\d{3})\b", words, re.IGNORECASE)
     if status:
         return f"status {status[1]}"
     for sign in ("NoSuchBucket", "dns error", "Connection refused", "timed out", "connect"):
         if sign.lower() in words.lower():
             return sign
     return type(error).__name__
-
-
-def _attributes(given: dict[str, str] | None) -> Any:
-    return given or None
 
 
 @lru_cache(maxsize=64)

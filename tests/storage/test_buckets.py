@@ -1,0 +1,95 @@
+"""Objects, against moto's server on loopback."""
+
+import os
+
+import numpy as np
+import obstore
+import pytest
+from bucket import SECRET, refusing_for
+
+from medcolor.errors import InputError, RunError
+from medcolor.storage import copy_tree, create_whole, delete_tree, local_copy, object_path, place_of
+
+pytestmark = pytest.mark.xdist_group("bucket")
+
+
+def test_what_is_written_is_read_listed_and_deleted(bucket):
+    place = place_of(f"{bucket}/folder/a.bin")
+    assert not place.exists()
+    place.write_bytes(b"content")
+    assert place.read_bytes() == b"content"
+    assert place.size() == 7
+    assert place.parent.is_dir()
+    assert not place.parent.is_file()
+    assert [*place.parent.walk()] == [("a.bin", 7)]
+    assert place.parent.files() == [place]
+    delete_tree(place.parent)
+    assert not place.parent.exists()
+    with pytest.raises(FileNotFoundError, match="no such object"):
+        place.read_bytes()
+
+
+def test_of_two_who_create_an_object_one_wins(bucket):
+    place = place_of(f"{bucket}/marker")
+    assert create_whole(place, b"first")
+    assert not create_whole(place, b"second")
+    assert place.read_bytes() == b"first"
+
+
+def test_large_files_travel_in_parts_and_browsers_learn_their_type(bucket, tmp_path):
+    content = np.random.default_rng(1).bytes(12 << 20)
+    (tmp_path / "up").mkdir()
+    (tmp_path / "up" / "large.bin").write_bytes(content)
+    (tmp_path / "up" / "index.html").write_text("<p>")
+    assert copy_tree(tmp_path / "up", place_of(f"{bucket}/set")) == 2
+    page = place_of(f"{bucket}/set/index.html")
+    found = obstore.get(page.store, page.key)
+    assert found.attributes["Content-Type"] == "text/html"
+    head = obstore.head(page.store, "set/large.bin")
+    assert head["e_tag"].strip('"').endswith("-3")  # parts of 5 MiB
+    copy = local_copy(place_of(f"{bucket}/set"), tmp_path / "down")
+    assert (copy / "large.bin").read_bytes() == content
+
+
+def test_a_copy_is_fetched_again_only_if_the_object_has_changed(bucket, tmp_path):
+    place = place_of(f"{bucket}/scan.nii")
+    place.write_bytes(b"one")
+    copy = local_copy(place, tmp_path)
+    before = copy.stat().st_mtime_ns
+    assert local_copy(place, tmp_path) == copy
+    assert copy.stat().st_mtime_ns == before
+    place.write_bytes(b"two")
+    assert local_copy(place, tmp_path).read_bytes() == b"two"
+
+
+@pytest.mark.parametrize("key", ["tree/../../x", "tree/a\\..\\b", "tree//x"])
+def test_keys_that_climb_out_of_their_folder_are_refused(key):
+    place = place_of("s3://bucket/tree")
+    with pytest.raises(InputError, match="no path below it"):
+        object_path.check_key(str(place), key)
+
+
+def test_an_absent_object_or_bucket_is_named(bucket, tmp_path):
+    with pytest.raises(InputError, match="no such object or folder"):
+        local_copy(place_of(f"{bucket}/absent"), tmp_path)
+    with pytest.raises(InputError, match="no bucket nowhere-at-all"):
+        place_of("s3://nowhere-at-all/a").write_bytes(b"")
+
+
+def test_a_store_that_does_not_answer_is_named_and_no_secret_with_it(bucket, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setitem(object_path._RETRY, "max_retries", 1)
+    object_path._bucket.cache_clear()
+    with pytest.raises(RunError, match=r"bucket.*object store") as caught:
+        place_of(f"{bucket}/a").read_bytes()
+    assert SECRET not in str(caught.value)
+    assert os.environ["AWS_ACCESS_KEY_ID"] not in str(caught.value)
+
+
+def test_a_store_that_refuses_for_a_while_is_asked_again(bucket, server, monkeypatch):
+    place = place_of(f"{bucket}/a")
+    place.write_bytes(b"content")
+    with refusing_for(2.0, server) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        object_path._bucket.cache_clear()
+        assert place.read_bytes() == b"content"

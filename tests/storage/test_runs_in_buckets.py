@@ -1,0 +1,117 @@
+"""The whole job from bucket to bucket: killed, resumed, the bytes of a local run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from bucket import SECRET
+from conftest import make_photographs, make_scan
+from trees import tree_bytes
+
+import medcolor
+from medcolor.config import load_settings
+from medcolor.storage import copy_tree, local_copy, place_of
+
+pytestmark = pytest.mark.xdist_group("bucket")
+
+QUICK = [
+    *("features.working_size_px=64", "store.slab_slices=4", "store.chunk=[4,16,16]"),
+    *("compute.threads=1",),
+]
+
+
+@pytest.fixture
+def inputs(bucket, tmp_path):
+    local = tmp_path / "local"
+    scan = make_scan(local / "doe^jane.nii.gz", slices=12)
+    photographs = make_photographs(local / "photographs")
+    copy_tree(local, place_of(f"{bucket}/in"))
+    return scan, photographs
+
+
+def colorize_in(bucket, references, name="out/scan.ome.zarr", **options):
+    command = [sys.executable, "-m", "medcolor", "colorize", f"{bucket}/in/doe^jane.nii.gz"]
+    sets = [part for one in QUICK for part in ("--set", one)]
+    return subprocess.Popen(
+        [*command, references, f"{bucket}/{name}", *sets],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def test_killed_and_resumed_from_bucket_to_bucket(bucket, inputs, tmp_path):
+    run = colorize_in(bucket, f"{bucket}/in/photographs")
+    for line in run.stderr:
+        if json.loads(line)["stage"] == "match" and json.loads(line)["done"] > 0:
+            break
+    os.kill(run.pid, signal.SIGKILL)
+    run.communicate()
+    folder = place_of(f"{bucket}/out/scan.ome.zarr.run")
+    assert (folder / "plan.json").is_file()
+    assert not (folder / "run.json").is_file()
+
+    run = colorize_in(bucket, f"{bucket}/in/photographs")
+    told, problems = run.communicate(timeout=200)
+    assert run.returncode == 0, problems
+
+    here = tmp_path / "here.ome.zarr"
+    medcolor.colorize_volume(*inputs, here, settings=load_settings(None, QUICK))
+    there = local_copy(place_of(f"{bucket}/out/scan.ome.zarr"), tmp_path / "there")
+    stored = {k: v for k, v in tree_bytes(there).items() if not k.endswith(".version")}
+    assert stored == tree_bytes(here)
+
+    record = (folder / "run.json").read_text()
+    for secret in (SECRET, os.environ["AWS_ACCESS_KEY_ID"]):
+        assert secret not in record + told + problems
+    assert "doe^jane" not in record
+    assert not [key for key, _ in folder.walk() if key.startswith("reconstructions/")]
+    assert not (tmp_path / "cache" / "staging").exists() or not [
+        *(tmp_path / "cache" / "staging").iterdir()
+    ]
+
+
+def test_an_index_in_a_bucket_is_built_used_and_grown(bucket, inputs, tmp_path):
+    command = [sys.executable, "-m", "medcolor", "index"]
+    sets = ["--set", "features.working_size_px=64"]
+    place = f"{bucket}/index"
+
+    def index(*words):
+        done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    photographs = f"{bucket}/in/photographs"
+    assert "6 references" in index("build", photographs, place, *sets)
+    assert "1 removed, 5 references" in index("remove", place, "1005.png")
+    assert "1 added, 6 references" in index("append", photographs, place, *sets)
+    assert "references" in index("show", place)
+    report = medcolor.colorize_volume(
+        inputs[0], place, tmp_path / "scan.ome.zarr", settings=load_settings(None, QUICK)
+    )
+    assert report.is_complete
+
+
+def test_pictures_are_drawn_into_a_bucket(bucket, inputs):
+    output = f"{bucket}/out/scan.ome.zarr"
+    settings = load_settings(None, [*QUICK, "render.frames=2", "render.size_px=32"])
+    medcolor.colorize_volume(*inputs, output, settings=settings)
+    page = medcolor.render_volume(output, f"{bucket}/pictures", settings=settings)
+    assert str(page) == f"{bucket}/pictures/index.html"
+    keys = {key for key, _ in place_of(f"{bucket}/pictures").walk()}
+    assert {"index.html", "render.json", "turntable.mp4", "frames/0001.png"} <= keys
+
+
+@pytest.mark.usefixtures("inputs")
+def test_what_is_not_there_is_one_line_and_leaves_nothing(bucket):
+    for references, scan in (("absent", "doe^jane.nii.gz"), ("photographs", "absent.nii")):
+        with pytest.raises(medcolor.InputError) as caught:
+            medcolor.colorize_volume(
+                f"{bucket}/in/{scan}", f"{bucket}/in/{references}", f"{bucket}/new/a.ome.zarr"
+            )
+        assert "\n" not in str(caught.value)
+        assert not place_of(f"{bucket}/new").exists()
