@@ -7,7 +7,7 @@ so a slice reads like a radiological image.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -54,6 +54,10 @@ class GrayVolume:
 
     files: tuple[Path, ...]
     """All that it was read from, in order."""
+
+    facts: dict[str, str | float] = field(default_factory=dict)
+    """What may be told of how it was made: format, modality, numbers of the acquisition.
+    Nothing else of a file's header leaves its reader."""
 
 
 @dataclass(frozen=True)

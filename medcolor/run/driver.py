@@ -112,6 +112,7 @@ def _prepare(
         window=window,
         levels=plan_levels(volume.geometry, settings.store),
         network_digest=network.digest,
+        input_facts={**volume.facts, "steps": volume.geometry.steps},
     )
     kept = ledger.folder / "index"
     index = open_index(references, kept, photographs, settings, runner, progress)

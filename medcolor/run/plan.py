@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -115,6 +115,8 @@ class Plan:
     window: Window
     levels: tuple[Level, ...]
     network_digest: str
+    input_facts: dict[str, str | float | tuple[str, ...]] = field(default_factory=dict)
+    """What may be told of the scan: its format, numbers of the acquisition, steps of reading."""
 
     def open_target(self) -> TargetReader:
         """Open the scan; what must be fetched or inflated first lies in the staging folder."""

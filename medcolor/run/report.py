@@ -105,6 +105,7 @@ def write_report(plan: Plan, report: RunReport, runner: Runner) -> None:
         "identity": plan.ledger.identity,
         "network": plan.network_digest,
         "photographs": None if report.bearing is None else asdict(report.bearing),
+        "input": plan.input_facts,
         "window": {key: value for key, value in asdict(plan.window).items() if key != "tone"},
         "shape_zyx": plan.levels[0].shape,
         "spacing_mm_zyx": plan.levels[0].spacing_mm,

@@ -1,162 +1,165 @@
-"""A DICOM series in a folder: sorted by position, in Hounsfield units where it says so.
-
-Only geometry and rescale fields are read; nothing that names a person leaves this file.
-"""
+"""DICOM: one series of a folder, sorted by position, in Hounsfield units where it says so."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import logging
+import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import dask.array as da
 import numpy as np
-import pydicom
 from dask.delayed import delayed
-from numpy.typing import NDArray
 
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
-from medcolor.volume.files import list_files
+from medcolor.volume.bounds import check_affine, check_shape
+from medcolor.volume.dicom_slices import DicomSlice, read_pixels, read_slices_of
+from medcolor.volume.even_stack import EvenStack, blend, even_stack, shift
+from medcolor.volume.files import natural_key
 from medcolor.volume.geometry import to_lps
+from medcolor.volume.settings import VolumeSettings
 
-_NEEDED = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns")
-_FIELDS = [*_NEEDED, "SeriesInstanceUID", "Modality", "RescaleIntercept", "SamplesPerPixel"]
-_SPACING_TOLERANCE = 0.01
-
-
-@dataclass(frozen=True)
-class _Header:
-    path: Path
-    series: str
-    shape: tuple[int, int]
-    position: NDArray[np.float64]
-    row_direction: NDArray[np.float64]
-    """Along increasing column, in LPS."""
-
-    col_direction: NDArray[np.float64]
-    pixel_mm: tuple[float, float]
-    """Row spacing, column spacing."""
-
-    is_hounsfield: bool
-
-    @property
-    def normal(self) -> NDArray[np.float64]:
-        return np.cross(self.row_direction, self.col_direction)
+_log = logging.getLogger(__name__)
 
 
-def open_dicom_series(folder: Path) -> GrayVolume:
-    """Open the one axial series of a folder.
+def open_dicom(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
+    """Open one series of a folder, those below it included, or of a file with several frames.
+
+    Args:
+        path: Folder or file.
+        settings: `series` chooses among several, `uneven` says what to do about gaps.
+        staging: Folder where a series that is not cut axially is put together.
 
     Raises:
-        InputError: No series or several, slices of different size or direction,
-            uneven or doubled positions, a tilted gantry, or a series that is not axial.
+        InputError: No series, or several and none chosen; slices of different size or
+            direction; uneven ones that are not to be resampled; unreadable.
     """
-    headers = [header for path in list_files(folder) if (header := _read_header(path))]
-    if not headers:
-        raise InputError(folder, "no images and no DICOM slices", "Give a folder of one series")
-    series = sorted({header.series for header in headers})
-    if len(series) > 1:
-        counts = ", ".join(str(sum(h.series == uid for h in headers)) for uid in series)
-        raise InputError(
-            folder, f"{len(series)} series of {counts} slices", "Keep one series in the folder"
-        )
-    first = headers[0]
-    headers.sort(key=lambda header: float(header.position @ first.normal))
-    step = _check_stack(folder, headers)
+    found = [one for file in _files(path) for one in read_slices_of(file)]
+    if not found:
+        raise InputError(path, "no images and no DICOM slices", "Give a folder of one series")
+    slices = _choose_series(path, found, settings)
+    _refuse_mixture(path, slices)
+    if any(one.is_burned_in for one in slices):
+        _log.warning("the series says that text is painted into its pixels: it may name a person")
+    first = slices[0]
+    slices.sort(key=lambda one: float(one.position @ first.normal))
+    check_shape(path, (len(slices), *first.shape))
+    stack = even_stack(
+        path,
+        np.array([one.position for one in slices]),
+        np.array([first.row_direction, first.col_direction, first.normal]),
+        first.pixel_mm,
+        first.shape,
+        lambda number: read_pixels(slices[number]),
+        may_resample=settings.uneven == "resample",
+    )
     affine = np.eye(4)
     affine[:3, 0] = first.row_direction * first.pixel_mm[1]
     affine[:3, 1] = first.col_direction * first.pixel_mm[0]
-    affine[:3, 2] = step
-    affine[:3, 3] = headers[0].position
-    to_ras = np.diag([-1.0, -1.0, 1.0, 1.0])
+    affine[:3, 2], affine[:3, 3] = stack.step, stack.origin
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # LPS to RAS
+    check_affine(path, affine)
+    stored = _lazy(slices, stack).transpose(2, 1, 0)
     if int(np.abs(first.normal).argmax()) != 2:
-        raise InputError(
-            folder,
-            "the series is not cut axially",
-            "Convert it to NIfTI (dcm2niix), which is read in any direction",
-        )
-    read = delayed(_read_pixels, pure=True)
-    slices = [da.from_delayed(read(h.path), h.shape, np.float32) for h in headers]
-    array, geometry = to_lps(da.stack(slices).transpose(2, 1, 0), to_ras @ affine)
+        stored = _put_together(stored, slices, affine, staging)
+    array, geometry = to_lps(stored, affine, stack.steps)
     unit: Literal["HU", "raw"] = "HU" if first.is_hounsfield else "raw"
-    return GrayVolume(array, unit, geometry, str(folder), tuple(h.path for h in headers))
+    files = tuple(dict.fromkeys(one.path for one in slices))
+    facts: dict[str, str | float] = {"format": "DICOM", "modality": first.modality, **first.facts}
+    return GrayVolume(array, unit, geometry, str(path), files, facts)
 
 
-def _read_header(path: Path) -> _Header | None:
-    """Read what is needed of one file; None for files that are no DICOM slices."""
-    try:
-        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_FIELDS)
-    except pydicom.errors.InvalidDicomError:
-        return None
-    except (OSError, EOFError, ValueError) as error:
-        raise InputError(path, "unreadable DICOM file", "Fetch the file again") from error
-    if any(field not in data for field in _NEEDED):
-        return None
-    cosines = np.array(data.ImageOrientationPatient, float)
-    intercept = float(data.get("RescaleIntercept", 0) or 0)
-    return _Header(
-        path=path,
-        series=str(data.get("SeriesInstanceUID", "")),
-        shape=(int(data.Rows), int(data.Columns)),
-        position=np.array(data.ImagePositionPatient, float),
-        row_direction=cosines[:3],
-        col_direction=cosines[3:],
-        pixel_mm=(float(data.PixelSpacing[0]), float(data.PixelSpacing[1])),
-        # A CT whose stored values start at air has its intercept; without one it is no HU.
-        is_hounsfield=data.get("Modality") == "CT" and intercept < 0,
+def _files(path: Path) -> list[Path]:
+    """Return the visible files of a folder and below; links to folders are not followed."""
+    if path.is_file():
+        return [path]
+    found = []
+    for folder, below, names in os.walk(path):
+        below[:] = [name for name in below if not name.startswith(".")]
+        found += [Path(folder, name) for name in names if not name.startswith(".")]
+    return sorted((file for file in found if file.is_file()), key=natural_key)
+
+
+def _choose_series(
+    path: Path, found: list[DicomSlice], settings: VolumeSettings
+) -> list[DicomSlice]:
+    """Return the slices of the one series, or of the one that was chosen."""
+    by_uid: dict[str, list[DicomSlice]] = {}
+    for one in found:
+        by_uid.setdefault(one.series, []).append(one)
+    uids = sorted(by_uid)
+    chosen = settings.series
+    if chosen is None and len(uids) == 1:
+        return by_uid[uids[0]]
+    if isinstance(chosen, int) or (chosen is not None and chosen.isdigit() and chosen not in uids):
+        number = int(chosen)
+        if 1 <= number <= len(uids):
+            return by_uid[uids[number - 1]]
+    elif chosen in by_uid:
+        return by_uid[chosen]
+    listed = "; ".join(
+        f"{number}: {by_uid[uid][0].modality or 'no modality'}, {len(by_uid[uid])} slices of "
+        f"{by_uid[uid][0].shape[1]} x {by_uid[uid][0].shape[0]}"
+        for number, uid in enumerate(uids, 1)
+    )
+    missing = "" if chosen is None else ", not the chosen one"
+    raise InputError(
+        path, f"{len(uids)} series{missing} ({listed})", "Choose one: --set volume.series=1"
     )
 
 
-def _check_stack(folder: Path, headers: list[_Header]) -> NDArray[np.float64]:
-    """Return the step between slices in LPS mm, or say what is wrong with the stack."""
-    first = headers[0]
-    for header in headers:
-        same = header.shape == first.shape and np.allclose(header.pixel_mm, first.pixel_mm)
-        if not same or not np.allclose(header.normal, first.normal, atol=1e-3):
+def _refuse_mixture(path: Path, slices: list[DicomSlice]) -> None:
+    """Refuse slices of different size or direction."""
+    first = slices[0]
+    for one in slices:
+        same = one.shape == first.shape and np.allclose(one.pixel_mm, first.pixel_mm)
+        is_parallel = np.allclose(one.normal, first.normal, atol=1e-3)
+        if not same or not is_parallel or one.is_hounsfield != first.is_hounsfield:
             raise InputError(
-                folder,
-                f"{header.path.name} is {header.shape[1]} x {header.shape[0]} pixels of "
-                f"{header.pixel_mm[1]:g} x {header.pixel_mm[0]:g} mm, {first.path.name} is "
+                path,
+                f"{one.path.name} is {one.shape[1]} x {one.shape[0]} pixels of "
+                f"{one.pixel_mm[1]:g} x {one.pixel_mm[0]:g} mm, {first.path.name} is "
                 f"{first.shape[1]} x {first.shape[0]} of {first.pixel_mm[1]:g} x "
-                f"{first.pixel_mm[0]:g} mm, or their directions differ",
+                f"{first.pixel_mm[0]:g} mm, or their directions or units differ",
                 "Keep slices of one size and direction",
             )
-    if len(headers) < 2:
-        raise InputError(folder, "one slice, expected at least two", "Give the whole series")
-    positions = np.array([header.position for header in headers])
-    along = positions @ first.normal
-    gaps = np.diff(along)
-    spacing = float(np.median(gaps))
-    if gaps.min() < 1e-3:
-        twin = headers[int(gaps.argmin()) + 1].path.name
-        raise InputError(
-            folder, f"two slices at one position ({twin})", "Keep one of them, or one series"
-        )
-    if np.abs(gaps - spacing).max() > _SPACING_TOLERANCE * spacing + 1e-3:
-        at = int(np.abs(gaps - spacing).argmax())
-        raise InputError(
-            folder,
-            f"uneven slices: {gaps[at]:g} mm after {headers[at].path.name}, else {spacing:g} mm",
-            "Add the missing slices or resample the series",
-        )
-    step = (positions[-1] - positions[0]) / (len(headers) - 1)
-    tilt = float(np.degrees(np.arccos(np.clip(step @ first.normal / np.linalg.norm(step), -1, 1))))
-    if tilt > 0.5:
-        raise InputError(
-            folder, f"gantry tilted by {tilt:.1f} degrees", "Resample it (dcm2niix does) first"
-        )
-    return np.asarray(step)
 
 
-def _read_pixels(path: Path) -> NDArray[np.float32]:
-    """Read one slice and apply its rescale."""
-    try:
-        data = pydicom.dcmread(path)
-        pixels = data.pixel_array.astype(np.float32)
-    except (OSError, EOFError, ValueError, RuntimeError, AttributeError) as error:
-        raise InputError(path, "unreadable DICOM pixels", "Fetch the file again") from error
-    if pixels.ndim != 2:
-        raise InputError(path, "not one grey image", "Give a grey, single-frame series")
-    slope, intercept = data.get("RescaleSlope", 1), data.get("RescaleIntercept", 0)
-    return np.asarray(pixels * float(slope) + float(intercept), np.float32)
+def _lazy(slices: list[DicomSlice], stack: EvenStack) -> Any:
+    """Return the even stack (slice, row, col), read when asked for."""
+
+    def read(number: int) -> np.ndarray:
+        pixels = read_pixels(slices[number])
+        if stack.shape == slices[number].shape:
+            return pixels
+        return shift(pixels, stack.shifts_px[number], stack.shape)
+
+    def make(below: int, above: int, weight: float) -> np.ndarray:
+        if weight <= 1e-3 or weight >= 1 - 1e-3:
+            return read(above if weight > 0.5 else below)
+        return blend(read(below), read(above), weight)
+
+    lazily = delayed(make, pure=False)
+    return da.stack([da.from_delayed(lazily(*s), stack.shape, np.float32) for s in stack.sources])
+
+
+def _put_together(
+    stored: da.Array, slices: list[DicomSlice], affine: np.ndarray, staging: Path
+) -> Any:
+    """Write a series that is not cut axially into one file: an axial slice crosses all of it."""
+    about = [f"{one.path} {one.path.stat().st_mtime_ns}" for one in slices] + [str(affine)]
+    name = hashlib.blake2b("\n".join(about).encode(), digest_size=8).hexdigest()
+    path = staging / f"{name}.npy"
+    if not path.exists():
+        staging.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".part{os.getpid()}")
+        whole = np.lib.format.open_memmap(part, "w+", np.float32, stored.shape)
+        for number in range(stored.shape[2]):
+            whole[:, :, number] = stored[:, :, number].compute(scheduler="synchronous")
+        whole.flush()
+        part.replace(path)
+    axis = int(np.abs(affine[2, :3]).argmax())
+    chunks = tuple(1 if number == axis else side for number, side in enumerate(stored.shape))
+    return da.from_array(np.load(path, mmap_mode="r"), chunks=chunks, name=f"dicom-{name}")

@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 from medcolor.domain import Affine, VolumeGeometry
 
 
-def to_lps(stored: da.Array, affine: NDArray[np.float64]) -> tuple[da.Array, VolumeGeometry]:
+def to_lps(
+    stored: da.Array, affine: NDArray[np.float64], steps: tuple[str, ...] = ()
+) -> tuple[da.Array, VolumeGeometry]:
     """Permute and flip stored axes so that the result is (z, y, x) in LPS.
 
     Args:
         stored: Three axes (i, j, k).
         affine: 4 x 4, index (i, j, k, 1) to millimetres in RAS.
+        steps: What was done before.
 
     Returns:
         The reordered array, still lazy and not resampled, and its geometry. Oblique
@@ -35,7 +38,7 @@ def to_lps(stored: da.Array, affine: NDArray[np.float64]) -> tuple[da.Array, Vol
         shape=(array.shape[0], array.shape[1], array.shape[2]),
         spacing_mm=(float(spacing[2]), float(spacing[1]), float(spacing[0])),
         affine=as_affine(new_affine),
-        steps=(f"stored axes {codes}", "reordered to LPS, (z, y, x)"),
+        steps=(*steps, f"stored axes {codes}", "reordered to LPS, (z, y, x)"),
     )
     return array, geometry
 

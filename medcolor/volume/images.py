@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.storage import Place
+from medcolor.volume.bounds import check_shape
 from medcolor.volume.files import list_images
 from medcolor.volume.geometry import affine_from_code, to_lps
 from medcolor.volume.settings import VolumeSettings
@@ -45,6 +46,7 @@ def open_image_stack(folder: Path, settings: VolumeSettings) -> GrayVolume:
             "Keep one stack of one size in the folder",
         )
     (shape,) = sizes
+    check_shape(folder, (len(files), *shape))
     read = delayed(_read_float, pure=True)
     slices = [da.from_delayed(read(path), shape, np.float32) for path in files]
     stack = da.stack(slices).transpose(2, 1, 0)
@@ -89,12 +91,16 @@ def write_png(path: Path, rgb: UInt8[np.ndarray, "row col 3"]) -> Path:
     return path
 
 
+def luma(image: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Return an image as float32; colour becomes its luma (Rec. 601, as viewers do)."""
+    values = image.astype(np.float32)
+    if values.ndim == 3:
+        values = values[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)
+    return np.asarray(values, np.float32)
+
+
 def _read_float(path: Path) -> NDArray[np.float32]:
-    """Read one slice as float32; colour becomes its luma (Rec. 601, as viewers do)."""
-    image = read_image(path).astype(np.float32)
-    if image.ndim == 3:
-        image = image @ np.array([0.299, 0.587, 0.114], np.float32)
-    return image
+    return luma(read_image(path))
 
 
 def _unreadable(path: Place) -> InputError:

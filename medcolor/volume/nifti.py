@@ -1,13 +1,15 @@
-"""NIfTI volumes, read slice by slice from an uncompressed file."""
+"""NIfTI volumes (version 1 and 2), read slice by slice from an uncompressed file."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import os
-import shutil
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 import dask.array as da
 import nibabel as nib
@@ -15,54 +17,170 @@ import numpy as np
 
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
+from medcolor.volume.bounds import check_affine, check_shape
 from medcolor.volume.geometry import to_lps
+from medcolor.volume.settings import VolumeSettings
 
-SUFFIXES = (".nii", ".nii.gz")
+_GZIP_MAGIC = b"\x1f\x8b"
+_HEADER_BYTES = 544
+_PIECE_BYTES = 1 << 20
 
 
-def open_nifti(path: Path, staging: Path) -> GrayVolume:
-    """Open a three-dimensional NIfTI file.
+def is_nifti(head: bytes) -> bool:
+    """Tell a single-file NIfTI, inflated, by its first bytes."""
+    return head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0")
+
+
+def read_head(path: Path, count: int) -> bytes:
+    """Return the first bytes of a file, inflated if it is gzip.
+
+    Raises:
+        InputError: Damaged gzip.
+    """
+    with _reading(path) as file:
+        return file.read(count)
+
+
+def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
+    """Open a NIfTI file of one volume, or one volume of several.
 
     Args:
         path: `.nii` or `.nii.gz`; a compressed file is inflated once into `staging`,
             because every slice of it would cost inflating all that lies before.
+        settings: `time_point` chooses among several volumes.
         staging: Folder for the inflated copy, shared by all workers.
 
     Raises:
-        InputError: Unreadable, truncated, not 3-D, or voxels that are not plain numbers.
+        InputError: Unreadable, truncated, several volumes and none chosen, a header that
+            promises what cannot be, or voxels that are not plain numbers.
     """
-    file = _inflate(path, staging) if path.suffix.lower() == ".gz" else path
-    try:
-        image = nib.nifti1.load(file)
-        shape, dtype = image.shape, image.get_data_dtype()
-    except (nib.filebasedimages.ImageFileError, OSError, ValueError, EOFError) as error:
-        raise InputError(path, f"no readable NIfTI file ({error})", "Check the file") from error
-    if len(shape) != 3 and set(shape[3:]) != {1}:
-        raise InputError(
-            path, f"{len(shape)} dimensions {shape}, expected 3", "Extract one volume of the series"
-        )
+    header = _read_header(path)
+    shape = tuple(int(side) for side in header.get_data_shape())
+    dtype = header.get_data_dtype()
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
         raise InputError(
             path, f"voxels of type {dtype}, expected integers or floats", "Convert the file"
         )
-    expected = int(image.header["vox_offset"]) + int(np.prod(shape)) * dtype.itemsize
+    count = _volume_count(path, shape)
+    check_shape(path, shape[:3])
+    number = _chosen_volume(path, count, settings)
+    expected = int(header["vox_offset"]) + count * int(np.prod(shape[:3])) * dtype.itemsize
+    file = _inflate(path, expected, staging) if _is_gzip(path) else path
     if file.stat().st_size < expected:
         raise InputError(
             path,
             f"truncated: {file.stat().st_size} bytes of voxels and header, expected {expected}",
             "Fetch the file again",
         )
-    axes = nib.orientations.io_orientation(image.affine)[:, 0]
-    slice_axis = int(np.flatnonzero(axes == 2)[0])
+    image = (nib.Nifti1Image if header.sizeof_hdr == 348 else nib.Nifti2Image).from_filename(file)
+    affine = np.asarray(image.affine, float)
+    check_affine(path, affine)
+    proxy = image.dataobj
+    voxels = _Volume(proxy, shape[:3], number)
+    slice_axis = int(np.flatnonzero(nib.orientations.io_orientation(affine)[:, 0] == 2)[0])
     chunks = tuple(1 if axis == slice_axis else shape[axis] for axis in range(3))
-    proxy = image.dataobj if len(shape) == 3 else image.slicer[:, :, :, 0].dataobj
-    stored = da.from_array(proxy, chunks=chunks, name=f"nifti-{path}", meta=np.empty(0))
-    array, geometry = to_lps(stored.astype(np.float32), np.asarray(image.affine, float))
+    stored = da.from_array(voxels, chunks=chunks, name=f"nifti-{path}-{number}", meta=np.empty(0))
+    array, geometry = to_lps(stored.astype(np.float32), affine)
     return GrayVolume(array, "raw", geometry, str(path), (path,))
 
 
-def _inflate(path: Path, staging: Path) -> Path:
-    """Inflate `path` once for as long as it does not change; the copy is whole or absent."""
+class _Volume:
+    """One volume of a file as dask slices it: scaled, and no more of it read than is asked for."""
+
+    dtype = np.dtype(np.float64)
+    ndim = 3
+
+    def __init__(self, proxy: Any, shape: tuple[int, ...], number: int) -> None:
+        self._proxy, self.shape, self._number = proxy, shape, number
+
+    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
+        rest = len(self._proxy.shape) - 3
+        if rest == 0:
+            return np.asarray(self._proxy[index])
+        at = np.unravel_index(self._number, self._proxy.shape[3:], order="F")
+        return np.asarray(self._proxy[(*index, *(int(i) for i in at))])
+
+
+def _read_header(path: Path) -> nib.nifti1.Nifti1Header:
+    """Read and check the header alone."""
+    head = read_head(path, _HEADER_BYTES)
+    if not is_nifti(head):
+        raise InputError(path, "no readable NIfTI file (no NIfTI header)", "Check the file")
+    if head[344:346] == b"ni" or head[4:6] == b"ni":
+        raise InputError(
+            path, "a header whose voxels lie in another file", "Give one .nii or .nii.gz file"
+        )
+    is_first = head[344:347] == b"n+1"
+    kind: Any = nib.Nifti1Header if is_first else nib.Nifti2Header
+    size = 348 if is_first else 540
+    try:
+        header = kind(head[:size], check=True)
+        header.get_data_shape(), header.get_data_dtype(), header.get_best_affine()
+    except (
+        nib.spatialimages.HeaderDataError,
+        nib.filebasedimages.ImageFileError,
+        ValueError,
+        KeyError,
+        OverflowError,
+        ZeroDivisionError,
+    ) as error:
+        raise InputError(
+            path, "no readable NIfTI file (its header is damaged)", "Fetch the file again"
+        ) from error
+    if not size <= float(header["vox_offset"]) < 1 << 30:
+        raise InputError(
+            path, f"voxels begin at byte {float(header['vox_offset']):g}", "Fetch the file again"
+        )
+    return header
+
+
+def _volume_count(path: Path, shape: tuple[int, ...]) -> int:
+    """Return how many volumes there are."""
+    if len(shape) < 3:
+        raise InputError(path, f"{len(shape)} dimensions {shape}, expected 3", "Give a volume")
+    count = 1
+    for side in shape[3:]:
+        count *= side
+    if count < 1:
+        raise InputError(path, f"dimensions {shape}", "Fetch the file again")
+    return count
+
+
+def _chosen_volume(path: Path, count: int, settings: VolumeSettings) -> int:
+    number = settings.time_point
+    if number is None and count == 1:
+        return 0
+    if number is None or number >= count:
+        found = "" if number is None else f", not number {number}"
+        raise InputError(
+            path,
+            f"{count} volumes{found}",
+            f"Choose one of 0 to {count - 1}: --set volume.time_point=0",
+        )
+    return number
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == _GZIP_MAGIC
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file, inflating it if it is gzip."""
+    opener = gzip.open if _is_gzip(path) else open
+    try:
+        with opener(path, "rb") as file:
+            yield file  # type: ignore[misc]
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(path, f"damaged gzip file ({error})", "Fetch the file again") from error
+
+
+def _inflate(path: Path, expected: int, staging: Path) -> Path:
+    """Inflate `path` once for as long as it does not change; the copy is whole or absent.
+
+    No more than `expected` bytes are written, however much the file would inflate to.
+    """
     status = path.stat()
     version = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
     name = hashlib.blake2b(version.encode(), digest_size=8).hexdigest()
@@ -72,13 +190,12 @@ def _inflate(path: Path, staging: Path) -> Path:
     staged.parent.mkdir(parents=True, exist_ok=True)
     part = staged.with_suffix(f".part{os.getpid()}")
     try:
-        with gzip.open(path, "rb") as source, part.open("wb") as target:
-            shutil.copyfileobj(source, target, 1 << 20)
+        with _reading(path) as source, part.open("wb") as target:
+            left = expected
+            while left and (piece := source.read(min(_PIECE_BYTES, left))):
+                target.write(piece)
+                left -= len(piece)
         part.replace(staged)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    finally:
         part.unlink(missing_ok=True)
-        raise InputError(path, f"damaged gzip file ({error})", "Fetch the file again") from error
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
     return staged

@@ -1,7 +1,8 @@
-"""One face for every kind of scan."""
+"""One face for every kind of scan: told by content, opened lazily."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,37 +10,73 @@ from jaxtyping import Float
 
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
-from medcolor.volume.dicom import open_dicom_series
+from medcolor.volume import archive, nrrd
+from medcolor.volume.dicom import open_dicom
 from medcolor.volume.files import list_images
 from medcolor.volume.images import open_image_stack
-from medcolor.volume.nifti import SUFFIXES, open_nifti
+from medcolor.volume.nifti import is_nifti, open_nifti, read_head
+from medcolor.volume.ome_zarr import is_ome_zarr, open_ome_zarr
 from medcolor.volume.settings import VolumeSettings
+from medcolor.volume.tiff import is_tiff, open_tiff
+
+_HEAD_BYTES = 544
+_DICOM_MAGIC = slice(128, 132)
 
 
 def open_volume(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
-    """Open a NIfTI file, a DICOM series folder or a folder of slice images, lazily.
+    """Open a scan of any kind that is read.
 
     Args:
-        path: File or folder.
-        settings: Spacing and orientation for image stacks.
-        staging: Folder for what has to be inflated once.
+        path: NIfTI, NRRD, DICOM or multi-page TIFF file, zip archive, or folder of a DICOM
+            series, of slice images or of an OME-Zarr image.
+        settings: What the files do not say, and choices among several volumes.
+        staging: Folder for what has to be inflated or put together once.
 
     Raises:
         InputError: Absent, of no known kind, or not fit to be read.
     """
-    if not path.exists():
-        raise InputError(path, "no such file or folder", "Check the path")
-    if path.is_file():
-        if not path.name.lower().endswith(SUFFIXES):
-            raise InputError(
-                path,
-                "not a kind of file that is read",
-                "Give .nii, .nii.gz, or a folder of DICOM, PNG, JPEG or TIFF slices",
-            )
-        return open_nifti(path, staging)
-    if list_images(path):
-        return open_image_stack(path, settings)
-    return open_dicom_series(path)
+    try:
+        if not path.exists():
+            raise InputError(path, "no such file or folder", "Check the path")
+        if path.is_dir():
+            return _open_folder(path, settings, staging)
+        if not path.is_file():
+            raise InputError(path, "neither a file nor a folder", "Give a file or a folder")
+        return _open_file(path, settings, staging)
+    except OSError as error:
+        raise InputError(
+            path, f"cannot be read ({error.strerror or type(error).__name__})", "Check the file"
+        ) from error
+
+
+def _open_file(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
+    head = read_head(path, _HEAD_BYTES)
+    if is_nifti(head):
+        return open_nifti(path, settings, staging)
+    if head.startswith(nrrd.MAGIC):
+        return nrrd.open_nrrd(path, settings, staging)
+    if head.startswith(archive.MAGIC):
+        return _open_folder(archive.unpack(path, staging), settings, staging)
+    if is_tiff(head):
+        return open_tiff(path, settings)
+    if head[_DICOM_MAGIC] == b"DICM":
+        return open_dicom(path, settings, staging)
+    what = "an empty file" if not head else "not a kind of file that is read"
+    raise InputError(
+        path,
+        what,
+        "Give NIfTI, NRRD, DICOM, multi-page TIFF, a zip archive, or a folder of DICOM, PNG, JPEG "
+        "or TIFF slices or of an OME-Zarr image",
+    )
+
+
+def _open_folder(folder: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
+    os.scandir(folder).close()  # a folder that may not be read says so here
+    if is_ome_zarr(folder):
+        return open_ome_zarr(folder, settings)
+    if list_images(folder):
+        return open_image_stack(folder, settings)
+    return open_dicom(folder, settings, staging)
 
 
 def read_slice(
@@ -48,9 +85,16 @@ def read_slice(
     """Read one slice of stored values.
 
     Raises:
-        InputError: NaN or infinity, unless settings.nonfinite_value replaces them.
+        InputError: Unreadable; NaN or infinity, unless settings.nonfinite_value replaces them.
     """
-    values = np.asarray(volume.intensity[z].compute(scheduler="synchronous"), np.float32)
+    try:
+        values = np.asarray(volume.intensity[z].compute(scheduler="synchronous"), np.float32)
+    except OSError as error:
+        raise InputError(
+            f"{volume.source}, slice {z}",
+            f"cannot be read ({error.strerror or type(error).__name__})",
+            "Check the file",
+        ) from error
     finite = np.isfinite(values)
     if finite.all():
         return values

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from medcolor.domain import check_orientation
 from medcolor.settings import Settings
+
+WindowName = Literal["brain", "soft-tissue", "bone", "lung"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +23,31 @@ class VolumeSettings(Settings):
     LPS is the radiological view with the last slice nearest the head. NIfTI and DICOM
     say it themselves."""
 
-    window: tuple[float, float] | None = None
-    """Stored values (HU for CT) shown as black and white. Unset: -350..650 HU for CT in
-    Hounsfield units, else from the level of air to a high percentile of tissue."""
+    series: int | str | None = None
+    """Which series of a DICOM folder or archive: its number in the list that an error
+    shows, or its SeriesInstanceUID."""
+
+    time_point: int | None = None
+    """Which volume of a NIfTI file with several, counted from 0."""
+
+    level: int = 0
+    """Which resolution of an OME-Zarr pyramid; 0 is the finest."""
+
+    channel: int | None = None
+    """Which channel of an OME-Zarr image with several, counted from 0."""
+
+    uneven: Literal["refuse", "resample"] = "refuse"
+    """What to do about gaps, doubled slices, mixed spacing and a tilted gantry: refuse, or
+    resample to an even grid."""
+
+    window: tuple[float, float] | WindowName | None = None
+    """Stored values (HU for CT) shown as black and white, or a radiologist's preset for CT in
+    Hounsfield units: brain (centre 40, width 80), soft-tissue (40, 400), bone (500, 2000),
+    lung (-600, 1500). Unset: -350..650 HU for CT in Hounsfield units, else from the level of
+    air to a high percentile of tissue."""
+
+    center_width: tuple[float, float] | None = None
+    """The window as centre and width, instead of `window`."""
 
     white_percentile: float = 99.8
     """Percentile of the tissue values shown as white where `window` is unset."""
@@ -43,8 +68,14 @@ class VolumeSettings(Settings):
         if self.spacing_mm is not None and min(self.spacing_mm) <= 0:
             raise ValueError("spacing_mm must be > 0")
         check_orientation(self.orientation)
-        if self.window is not None and self.window[0] >= self.window[1]:
+        if isinstance(self.window, tuple) and self.window[0] >= self.window[1]:
             raise ValueError("window must be (black, white) with black < white")
+        if self.center_width is not None and self.center_width[1] <= 0:
+            raise ValueError("center_width must be (centre, width) with width > 0")
+        if self.center_width is not None and self.window is not None:
+            raise ValueError("give window or center_width, not both")
+        if min(self.level, self.time_point or 0, self.channel or 0) < 0:
+            raise ValueError("level, time_point and channel are counted from 0")
         if not 50 < self.white_percentile <= 100:
             raise ValueError("white_percentile must lie in 50..100")
         if self.sampled_slices < 1:

@@ -19,6 +19,14 @@ from medcolor.volume.open import read_slice
 from medcolor.volume.settings import VolumeSettings
 
 _HU_WINDOW = (-350.0, 650.0)
+_PRESETS = {
+    "brain": (40.0, 80.0),
+    "soft-tissue": (40.0, 400.0),
+    "bone": (500.0, 2000.0),
+    "lung": (-600.0, 1500.0),
+}
+"""Centre and width in HU, as radiology texts and viewers give them."""
+
 _HU_BODY = -500.0
 """Half way between air and skin: where the smoothed edge of the body lies."""
 
@@ -46,6 +54,9 @@ class Window:
 
     tone: tuple[float, ...]
     """Matched luminance at evenly spaced luminances 0..1."""
+
+    origin: str = ""
+    """Where black and white come from, in words."""
 
     def position(self, values: Float[np.ndarray, "row col"]) -> Float[np.ndarray, "row col"]:
         """Return luminance before it is cut off at 0 and 1."""
@@ -93,30 +104,67 @@ def window_of_values(
         raise InputError(
             source, f"every voxel is {values.min():g}", "Give a scan that shows something"
         )
-    black, white, cut = _black_white_cut(values.ravel(), unit, settings)
+    levels = _find_levels(values.ravel(), unit, settings, source)
+    black, white, cut = levels.black, levels.white, levels.cut
     threshold = (cut - black) / (white - black)
     if settings.body_threshold is not None:
         threshold = settings.body_threshold
     luminance = (values - black) / (white - black)
     body = np.clip(luminance[luminance > threshold], 0, 1)
-    return Window(black, white, float(threshold), tone_curve(body, equalization))
+    tone = tone_curve(body, equalization)
+    return Window(black, white, float(threshold), tone, levels.origin)
 
 
-def _black_white_cut(
-    values: Float[np.ndarray, " sample"], unit: str, settings: VolumeSettings
-) -> tuple[float, float, float]:
+@dataclass(frozen=True)
+class _Levels:
+    """Stored values that mean something."""
+
+    black: float
+    white: float
+    cut: float
+    """Between air and body."""
+
+    origin: str
+
+
+def _find_levels(
+    values: Float[np.ndarray, " sample"], unit: str, settings: VolumeSettings, source: str
+) -> _Levels:
     """Return the values shown as black and white, and the value between air and body."""
     low, top = (float(value) for value in np.percentile(values, [1, 99.9]))
     # NIfTI does not say what it holds; only CT reaches from air at -1000 to bone.
-    if unit == "HU" or (low <= _HU_AIR and 0 < top <= _HU_HIGHEST):
-        black, white = settings.window or _HU_WINDOW
-        return black, white, _HU_BODY
+    is_hounsfield = unit == "HU" or (low <= _HU_AIR and 0 < top <= _HU_HIGHEST)
+    chosen = _chosen_window(settings)
+    if isinstance(settings.window, str) and not is_hounsfield:
+        raise InputError(
+            source,
+            f"window {settings.window} is for Hounsfield units, found values {low:g}..{top:g}",
+            "Give black and white: --set volume.window=[BLACK,WHITE]",
+        )
+    if is_hounsfield:
+        black, white, origin = chosen or (*_HU_WINDOW, "Hounsfield units")
+        return _Levels(black, white, _HU_BODY, origin)
     air, between = _air_and_threshold(np.clip(values, low, top))
     cut = air + _THRESHOLD_SHARE * (between - air)
-    if settings.window is not None:
-        return *settings.window, cut
+    if chosen is not None:
+        black, white, origin = chosen
+        return _Levels(black, white, cut, origin)
     white = float(np.percentile(values[values > between], settings.white_percentile))
-    return air, max(white, air + 1e-6), cut
+    origin = f"level of air and percentile {settings.white_percentile:g} of tissue"
+    return _Levels(air, max(white, air + 1e-6), cut, origin)
+
+
+def _chosen_window(settings: VolumeSettings) -> tuple[float, float, str] | None:
+    """Return black, white and their origin where the user said them."""
+    if isinstance(settings.window, tuple):
+        return *settings.window, "given"
+    if settings.window is not None:
+        (center, width), origin = _PRESETS[settings.window], f"preset {settings.window}"
+    elif settings.center_width is not None:
+        (center, width), origin = settings.center_width, "given centre and width"
+    else:
+        return None
+    return center - width / 2, center + width / 2, origin
 
 
 def _air_and_threshold(values: Float[np.ndarray, " sample"]) -> tuple[float, float]:

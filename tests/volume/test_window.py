@@ -109,3 +109,39 @@ def test_the_tone_curve_is_monotone_from_identity_to_equal_use():
 def test_a_scan_of_one_value_is_refused():
     with pytest.raises(InputError, match="every voxel is 3"):
         find_window(volume(np.full((2, 4, 4), 3.0)), VolumeSettings(), 0.0)
+
+
+def hounsfield_values():
+    values = np.full((2, 8, 8), -1000.0)
+    values[:, 2:6, 2:6] = np.linspace(-100, 1500, 16).reshape(4, 4)
+    return values
+
+
+@pytest.mark.parametrize(
+    ("name", "black", "white"),
+    [("brain", 0, 80), ("soft-tissue", -160, 240), ("bone", -500, 1500), ("lung", -1350, 150)],
+)
+def test_presets_are_centre_and_width_in_hounsfield_units(name, black, white):
+    window = find_window(volume(hounsfield_values(), "HU"), VolumeSettings(window=name), 0.0)
+    assert (window.black, window.white) == (black, white)
+    assert window.origin == f"preset {name}"
+    # The body is found whatever is shown of it.
+    position = window.position(hounsfield_values()[0].astype(np.float32))
+    np.testing.assert_array_equal(position > window.body_threshold, hounsfield_values()[0] > -500)
+
+
+def test_centre_and_width_say_the_same_as_black_and_white(scan):
+    by_center = find_window(volume(scan), VolumeSettings(center_width=(150.0, 100.0)), 0.0)
+    by_ends = find_window(volume(scan), VolumeSettings(window=(100.0, 200.0)), 0.0)
+    assert (by_center.black, by_center.white) == (by_ends.black, by_ends.white)
+    assert by_center.body_threshold == by_ends.body_threshold
+
+
+def test_a_preset_needs_hounsfield_units(scan):
+    with pytest.raises(InputError, match=r"for Hounsfield units.*volume\.window="):
+        find_window(volume(scan), VolumeSettings(window="bone"), 0.0)
+
+
+def test_window_and_centre_and_width_exclude_each_other():
+    with pytest.raises(ValueError, match="not both"):
+        VolumeSettings(window="bone", center_width=(1.0, 2.0))

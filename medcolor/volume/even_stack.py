@@ -1,0 +1,189 @@
+"""From slices wherever they lie along a line to an even, upright stack.
+
+A gap is filled by linear interpolation along z, mixed spacing brought to the smallest, a tilted
+gantry's slices are shifted within their plane. It is only done when it is asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float
+
+from medcolor.errors import InputError
+
+Slice = Float[np.ndarray, "row col"]
+_REMEDY = "Fetch what is missing, or resample: --set volume.uneven=resample"
+_SPACING_TOLERANCE = 0.01
+_DOUBLE_MM = 1e-3
+_TILT_DEG = 0.5
+_MOST_SLICES = 100_000
+
+
+@dataclass(frozen=True)
+class EvenStack:
+    """How every slice of an even stack comes from the slices there are."""
+
+    sources: tuple[tuple[int, int, float], ...]
+    """For each: the slice below, the one above, and the weight of the latter, 0..1."""
+
+    step: Float[np.ndarray, 3]
+    """From slice to slice, in mm."""
+
+    origin: Float[np.ndarray, 3]
+    """Of the first pixel."""
+
+    shifts_px: tuple[tuple[float, float], ...]
+    """For every slice there is: (row, col) at which its first pixel lies in the new one."""
+
+    shape: tuple[int, int]
+    steps: tuple[str, ...]
+    """What was done, in words."""
+
+
+def even_stack(
+    place: object,
+    positions: Float[np.ndarray, "slice 3"],
+    directions: Float[np.ndarray, "3 3"],
+    pixel_mm: tuple[float, float],
+    shape: tuple[int, int],
+    read: Callable[[int], Slice],
+    *,
+    may_resample: bool,
+) -> EvenStack:
+    """Plan an even stack of slices sorted along their normal.
+
+    Args:
+        place: What errors name.
+        positions: Of the first pixels, in mm.
+        directions: Unit vectors along increasing column, along increasing row, and the normal.
+        pixel_mm: Row and column spacing.
+        shape: Of every slice.
+        read: Returns the pixels of a slice; asked only where two lie at one position.
+        may_resample: Otherwise anything uneven is an error.
+
+    Raises:
+        InputError: One slice; or uneven, and not to be resampled; or two different slices at one
+            position.
+    """
+    if len(positions) < 2:
+        raise InputError(place, "one slice, expected at least two", "Give the whole series")
+    steps: list[str] = []
+    kept = _without_doubles(place, positions @ directions[2], read, may_resample, steps)
+    along = (positions @ directions[2])[kept]
+    sources, spacing = _even_places(place, along, may_resample, steps)
+    across = (positions[kept] - positions[kept[0]]) @ directions[:2].T  # (col, row) in mm
+    across_px = across[:, ::-1] / np.array(pixel_mm)
+    tilt_mm = float(np.linalg.norm(across[-1]))
+    tilt = math.degrees(math.atan2(tilt_mm, float(along[-1] - along[0])))
+    if tilt <= _TILT_DEG:
+        step = (positions[kept[-1]] - positions[kept[0]]) / (len(sources) - 1)
+        none = tuple((0.0, 0.0) for _ in positions)
+        ready = tuple((kept[a], kept[b], weight) for a, b, weight in sources)
+        return EvenStack(ready, step, positions[kept[0]], none, shape, tuple(steps))
+    if not may_resample:
+        raise InputError(place, f"gantry tilted by {tilt:.1f} degrees", _REMEDY)
+    steps.append(f"gantry tilt of {tilt:.1f} degrees removed")
+    first = np.minimum(across_px.min(axis=0), 0)
+    rows, cols = (math.ceil(side) for side in across_px.max(axis=0) - first)
+    shifts = np.zeros((len(positions), 2))
+    shifts[kept] = across_px - first
+    row_mm, col_mm = pixel_mm
+    origin = (
+        positions[kept[0]] + first[0] * row_mm * directions[1] + first[1] * col_mm * directions[0]
+    )
+    return EvenStack(
+        tuple((kept[a], kept[b], weight) for a, b, weight in sources),
+        spacing * directions[2],
+        origin,
+        tuple((float(row), float(col)) for row, col in shifts),
+        (shape[0] + rows, shape[1] + cols),
+        tuple(steps),
+    )
+
+
+def blend(below: Slice, above: Slice, weight: float) -> Slice:
+    """Interpolate between two slices."""
+    return np.asarray(below * np.float32(1 - weight) + above * np.float32(weight), np.float32)
+
+
+def shift(
+    image: Slice, by_px: tuple[float, float], shape: tuple[int, int]
+) -> Float[np.ndarray, "row2 col2"]:
+    """Put a slice into a larger one at a place between pixels; its border value goes on outside."""
+    rows, cols = by_px
+    matrix = np.array([[1, 0, cols], [0, 1, rows]], np.float64)
+    low = float(image.min())
+    return np.asarray(
+        cv2.warpAffine(image, matrix, shape[::-1], flags=cv2.INTER_LINEAR, borderValue=low)
+    )
+
+
+def _without_doubles(
+    place: object,
+    along: Float[np.ndarray, " slice"],
+    read: Callable[[int], Slice],
+    may_resample: bool,
+    steps: list[str],
+) -> list[int]:
+    """Return the slices of which no two lie at one position."""
+    kept = [0]
+    doubled = 0
+    for number in range(1, len(along)):
+        if along[number] - along[kept[-1]] > _DOUBLE_MM:
+            kept.append(number)
+            continue
+        if not may_resample:
+            raise InputError(
+                place, f"two slices at one position (number {number} of the sorted)", _REMEDY
+            )
+        if not np.array_equal(read(kept[-1]), read(number)):
+            raise InputError(
+                place,
+                f"two different slices at one position (number {number} of the sorted)",
+                "Keep one of them, or choose one series",
+            )
+        doubled += 1
+    if doubled:
+        steps.append(f"{doubled} doubled slices left out")
+    if len(kept) < 2:
+        raise InputError(place, "all slices at one position", "Give a series of slices")
+    return kept
+
+
+def _even_places(
+    place: object, along: Float[np.ndarray, " slice"], may_resample: bool, steps: list[str]
+) -> tuple[tuple[tuple[int, int, float], ...], float]:
+    """Return where the slices of an even stack lie between those there are, and their distance."""
+    gaps = np.diff(along)
+    usual = float(np.median(gaps))
+    if np.abs(gaps - usual).max() <= _SPACING_TOLERANCE * usual + _DOUBLE_MM:
+        return tuple((z, z, 0.0) for z in range(len(along))), float(gaps.mean())
+    worst = int(np.abs(gaps - usual).argmax())
+    if not may_resample:
+        raise InputError(
+            place,
+            f"uneven slices: {gaps[worst]:g} mm after the sorted slice {worst}, else {usual:g} mm",
+            _REMEDY,
+        )
+    spacing = float(gaps.min())
+    count = round((along[-1] - along[0]) / spacing) + 1
+    if count > _MOST_SLICES:
+        raise InputError(
+            place, f"slices {spacing:g} and {gaps.max():g} mm apart", "Take out the stray ones"
+        )
+    even = np.linspace(along[0], along[-1], count)
+    below = np.clip(np.searchsorted(along, even + 1e-6) - 1, 0, len(along) - 2)
+    weight = np.clip((even - along[below]) / gaps[below], 0, 1)
+    made = int(((weight > 1e-3) & (weight < 1 - 1e-3)).sum())
+    spacing = (along[-1] - along[0]) / (count - 1)
+    steps.append(
+        f"{len(along)} slices resampled to {count}, {spacing:g} mm apart: {made} interpolated"
+    )
+    return tuple((int(b), int(b) + 1, float(w)) for b, w in zip(below, weight, strict=True)), float(
+        spacing
+    )

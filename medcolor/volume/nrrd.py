@@ -1,0 +1,177 @@
+"""NRRD volumes (`.nrrd`, `.nhdr`): header by pynrrd, voxels slice by slice from a flat file."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import nrrd
+import numpy as np
+from numpy.typing import NDArray
+
+from medcolor.domain import GrayVolume
+from medcolor.errors import InputError
+from medcolor.volume.bounds import check_affine, check_shape
+from medcolor.volume.geometry import affine_from_code, to_lps
+from medcolor.volume.settings import VolumeSettings
+
+MAGIC = b"NRRD000"
+_SPACES = {
+    "right-anterior-superior": (1, 1, 1), "ras": (1, 1, 1),
+    "left-anterior-superior": (-1, 1, 1), "las": (-1, 1, 1),
+    "left-posterior-superior": (-1, -1, 1), "lps": (-1, -1, 1),
+}  # fmt: skip
+"""Signs that turn an anatomical space into RAS."""
+
+_DTYPES = {
+    "int8": "i1", "signed char": "i1", "int8_t": "i1",
+    "uint8": "u1", "uchar": "u1", "unsigned char": "u1", "uint8_t": "u1",
+    "int16": "i2", "short": "i2", "short int": "i2", "signed short": "i2", "int16_t": "i2",
+    "signed short int": "i2",
+    "uint16": "u2", "ushort": "u2", "unsigned short": "u2", "unsigned short int": "u2",
+    "uint16_t": "u2",
+    "int32": "i4", "int": "i4", "signed int": "i4", "int32_t": "i4",
+    "uint32": "u4", "uint": "u4", "unsigned int": "u4", "uint32_t": "u4",
+    "int64": "i8", "longlong": "i8", "long long": "i8", "int64_t": "i8",
+    "uint64": "u8", "ulonglong": "u8", "unsigned long long": "u8", "uint64_t": "u8",
+    "float": "f4", "double": "f8",
+}  # fmt: skip
+_PIECE_BYTES = 1 << 20
+
+
+def open_nrrd(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
+    """Open a three-dimensional NRRD file.
+
+    Args:
+        path: With its voxels attached, or a header with one file of voxels beside it.
+        settings: `spacing_mm` and `orientation` where the file does not know its space.
+        staging: Folder for inflated voxels.
+
+    Raises:
+        InputError: Unreadable, truncated, not 3-D, or of an encoding that is not read.
+    """
+    header, begin = _read_header(path)
+    try:
+        shape = tuple(int(side) for side in header["sizes"])
+        dtype = np.dtype(_DTYPES[str(header["type"]).lower()])
+        encoding = str(header["encoding"]).lower()
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(
+            path, "a header without sizes, encoding or a plain type", "Convert the file"
+        ) from error
+    if len(shape) != 3:
+        raise InputError(path, f"{len(shape)} dimensions, expected 3", "Save one grey volume")
+    check_shape(path, shape)
+    if header.get("endian", "little") == "big":
+        dtype = dtype.newbyteorder(">")
+    expected = int(np.prod(shape)) * dtype.itemsize
+    file, offset = _flat_file(path, header, encoding, begin, expected, staging)
+    if file.stat().st_size < offset + expected:
+        raise InputError(
+            path,
+            f"truncated: {file.stat().st_size - offset} bytes of voxels, expected {expected}",
+            "Fetch the file again",
+        )
+    affine, words = _affine(path, header, settings)
+    check_affine(path, affine)
+    voxels = np.memmap(file, dtype, "r", offset, shape, order="F")
+    axis = int(np.abs(affine[2, :3] / np.linalg.norm(affine[:3, :3], axis=0)).argmax())
+    chunks = tuple(1 if number == axis else side for number, side in enumerate(shape))
+    stored = da.from_array(voxels, chunks=chunks, name=f"nrrd-{path}").astype(np.float32)
+    array, geometry = to_lps(stored, affine, (words,))
+    return GrayVolume(array, "raw", geometry, str(path), (path,), {"format": "NRRD"})
+
+
+def _read_header(path: Path) -> tuple[dict[str, Any], int]:
+    """Return the header and the byte behind it."""
+    try:
+        with path.open("rb") as file:
+            header = nrrd.read_header(file)
+            return dict(header), file.tell()
+    except OSError:
+        raise
+    except Exception as error:  # whatever a damaged header makes the parser raise
+        raise InputError(path, "no readable NRRD header", "Fetch the file again") from error
+
+
+def _flat_file(
+    path: Path, header: dict[str, Any], encoding: str, begin: int, expected: int, staging: Path
+) -> tuple[Path, int]:
+    """Return the file of plain voxels and the byte they begin at."""
+    file = path
+    if detached := header.get("data file", header.get("datafile")):
+        name = str(detached)
+        if Path(name).name != name or "%" in name or name.upper().startswith("LIST"):
+            raise InputError(
+                path, "voxels outside its folder or in several files", "Save it as one .nrrd file"
+            )
+        file, begin = path.with_name(name), 0
+    skip = int(header.get("byte skip", 0))
+    if int(header.get("line skip", 0)) or skip < -1:
+        raise InputError(path, "lines to skip before its voxels", "Save it as one .nrrd file")
+    if encoding == "raw":
+        offset = file.stat().st_size - expected if skip == -1 else begin + skip
+        return file, max(0, offset)
+    openers = {"gzip": gzip.open, "gz": gzip.open, "bzip2": bz2.open, "bz2": bz2.open}
+    if encoding not in openers:
+        raise InputError(path, f"encoding {encoding}, expected raw, gzip or bzip2", "Convert it")
+    return _inflate(file, openers[encoding], begin, max(0, skip), expected, staging), 0
+
+
+def _inflate(path: Path, opener: Any, begin: int, skip: int, expected: int, staging: Path) -> Path:
+    """Inflate the voxels once, no more of them than the header promises."""
+    status = path.stat()
+    version = f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {expected}"
+    staged = staging / f"{hashlib.blake2b(version.encode(), digest_size=8).hexdigest()}.raw"
+    if staged.exists():
+        return staged
+    staging.mkdir(parents=True, exist_ok=True)
+    part = staged.with_suffix(f".part{os.getpid()}")
+    try:
+        with path.open("rb") as file, part.open("wb") as target:
+            file.seek(begin)
+            with opener(file, "rb") as source:
+                source.read(skip)
+                left = expected
+                while left and (piece := source.read(min(_PIECE_BYTES, left))):
+                    target.write(piece)
+                    left -= len(piece)
+        part.replace(staged)
+    except (EOFError, gzip.BadGzipFile, zlib.error, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise InputError(path, "damaged voxels", "Fetch the file again") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return staged
+
+
+def _affine(
+    path: Path, header: dict[str, Any], settings: VolumeSettings
+) -> tuple[NDArray[np.float64], str]:
+    """Return index to mm in RAS, and where it comes from."""
+    directions = header.get("space directions")
+    space = str(header.get("space", "")).lower()
+    if directions is not None and space in _SPACES:
+        affine = np.eye(4)
+        affine[:3, :3] = np.asarray(directions, float).T
+        affine[:3, 3] = np.asarray(header.get("space origin", np.zeros(3)), float)
+        return np.diag([*_SPACES[space], 1.0]) @ affine, f"space {space}"
+    spacings = settings.spacing_mm
+    if spacings is None:
+        stored = np.asarray(header.get("spacings", [np.nan] * 3), float)
+        if not (np.isfinite(stored).all() and len(stored) == 3):
+            raise InputError(
+                path,
+                "neither an anatomical space nor spacings",
+                "Give them in mm along z, y, x: --set volume.spacing_mm=[1,1,1]",
+            )
+        z, y, x = (float(side) for side in stored[::-1])
+        spacings = z, y, x
+    return affine_from_code(settings.orientation, spacings), f"axes taken as {settings.orientation}"

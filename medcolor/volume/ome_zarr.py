@@ -1,0 +1,157 @@
+"""One channel of one level of an OME-Zarr image, 0.4 or 0.5."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from medcolor.domain import GrayVolume
+from medcolor.errors import InputError
+from medcolor.volume.bounds import check_affine, check_shape
+from medcolor.volume.geometry import affine_from_code, to_lps
+from medcolor.volume.settings import VolumeSettings
+
+_MILLIMETRES = {
+    "millimeter": 1.0, "micrometer": 1e-3, "nanometer": 1e-6, "centimeter": 10.0, "meter": 1e3,
+}  # fmt: skip
+_METADATA = ("zarr.json", ".zattrs", ".zgroup")
+
+
+def is_ome_zarr(folder: Path) -> bool:
+    """Tell a Zarr group by its metadata."""
+    return any((folder / name).is_file() for name in _METADATA)
+
+
+def open_ome_zarr(folder: Path, settings: VolumeSettings) -> GrayVolume:
+    """Open an image with axes of t, c, z, y, x, in that order, some of them absent.
+
+    Args:
+        folder: The group.
+        settings: `level`, `channel`, `time_point`; `orientation` says where x, y and z run to
+            unless medcolor wrote it.
+
+    Raises:
+        InputError: No such image, level or channel; several and none chosen.
+    """
+    try:
+        group = zarr.open_group(str(folder), mode="r")
+        attributes: dict[str, Any] = dict(group.attrs)
+        image: dict[str, Any] = attributes.get("ome", attributes)["multiscales"][0]
+        names = [str(axis["name"]).lower() for axis in image["axes"]]
+        datasets = image["datasets"]
+        if settings.level >= len(datasets):
+            raise InputError(
+                folder, f"{len(datasets)} levels", f"Give volume.level below {len(datasets)}"
+            )
+        stored = group[datasets[settings.level]["path"]]
+        scale, origin = _placement(image, datasets[settings.level], len(names))
+        units = [_unit(axis) for axis in image["axes"]]
+    except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise InputError(
+            folder, "no readable OME-Zarr image", "Give an OME-Zarr 0.4 or 0.5 folder"
+        ) from error
+    if (
+        not isinstance(stored, zarr.Array)
+        or names[-3:] != ["z", "y", "x"]
+        or len(names) != stored.ndim
+    ):
+        raise InputError(folder, f"axes {names}, expected .., z, y, x", "Give a volume")
+    if stored.dtype.kind not in "iuf":
+        raise InputError(folder, f"voxels of type {stored.dtype}", "Convert the image")
+    index = [
+        _chosen(folder, name, side, settings)
+        for name, side in zip(names[:-3], stored.shape[:-3], strict=True)
+    ]
+    check_shape(folder, stored.shape[-3:])
+    rows, cols = stored.shape[-2:]
+    reader = _Slices(stored, tuple(index))
+    array = da.from_array(reader, chunks=(1, rows, cols), name=f"zarr-{folder}-{index}").astype(
+        np.float32
+    )
+    affine = _affine(attributes, scale * units, origin * units, settings)
+    check_affine(folder, affine)
+    volume, geometry = to_lps(array.transpose(2, 1, 0), affine, (f"level {settings.level}",))
+    files = tuple(
+        sorted(
+            path
+            for path in folder.rglob("*")
+            if path.is_file() and not path.name.endswith(".version")  # of copies from buckets
+        )
+    )
+    return GrayVolume(volume, "raw", geometry, str(folder), files, {"format": "OME-Zarr"})
+
+
+class _Slices:
+    """The chosen volume as dask slices it; a chunk of several slices is kept for the next ones."""
+
+    ndim = 3
+
+    def __init__(self, stored: zarr.Array[Any], index: tuple[int, ...]) -> None:
+        self._stored, self._index = stored, index
+        self.shape, self.dtype = stored.shape[-3:], stored.dtype
+
+    def __getitem__(self, where: tuple[slice, ...]) -> NDArray[Any]:
+        index: Any = (*self._index, *where)
+        return np.asarray(self._stored[index])
+
+
+def _chosen(folder: Path, name: str, count: int, settings: VolumeSettings) -> int:
+    """Return the index along an axis that is no axis of space."""
+    key = "time_point" if name == "t" else "channel"
+    number = getattr(settings, key)
+    if number is None and count == 1:
+        return 0
+    if number is None or number >= count:
+        what = "time points" if name == "t" else "channels"
+        raise InputError(
+            folder, f"{count} {what}", f"Choose one of 0 to {count - 1}: --set volume.{key}=0"
+        )
+    return int(number)
+
+
+def _unit(axis: dict[str, Any]) -> float:
+    """Return the millimetres of an axis's unit; without one, millimetres are meant."""
+    if axis.get("type") != "space" or not axis.get("unit"):
+        return 1.0
+    return _MILLIMETRES[str(axis["unit"]).lower()]
+
+
+def _placement(
+    image: dict[str, Any], dataset: dict[str, Any], count: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return scale and translation of every axis: the level's, then the image's."""
+    scale, origin = np.ones(count), np.zeros(count)
+    steps = [*dataset["coordinateTransformations"], *image.get("coordinateTransformations", [])]
+    for step in steps:
+        if step["type"] == "scale":
+            by = np.array(step["scale"], float)
+            scale, origin = scale * by, origin * by
+        elif step["type"] == "translation":
+            origin = origin + np.array(step["translation"], float)
+    return scale, origin
+
+
+def _affine(
+    attributes: dict[str, Any],
+    scale: NDArray[np.float64],
+    origin: NDArray[np.float64],
+    settings: VolumeSettings,
+) -> NDArray[np.float64]:
+    """Return index (x, y, z) to mm in RAS."""
+    own = attributes.get("medcolor", {}).get("affine_ras_mm")
+    if own is not None:
+        finest = np.array(own, float)
+        directions = finest[:3, :3] / np.linalg.norm(finest[:3, :3], axis=0)
+        affine = np.eye(4)
+        affine[:3, :3] = directions * scale[:-4:-1]
+        affine[:3, 3] = finest[:3, 3] + directions @ origin[:-4:-1]
+        return affine
+    z, y, x = (float(side) for side in scale[-3:])
+    affine = affine_from_code(settings.orientation, (z, y, x))
+    affine[:3, 3] = np.sign(np.diag(affine)[:3]) * origin[:-4:-1]
+    return affine
