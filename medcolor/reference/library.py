@@ -14,7 +14,7 @@ from medcolor.reference.manifest import MANIFEST, PreparedFrame, read_manifest
 from medcolor.reference.orientation import VIEW
 from medcolor.reference.prepare import ReferenceSettings, prepare_photograph
 from medcolor.storage import Place
-from medcolor.volume.files import IMAGE_SUFFIXES, list_images
+from medcolor.volume.files import IMAGE_SUFFIXES, RAW_SUFFIXES, list_photographs, photograph_stem
 from medcolor.volume.images import read_image_and_alpha
 
 _THIRDS = {"": 0.0, "a": 0.0, "b": 1 / 3, "c": 2 / 3}
@@ -49,14 +49,14 @@ def list_references(folder: Place, settings: ReferenceSettings) -> list[Referenc
     """
     if (prepared := read_manifest(folder)) is not None:
         return _of_manifest(folder, prepared)
-    files = list_images(folder) if folder.is_dir() else []
+    files = list_photographs(folder) if folder.is_dir() else []
     if not files:
         raise InputError(
             folder,
-            f"no reference photographs ({', '.join(IMAGE_SUFFIXES)})",
+            f"no reference photographs ({', '.join((*IMAGE_SUFFIXES, *RAW_SUFFIXES))})",
             "Give a folder of colour cross-sections, or an index built from one",
         )
-    positions = [number_in_name(path.stem) for path in files]
+    positions = [number_in_name(photograph_stem(path)) for path in files]
     known = [position for position in positions if position is not None]
     if len(set(known)) < len(files):
         return [ReferenceRecord(path.name, path, None) for path in files]

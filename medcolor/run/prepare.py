@@ -34,7 +34,7 @@ from medcolor.run.plan import resolve_threads
 from medcolor.run.preparers import DrawThumbnails, FrameTask, PrepareFrames, Survey, SurveyFrames
 from medcolor.run.tasks import Done, Runner, Worker, run_all
 from medcolor.storage import write_whole
-from medcolor.volume.files import IMAGE_SUFFIXES, list_images
+from medcolor.volume.files import IMAGE_SUFFIXES, RAW_SUFFIXES, list_photographs, photograph_stem
 
 _PER_TASK = 8
 
@@ -134,10 +134,16 @@ class _Work:
 
 def _list(frames: Path, output: Path) -> list[Path]:
     """Return the frames; refuse folders that are not what they should be."""
-    files = list_images(frames) if frames.is_dir() else []
+    files = (
+        [path for path in list_photographs(frames) if isinstance(path, Path)]
+        if frames.is_dir()
+        else []
+    )
     if not files:
         raise InputError(
-            frames, f"no photographs ({', '.join(IMAGE_SUFFIXES)})", "Give a folder of frames"
+            frames,
+            f"no photographs ({', '.join((*IMAGE_SUFFIXES, *RAW_SUFFIXES))})",
+            "Give a folder of frames",
         )
     if (frames / MANIFEST).is_file():
         raise InputError(frames, "prepared already", "Use it as it is, or give the raw frames")
@@ -145,8 +151,8 @@ def _list(frames: Path, output: Path) -> list[Path]:
         raise InputError(
             output, f"not empty and without {MANIFEST}", "Name another folder, or delete this one"
         )
-    stems = Counter(path.stem for path in files)
-    if twice := [path for path in files if stems[path.stem] > 1]:
+    stems = Counter(photograph_stem(path) for path in files)
+    if twice := [path for path in files if stems[photograph_stem(path)] > 1]:
         raise InputError(
             twice[0], f"and {twice[1].name} would be written under one name", "Rename one"
         )
@@ -184,7 +190,7 @@ def _fresh(
     path: Path, survey: Survey, settings: ReferenceSettings, settings_digest: str
 ) -> PreparedFrame:
     """Return the record of a frame of which only name and digests are known."""
-    number = number_in_name(path.stem)
+    number = number_in_name(photograph_stem(path))
     return PreparedFrame(
         "prepared",
         path.name,
@@ -203,7 +209,7 @@ def _position(number: float | None, settings: ReferenceSettings) -> float | None
 
 def _missing(files: Sequence[Path], settings: ReferenceSettings) -> list[PreparedFrame]:
     """Return records of the numbers that lack in the sequence."""
-    numbers = [number_in_name(path.stem) for path in files]
+    numbers = [number_in_name(photograph_stem(path)) for path in files]
     lacking = missing_numbers([number for number in numbers if number is not None])
     return [PreparedFrame("missing", None, one, _position(one, settings)) for one in lacking]
 

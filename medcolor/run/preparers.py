@@ -22,7 +22,7 @@ from medcolor.reference.sheet import Tile
 from medcolor.run.threads import map_slices
 from medcolor.run.workers import full_disk_is_final
 from medcolor.storage import write_whole
-from medcolor.volume.files import digest_file
+from medcolor.volume.files import digest_file, photograph_stem
 from medcolor.volume.images import read_image
 
 
@@ -98,7 +98,7 @@ class PrepareFrames:
         except EmptyFrameError as error:
             return replace(frame, status="empty", why=error.args[1])
         content = _encode(found) if found.is_raw else path.read_bytes()
-        file = f"{path.stem}.png" if found.is_raw else path.name
+        file = f"{photograph_stem(path)}.png" if found.is_raw else path.name
         with full_disk_is_final(self._output):
             write_whole(self._output / file, content)
         box = found.box

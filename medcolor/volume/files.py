@@ -11,6 +11,7 @@ from typing import overload
 from medcolor.storage import ObjectPath, Place
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+RAW_SUFFIXES = (".raw", ".raw.z")
 
 
 def natural_key(path: Place) -> tuple[object, ...]:
@@ -44,6 +45,28 @@ def list_images(folder: Place) -> list[Place]: ...
 def list_images(folder: Place) -> list[Path] | list[Place]:
     """Return the image files of a folder in natural order."""
     return [path for path in list_files(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def is_raw_photograph(name: str) -> bool:
+    """Tell a Visible Human cryosection without a header by its name."""
+    return name.lower().endswith(RAW_SUFFIXES)
+
+
+def list_photographs(folder: Place) -> list[Place]:
+    """Return the image files and raw cryosections of a folder in natural order."""
+    return [
+        path
+        for path in list_files(folder)
+        if path.suffix.lower() in IMAGE_SUFFIXES or is_raw_photograph(path.name)
+    ]
+
+
+def photograph_stem(path: Place) -> str:
+    """Return the name of a photograph without all that says how it is stored."""
+    for suffix in RAW_SUFFIXES[::-1]:
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.stem
 
 
 def digest_file(path: Place) -> str:

@@ -16,8 +16,9 @@ from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.storage import Place
 from medcolor.volume.bounds import check_shape
-from medcolor.volume.files import list_images
+from medcolor.volume.files import is_raw_photograph, list_images
 from medcolor.volume.geometry import affine_from_code, to_lps
+from medcolor.volume.raw_cryosection import read_raw_cryosection
 from medcolor.volume.settings import VolumeSettings
 
 _DTYPES = ("uint8", "uint16", "int16", "float32")
@@ -70,6 +71,8 @@ def read_image(path: Place) -> NDArray[np.generic]:
 
 def read_image_and_alpha(path: Place) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
     """Decode a file as `read_image` does, and its alpha channel (row, col), if it has one."""
+    if is_raw_photograph(path.name):
+        return read_raw_cryosection(path), None
     data = np.frombuffer(path.read_bytes(), np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
     if image is None:

@@ -101,7 +101,7 @@ class _Volume:
         return np.asarray(self._proxy[(*index, *(int(i) for i in at))])
 
 
-def _read_header(path: Path) -> nib.nifti1.Nifti1Header:
+def _read_header(path: Path) -> Any:
     """Read and check the header alone."""
     head = read_head(path, _HEADER_BYTES)
     if not is_nifti(head):

@@ -18,6 +18,7 @@ from medcolor.volume.nifti import is_nifti, open_nifti, read_head
 from medcolor.volume.ome_zarr import is_ome_zarr, open_ome_zarr
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.tiff import is_tiff, open_tiff
+from medcolor.volume.visible_human import is_genesis_folder, open_genesis_stack
 
 _HEAD_BYTES = 544
 _DICOM_MAGIC = slice(128, 132)
@@ -76,6 +77,8 @@ def _open_folder(folder: Path, settings: VolumeSettings, staging: Path) -> GrayV
         return open_ome_zarr(folder, settings)
     if list_images(folder):
         return open_image_stack(folder, settings)
+    if is_genesis_folder(folder):
+        return open_genesis_stack(folder, settings)
     return open_dicom(folder, settings, staging)
 
 
