@@ -103,3 +103,36 @@ def render_volume(
         page = write_picture_set(source, Path(folder), chosen.render, told)
         copy_tree(Path(folder), target)
         return target / page.name
+
+
+def export_volume(
+    volume: PathLike,
+    target: PathLike,
+    *,
+    level: int = 0,
+    force: bool = False,
+    progress: ProgressReport | None = None,
+) -> Path:
+    """Write one level of a coloured volume as a file that other programs open.
+
+    Args:
+        volume: OME-Zarr folder written by `colorize_volume`, local or in a bucket.
+        target: `*.nii`, `*.nii.gz`, `*.nrrd` (3D Slicer), `*.tif`, or a folder for PNG slices.
+        level: Of the pyramid; 0 is the finest.
+        force: Write over what is there.
+        progress: Told the slices; by default nobody.
+
+    Returns:
+        `target`.
+
+    Raises:
+        InputError: No such volume, an unfinished one, or something is there already.
+    """
+    from medcolor.progress import Silent
+    from medcolor.run.ledger import refuse_unfinished
+    from medcolor.storage import place_of
+    from medcolor.volume.export import export
+
+    source = place_of(volume)
+    refuse_unfinished(source)
+    return export(source, Path(target), progress or Silent(), level=level, force=force)

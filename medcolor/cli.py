@@ -7,18 +7,18 @@ Exit status: 0 complete; 1 finished with failed parts, or ended early, resumable
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medcolor.cli_export import export
+from medcolor.cli_progress import progress as progress_shown
 from medcolor.errors import InputError, MedcolorError
 
 if TYPE_CHECKING:
     from medcolor.config import RunSettings
-    from medcolor.progress import ProgressReport
     from medcolor.run.report import RunReport
     from medcolor.run.tasks import Runner
 
@@ -34,6 +34,7 @@ index_app = typer.Typer(no_args_is_help=True, help="Reference indexes.")
 reference_app = typer.Typer(no_args_is_help=True, help="Photographs, before they are used.")
 weights_app = typer.Typer(no_args_is_help=True, help="Networks: published ones and our own.")
 evaluate_app = typer.Typer(no_args_is_help=True, help="Quality where the truth is known.")
+app.command()(export)
 app.add_typer(index_app, name="index")
 app.add_typer(reference_app, name="reference")
 app.add_typer(weights_app, name="weights")
@@ -75,7 +76,7 @@ def colorize(
 
     settings = _settings(config, overrides)
     runner = _runner(ray, workers)
-    with _progress() as progress:
+    with progress_shown() as progress:
         report = colorize_volume(
             target,
             references,
@@ -104,7 +105,7 @@ def render(
     aliases = {"render.frames": frames, "render.size_px": size}
     extra = [f"{key}={value}" for key, value in aliases.items() if value is not None]
     settings = _settings(config, [*(overrides or []), *extra])
-    with _progress() as progress:
+    with progress_shown() as progress:
         page = render_volume(volume, output, settings=settings, progress=progress)
     typer.echo(page)
 
@@ -135,7 +136,7 @@ def demo(
     """Colour the head of a procedural person from another's cross-sections, and draw it."""
     from medcolor.evaluate.demo import run_demo
 
-    with _progress() as progress:
+    with progress_shown() as progress:
         result = run_demo(output, progress)
     typer.echo(result)
 
@@ -167,7 +168,7 @@ def index_build(
     from medcolor.storage import place_of
 
     chosen, runner = _settings(config, overrides), _runner(ray, workers)
-    with _progress() as progress, updating(place_of(index)) as folder:
+    with progress_shown() as progress, updating(place_of(index)) as folder:
         built = build_index(place_of(references), folder, chosen, runner, progress)
     typer.echo(f"{len(built.records)} references in {index}")
 
@@ -187,7 +188,7 @@ def index_append(
     from medcolor.storage import place_of
 
     chosen, runner = _settings(config, overrides), _runner(ray, workers)
-    with _progress() as progress, updating(place_of(index)) as folder:
+    with progress_shown() as progress, updating(place_of(index)) as folder:
         done = append_index(place_of(references), folder, chosen, runner, progress)
     if done.known:
         typer.echo(f"{len(done.known)} were there already: {_some(done.known)}")
@@ -254,7 +255,7 @@ def reference_prepare(
     from medcolor.run.prepare import prepare_references
 
     chosen, runner = _settings(config, overrides), _runner(ray, workers)
-    with _progress() as progress:
+    with progress_shown() as progress:
         report = prepare_references(frames, output, chosen, runner, progress)
     typer.echo(report)
 
@@ -280,7 +281,7 @@ def weights_pull(
 
     if name not in REGISTRY:
         raise InputError(f"weights pull {name}", "no such network", f"Give {', '.join(REGISTRY)}")
-    with _progress() as progress:
+    with progress_shown() as progress:
         stored = pull_weights(REGISTRY[name], progress, url=url)
     typer.echo(f"{stored.name}: {stored.path}, origin SHA-256 {stored.origin_digest}")
 
@@ -345,7 +346,7 @@ def evaluate_color(
     from medcolor.evaluate.recolor import evaluate_recolored
 
     chosen = _settings(config, overrides)
-    with _progress() as progress:
+    with progress_shown() as progress:
         if references is None:
             table = evaluate_across(choose_cases(case or []), chosen, progress, pictures=output)
         else:
@@ -374,7 +375,7 @@ def evaluate_structure(
     from medcolor.evaluate.structure import evaluate_structure as evaluate
 
     chosen = _settings(config, overrides)
-    with _progress() as progress:
+    with progress_shown() as progress:
         words = evaluate(volume, scan, chosen, progress)
     typer.echo(words)
 
@@ -394,7 +395,7 @@ def evaluate_places(
     from medcolor.evaluate import places
 
     chosen = _settings(config, overrides)
-    with _progress() as progress:
+    with progress_shown() as progress:
         if scan is None:
             table = places.evaluate_phantom_places(chosen, progress)
         elif photographs is None:
@@ -425,7 +426,7 @@ def evaluate_features(
     what = FeatureEvaluation(
         photographs=photographs, mri=mri, ct=ct, distilled=distilled, seed=seed
     )
-    with _progress() as progress:
+    with progress_shown() as progress:
         report = evaluate(what, _settings(config, overrides), progress)
     typer.echo(report)
 
@@ -464,18 +465,6 @@ def _runner(address: str | None, workers: int | None) -> Runner:
     from medcolor.run.ray_pool import RayRunner
 
     return RayRunner(address, workers)
-
-
-@contextmanager
-def _progress() -> Iterator[ProgressReport]:
-    """Show bars on a terminal, JSON lines elsewhere."""
-    from medcolor.progress import JsonLines, TerminalBar
-
-    if sys.stderr.isatty():
-        with TerminalBar() as bar:
-            yield bar
-    else:
-        yield JsonLines()
 
 
 def _some(names: Sequence[str]) -> str:

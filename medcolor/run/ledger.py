@@ -88,6 +88,22 @@ class Ledger:
         return self.folder / "done" / f"{stage}-slab{number:05d}.json"
 
 
+def refuse_unfinished(volume: Place) -> None:
+    """Refuse a volume whose run has not come to its end; without a ledger beside it, none is known.
+
+    Raises:
+        InputError: Slabs are missing.
+    """
+    folder = Ledger.folder_of(volume)
+    if _read_json(folder / "plan.json") is None:
+        return
+    record = _read_json(folder / "run.json")
+    if record is None or not record.get("complete"):
+        raise InputError(
+            volume, "its run has not come to its end", "Run medcolor colorize again: it goes on"
+        )
+
+
 def _read_json(path: Place) -> dict[str, Any] | None:
     """Read a JSON object; None if it is absent or cut short."""
     try:

@@ -16,10 +16,11 @@ import zarr
 from jaxtyping import UInt8
 from zarr.codecs import ZstdCodec
 
-from medcolor.domain import VolumeGeometry
+from medcolor.domain import Affine, VolumeGeometry
 from medcolor.errors import InputError
 from medcolor.storage import Place, zarr_store
 from medcolor.storage.place import speaking_of_place
+from medcolor.volume.geometry import as_affine
 from medcolor.volume.settings import StoreSettings
 
 _CHANNELS = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"), ("alpha", "FFFFFF"))
@@ -169,6 +170,29 @@ def write_slab(path: Place, level: int, slices: range, rgba: UInt8[np.ndarray, "
     with speaking_of_place(path):
         array = zarr.open_array(zarr_store(path), path=str(level), mode="r+")
         array[:, slices.start : slices.stop] = np.ascontiguousarray(np.moveaxis(rgba, -1, 0))
+
+
+def read_affine(path: Place, level: int) -> Affine:
+    """Return voxel index (x, y, z, 1) of a level to mm in RAS.
+
+    Raises:
+        InputError: If medcolor did not write the volume.
+    """
+    chosen = read_levels(path)[level]
+    try:
+        with speaking_of_place(path):
+            group = zarr.open_group(zarr_store(path), mode="r")
+        about = cast(dict[str, Any], group.attrs["medcolor"])
+        finest = np.array(about["affine_ras_mm"], float)
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(
+            path, "does not say where it lies", "Give a volume written by medcolor colorize"
+        ) from error
+    directions = finest[:3, :3] / np.linalg.norm(finest[:3, :3], axis=0)
+    affine = np.eye(4)
+    affine[:3, :3] = directions * chosen.spacing_mm[::-1]
+    affine[:3, 3] = finest[:3, 3] + directions @ np.array(chosen.translation_mm[::-1])
+    return as_affine(affine)
 
 
 def read_slices(path: Place, level: int, slices: range) -> UInt8[np.ndarray, "z y x 4"]:

@@ -1,0 +1,136 @@
+"""Exported files, read again by the libraries of the programs that open them."""
+
+import json
+
+import cv2
+import nibabel as nib
+import nrrd
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+import tifffile
+
+import medcolor
+from medcolor.domain import VolumeGeometry
+from medcolor.errors import InputError
+from medcolor.progress import Silent
+from medcolor.volume.export import export
+from medcolor.volume.geometry import as_affine
+from medcolor.volume.pyramid import coarse_slab
+from medcolor.volume.settings import StoreSettings
+from medcolor.volume.store import create_store, read_affine, read_slices, write_slab
+
+SETTINGS = StoreSettings(slab_slices=4, chunk=(4, 8, 8), smallest_side=8)
+
+
+@pytest.fixture
+def volume(tmp_path):
+    """A volume of two levels whose axes are oblique, in LPS."""
+    turn = np.array(sitk.Euler3DTransform((0.0,) * 3, 0.1, 0.05, -0.2).GetMatrix()).reshape(3, 3)
+    affine = np.eye(4)
+    affine[:3, :3] = np.diag([-1, -1, 1]) @ turn * [0.8, 0.7, 2.0]
+    affine[:3, 3] = [31.0, -22.5, 13.25]
+    geometry = VolumeGeometry((10, 13, 15), (2.0, 0.7, 0.8), as_affine(affine))
+    path = tmp_path / "scan.ome.zarr"
+    fine, coarse, *_ = create_store(path, geometry, SETTINGS, {})
+    rgba = np.random.default_rng(4).integers(0, 256, (10, 13, 15, 4), dtype=np.uint8)
+    for number in range(fine.slab_count(4)):
+        slices = fine.slab(number, 4)
+        write_slab(path, 0, slices, rgba[slices.start : slices.stop])
+        slices = coarse.slab(number, 4)
+        write_slab(path, 1, slices, coarse_slab(path, coarse, slices))
+    return path
+
+
+@pytest.fixture(params=[0, 1])
+def level(request):
+    return request.param
+
+
+def voxels(volume, level):
+    return read_slices(volume, level, range(100))
+
+
+def test_a_coarse_voxel_lies_in_the_middle_of_its_voxels(volume):
+    fine, coarse = (np.array(read_affine(volume, level)) for level in (0, 1))
+    np.testing.assert_allclose(coarse @ [2, 3, 5, 1], fine @ [4.5, 6.5, 5, 1], atol=1e-4)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_nifti(volume, tmp_path, suffix, level):
+    path = export(volume, tmp_path / f"scan{suffix}", Silent(), level=level)
+    image = nib.load(path)
+    assert image.header["datatype"] == 2304
+    stored = np.asarray(image.dataobj)
+    found = np.stack([stored[channel] for channel in "RGBA"], axis=-1)
+    np.testing.assert_array_equal(found.transpose(2, 1, 0, 3), voxels(volume, level))
+    np.testing.assert_allclose(image.affine, read_affine(volume, level), atol=1e-4)
+    np.testing.assert_allclose(image.header.get_qform(), image.affine, atol=1e-4)
+
+
+def test_nrrd(volume, tmp_path, level):
+    path = export(volume, tmp_path / "scan.nrrd", Silent(), level=level)
+    data, header = nrrd.read(str(path))
+    np.testing.assert_array_equal(data.transpose(3, 2, 1, 0), voxels(volume, level))
+    assert header["kinds"] == ["RGBA-color", "domain", "domain", "domain"]
+    image = sitk.ReadImage(str(path))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image), voxels(volume, level))
+    for index in ((0, 0, 0), (3, 2, 5), (6, 5, 1)):
+        ras = np.array(read_affine(volume, level)) @ [*index, 1]
+        lps = image.TransformIndexToPhysicalPoint(index)
+        np.testing.assert_allclose(np.array(lps) * [-1, -1, 1], ras[:3], atol=1e-4)
+
+
+def test_tiff(volume, tmp_path, level):
+    path = export(volume, tmp_path / "scan.tif", Silent(), level=level)
+    np.testing.assert_array_equal(tifffile.imread(path), voxels(volume, level))
+    with tifffile.TiffFile(path) as file:
+        assert file.is_bigtiff
+        assert file.shaped_metadata[0]["spacing"] == pytest.approx(2.0)
+
+
+def test_a_folder_of_png(volume, tmp_path, level):
+    folder = export(volume, tmp_path / "slices", Silent(), level=level)
+    files = sorted(folder.glob("*.png"))
+    found = np.stack([cv2.imread(str(f), cv2.IMREAD_UNCHANGED)[..., [2, 1, 0, 3]] for f in files])
+    np.testing.assert_array_equal(found, voxels(volume, level))
+    about = json.loads((folder / "geometry.json").read_text())
+    np.testing.assert_allclose(about["affine_ras_mm"], read_affine(volume, level))
+
+
+def test_what_is_there_stays_unless_forced_and_a_failure_leaves_nothing(
+    volume, tmp_path, monkeypatch
+):
+    path = tmp_path / "scan.nii"
+    path.write_bytes(b"precious")
+    with pytest.raises(InputError, match=r"exists.*--force"):
+        export(volume, path, Silent())
+    monkeypatch.setattr(
+        "medcolor.volume.export.read_slices", lambda *_: (_ for _ in ()).throw(OSError("disk"))
+    )
+    with pytest.raises(OSError, match="disk"):
+        export(volume, path, Silent(), force=True)
+    assert path.read_bytes() == b"precious"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["scan.nii", "scan.ome.zarr"]
+    monkeypatch.undo()
+    export(volume, path, Silent(), force=True)
+    assert nib.load(path).shape == (15, 13, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "problem"),
+    [("scan.xyz", 0, "not a kind of file that is written"), ("scan.nii", 9, "levels")],
+)
+def test_what_cannot_be_written_is_refused(volume, tmp_path, name, level, problem):
+    with pytest.raises(InputError, match=problem):
+        export(volume, tmp_path / name, Silent(), level=level)
+
+
+def test_an_unfinished_volume_is_refused(volume, tmp_path):
+    run = tmp_path / "scan.ome.zarr.run"
+    run.mkdir()
+    (run / "plan.json").write_text("{}")
+    with pytest.raises(InputError, match="not come to its end"):
+        medcolor.export_volume(volume, tmp_path / "scan.nii")
+    (run / "run.json").write_text('{"complete": true}')
+    assert medcolor.export_volume(volume, tmp_path / "scan.nii").is_file()
