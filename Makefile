@@ -5,7 +5,7 @@ READY := .venv/.ready
 # Offscreen drawing: EGL and a driver behind it (Mesa's, unless NVIDIA's is there).
 SYSTEM_PACKAGES := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libxrender1
 
-.PHONY: setup system demo test check format bench bench-gpu train clean
+.PHONY: setup system demo test check format bench bench-gpu fuzz train clean
 .DEFAULT_GOAL := setup
 
 help:  ## List the targets
@@ -51,12 +51,19 @@ format: $(READY)  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup  ## Cost of a slice by stage, of matching beside the machine's floor, of an index
+bench: setup  ## Cost of a slice by stage, of matching beside the machine's floor, of an index, of reading and writing a body, of storage
 	$(BIN)/python jobs/bench.py
 	$(BIN)/python jobs/bench_matching.py
 	$(BIN)/python jobs/bench_filters.py
 	$(BIN)/python jobs/bench_index.py
+	$(BIN)/python jobs/bench_volume.py
+	$(BIN)/python jobs/bench_storage.py
 	$(if $(PEER),$(BIN)/python jobs/bench_peer.py --peer $(PEER))
+
+FUZZ_SECONDS := 600
+
+fuzz: setup  ## Fuzz the readers of binary files for ten minutes
+	$(BIN)/python tests/fuzz/fuzz_readers.py $(FUZZ_SECONDS)
 
 bench-gpu:  ## Cost of matching on a GPU; needs what the numeric core needs
 	PYTHONPATH=. $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) jobs/bench_gpu.py

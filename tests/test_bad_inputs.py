@@ -141,6 +141,18 @@ def pages(folder: Path, count: int) -> Path:
     return path
 
 
+def circle_of_pages(folder: Path) -> Path:
+    """The last page points back to the second."""
+    path = pages(folder, 3)
+    whole = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        second, last = file.pages[1].offset, file.pages[2].offset
+    (count,) = struct.unpack_from("<H", whole, last)
+    struct.pack_into("<I", whole, last + 2 + 12 * count, second)
+    path.write_bytes(whole)
+    return path
+
+
 def images(folder: Path, *contents: bytes) -> Path:
     for number, content in enumerate(contents):
         raw(folder, f"{number}.png", content)
@@ -203,6 +215,9 @@ CASES = {
     "NIfTI: pair": pair,
     "NIfTI: NaN": nan_voxels,
     "NIfTI: one value": one_value,
+    "NIfTI-2: header cut": lambda f: raw(
+        f, "t.nii", nib.Nifti2Image(VOXELS, np.eye(4)).to_bytes()[:447]
+    ),
     "gzip: cut": lambda f: raw(f, "t.nii.gz", gzip.compress(nifti(f).read_bytes(), 0)[:600]),
     "gzip: garbage": lambda f: raw(f, "t.nii.gz", b"\x1f\x8b" + bytes(range(200))),
     "gzip: of nothing": lambda f: raw(f, "t.nii.gz", gzip.compress(b"")),
@@ -224,6 +239,12 @@ CASES = {
     "DICOM: tilted": lambda f: series(
         f, ImageOrientationPatient=[1, 0, 0, 0, 0.94, 0.342], PixelSpacing=[1, 1]
     ),
+    "DICOM: unknown kind of value": lambda f: one_of_a_series(
+        f, lambda b: b.replace(struct.pack("<2H", 0x28, 0x30) + b"DS", b"\x28\0\x30\0\x53\xd1")
+    ),
+    "zip: a file without a name": lambda f: raw(
+        f, "t.zip", archive(f, named=b"content").read_bytes().replace(b"named", b"\0amed")
+    ),
     "zip: cut": lambda f: raw(f, "t.zip", archive(f, a=bytes(9999)).read_bytes()[:60]),
     "zip: without files": archive,
     "zip: bomb": lambda f: archive(f, a=bytes(300 << 20)),
@@ -242,6 +263,7 @@ CASES = {
         f, "dimension: 3\nsizes: -7 9 8\nendian: little\nspacings: 1 1 1\nencoding: raw", bytes(999)
     ),
     "TIFF: cut": lambda f: raw(f, "t.tif", pages(f, 4).read_bytes()[:60]),
+    "TIFF: pages in a circle": circle_of_pages,
     "TIFF: one page": lambda f: pages(f, 1),
     "images: zero bytes": lambda f: images(f, GOOD_PNG, b""),
     "images: no image": lambda f: images(f, GOOD_PNG, b"\x89PNG\r\n\x1a\nnonsense"),

@@ -12,7 +12,6 @@ import re
 import shutil
 import stat
 import zipfile
-import zlib
 from pathlib import Path
 
 from medcolor.errors import InputError
@@ -45,7 +44,9 @@ def unpack(path: Path, staging: Path) -> Path:
             for number, member in enumerate(members):
                 _unpack_one(archive, member, part / f"{number:06d}{_suffix(member.filename)}")
         part.replace(folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+    except (OSError, InputError):
+        raise
+    except Exception as error:  # whatever a damaged archive makes zipfile raise
         raise InputError(path, "damaged zip archive", "Fetch the file again") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -7,6 +7,8 @@ stay in the file. What pydicom says about a damaged field may quote it, and is n
 from __future__ import annotations
 
 import re
+import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +33,7 @@ _FACTS = {
 }
 """All that leaves a file beside geometry and voxels: numbers, by their DICOM keyword."""
 
+_READING = threading.Lock()
 _GROUPS = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
 _PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 _TAGS = [
@@ -95,7 +98,7 @@ def read_slices_of(path: Path) -> list[DicomSlice]:
                 found = [_slice(path, data, number) for number in frames]
             else:
                 found = [_slice(path, data, None)]
-        except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        except Exception as error:  # fields are parsed when they are asked for
             raise _unreadable(path) from error
     return [one for one in found if one is not None]
 
@@ -106,18 +109,16 @@ def read_pixels(one: DicomSlice) -> NDArray[np.float32]:
     Raises:
         InputError: Cut short, of a compression nothing here decodes, or no grey image.
     """
-    with _quietly():
-        try:
+    try:
+        with _quietly():
             data = pydicom.dcmread(one.path)
-            stored = pixel_array(data, index=one.frame)
             slope, intercept = _rescale(data, one.frame)
             photometric = str(data.PhotometricInterpretation)
             bits, is_signed = int(data.BitsStored), bool(data.PixelRepresentation)
             padding = data.get("PixelPaddingValue")
-        except OSError as error:
-            raise InputError(one.path, "unreadable DICOM pixels", "Fetch the file again") from error
-        except Exception as error:  # decoders raise what they like
-            raise InputError(one.path, "unreadable DICOM pixels", "Fetch the file again") from error
+        stored = pixel_array(data, index=one.frame)
+    except Exception as error:  # decoders raise what they like
+        raise InputError(one.path, "unreadable DICOM pixels", "Fetch the file again") from error
     if stored.shape != one.shape or not photometric.startswith("MONOCHROME"):
         raise InputError(one.path, "not one grey image", "Give a grey series")
     values = stored.astype(np.float32)
@@ -197,12 +198,14 @@ def _find(data: pydicom.Dataset, frame: int | None, keyword: str) -> Any:
 def _quietly() -> Iterator[None]:
     """Read without pydicom's remarks: they quote what stands in the file."""
     settings = pydicom.config.settings
-    before = settings.reading_validation_mode
-    settings.reading_validation_mode = pydicom.config.IGNORE
-    try:
-        yield
-    finally:
-        settings.reading_validation_mode = before
+    with _READING, warnings.catch_warnings():  # both are the process's, not the thread's
+        warnings.simplefilter("ignore")
+        before = settings.reading_validation_mode
+        settings.reading_validation_mode = pydicom.config.IGNORE
+        try:
+            yield
+        finally:
+            settings.reading_validation_mode = before
 
 
 def _unreadable(path: Path) -> InputError:

@@ -72,33 +72,36 @@ def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
             f"truncated: {file.stat().st_size} bytes of voxels and header, expected {expected}",
             "Fetch the file again",
         )
-    image = (nib.Nifti1Image if header.sizeof_hdr == 348 else nib.Nifti2Image).from_filename(file)
-    affine = np.asarray(image.affine, float)
+    affine = np.asarray(header.get_best_affine(), float)
     check_affine(path, affine)
-    proxy = image.dataobj
-    voxels = _Volume(proxy, shape[:3], number)
+    voxels = _Volume(file, header, shape, number)
     slice_axis = int(np.flatnonzero(nib.orientations.io_orientation(affine)[:, 0] == 2)[0])
     chunks = tuple(1 if axis == slice_axis else shape[axis] for axis in range(3))
     stored = da.from_array(voxels, chunks=chunks, name=f"nifti-{path}-{number}", meta=np.empty(0))
-    array, geometry = to_lps(stored.astype(np.float32), affine)
+    array, geometry = to_lps(stored, affine)
     return GrayVolume(array, "raw", geometry, str(path), (path,))
 
 
 class _Volume:
     """One volume of a file as dask slices it: scaled, and no more of it read than is asked for."""
 
-    dtype = np.dtype(np.float64)
     ndim = 3
 
-    def __init__(self, proxy: Any, shape: tuple[int, ...], number: int) -> None:
-        self._proxy, self.shape, self._number = proxy, shape, number
+    def __init__(self, file: Path, header: Any, shape: tuple[int, ...], number: int) -> None:
+        offset, dtype = int(header["vox_offset"]), header.get_data_dtype()
+        volume_shape = shape[:3]
+        offset += number * int(np.prod(volume_shape)) * dtype.itemsize
+        self._stored = np.memmap(file, dtype, "r", offset, volume_shape, order="F")
+        slope, intercept = header.get_slope_inter()
+        self._slope = 1.0 if slope is None else float(slope)
+        self._intercept = float(intercept or 0.0)
+        self.shape, self.dtype = volume_shape, np.dtype(np.float32)
 
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
-        rest = len(self._proxy.shape) - 3
-        if rest == 0:
-            return np.asarray(self._proxy[index])
-        at = np.unravel_index(self._number, self._proxy.shape[3:], order="F")
-        return np.asarray(self._proxy[(*index, *(int(i) for i in at))])
+        stored = np.asarray(self._stored[index])
+        if (self._slope, self._intercept) == (1.0, 0.0):
+            return stored.astype(np.float32)
+        return np.asarray(stored * self._slope + self._intercept, np.float32)
 
 
 def _read_header(path: Path) -> Any:
@@ -114,16 +117,11 @@ def _read_header(path: Path) -> Any:
     kind: Any = nib.Nifti1Header if is_first else nib.Nifti2Header
     size = 348 if is_first else 540
     try:
-        header = kind(head[:size], check=True)
+        # nibabel tells every oddity that it mends on standard error.
+        with nib.imageglobals.LoggingOutputSuppressor():
+            header = kind(head[:size], check=True)
         header.get_data_shape(), header.get_data_dtype(), header.get_best_affine()
-    except (
-        nib.spatialimages.HeaderDataError,
-        nib.filebasedimages.ImageFileError,
-        ValueError,
-        KeyError,
-        OverflowError,
-        ZeroDivisionError,
-    ) as error:
+    except Exception as error:  # whatever a damaged header makes the parser raise
         raise InputError(
             path, "no readable NIfTI file (its header is damaged)", "Fetch the file again"
         ) from error

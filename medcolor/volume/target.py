@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from medcolor.body import body_mask
 from medcolor.domain import GrayVolume, TargetSlice
@@ -36,8 +37,7 @@ class TargetReader:
 
     def __call__(self, z: int) -> TargetSlice:
         """Read slice `z`."""
-        values = read_slice(self._volume, z, self._settings)
-        position = self._window.position(values)
+        position = self._position(z)
         luminance = np.clip(position, 0, 1)
         return TargetSlice(
             luminance=luminance,
@@ -45,3 +45,10 @@ class TargetReader:
             body=body_mask(position, threshold=self._window.body_threshold),
             z=z,
         )
+
+    def luminance(self, z: int) -> Float[np.ndarray, "row col"]:
+        """Read the display grey of slice `z`, 0..1, and nothing else."""
+        return np.asarray(np.clip(self._position(z), 0, 1), np.float32)
+
+    def _position(self, z: int) -> Float[np.ndarray, "row col"]:
+        return self._window.position(read_slice(self._volume, z, self._settings))

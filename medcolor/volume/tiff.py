@@ -33,8 +33,15 @@ def open_tiff(path: Path, settings: VolumeSettings) -> GrayVolume:
     """
     try:
         with tifffile.TiffFile(path) as file:
-            shapes = [page.shape for page in file.pages]
-            kinds = {page.dtype for page in file.pages}
+            pages: list[tifffile.TiffPage] = []
+            seen: set[int] = set()
+            for page in file.pages:
+                if page.offset in seen:  # a page that points back to an earlier one
+                    raise ValueError("pages in a circle")
+                seen.add(page.offset)
+                pages.append(page)
+        shapes = [page.shape for page in pages]
+        kinds = {page.dtype for page in pages}
     except OSError:
         raise
     except Exception as error:  # whatever a damaged file makes the parser raise

@@ -212,3 +212,16 @@ def test_a_submitted_job_writes_the_bytes_of_one_process(
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert tree_bytes(here) == tree_bytes(there)
+
+
+@pytest.mark.usefixtures("ray_runner")
+def test_dask_reads_a_scan_through_its_ray_scheduler(scan, tmp_path):
+    from ray.util.dask import ray_dask_get
+
+    from medcolor.volume.open import open_volume
+    from medcolor.volume.settings import VolumeSettings
+
+    volume = open_volume(scan, VolumeSettings(), tmp_path / "staging")
+    on_ray = volume.intensity.mean(axis=(1, 2)).compute(scheduler=ray_dask_get)
+    here = volume.intensity.mean(axis=(1, 2)).compute(scheduler="synchronous")
+    assert on_ray.tolist() == here.tolist()

@@ -114,3 +114,26 @@ def test_metadata_names_no_place_and_no_time(volume):
 def test_a_folder_without_a_volume_is_refused(tmp_path):
     with pytest.raises(InputError, match="no coloured OME-Zarr"):
         read_levels(tmp_path)
+
+
+def test_ome_zarr_and_ngff_zarr_read_every_level(volume):
+    from ngff_zarr import from_ngff_zarr
+    from ome_zarr.io import parse_url
+    from ome_zarr.reader import Reader
+
+    path, levels = volume
+    stored = [fill(path, levels[0])]
+    for level in levels[1:]:
+        for number in range(level.slab_count(4)):
+            slices = level.slab(number, 4)
+            write_slab(path, level.index, slices, coarse_slab(path, level, slices))
+        stored.append(read_slices(path, level.index, range(level.shape[0])))
+    (node,) = Reader(parse_url(str(path)))()
+    assert len(node.data) == len(levels)
+    images = from_ngff_zarr(str(path)).images
+    for level, array, image, rgba in zip(levels, node.data, images, stored, strict=True):
+        expected = np.moveaxis(rgba, -1, 0)
+        np.testing.assert_array_equal(np.asarray(array), expected)
+        np.testing.assert_array_equal(np.asarray(image.data), expected)
+        assert [image.scale[axis] for axis in "zyx"] == pytest.approx(level.spacing_mm)
+        assert [image.translation[axis] for axis in "zyx"] == pytest.approx(level.translation_mm)
