@@ -33,7 +33,7 @@ def open_tiff(path: Path, settings: VolumeSettings) -> GrayVolume:
     """
     try:
         with tifffile.TiffFile(path) as file:
-            pages: list[tifffile.TiffPage] = []
+            pages: list[tifffile.TiffPage | tifffile.TiffFrame] = []
             seen: set[int] = set()
             for page in file.pages:
                 if page.offset in seen:  # a page that points back to an earlier one
