@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medcolor.cli_data import data_app
 from medcolor.cli_export import export
 from medcolor.cli_progress import progress as progress_shown
 from medcolor.errors import InputError, MedcolorError
@@ -35,6 +36,7 @@ reference_app = typer.Typer(no_args_is_help=True, help="Photographs, before they
 weights_app = typer.Typer(no_args_is_help=True, help="Networks: published ones and our own.")
 evaluate_app = typer.Typer(no_args_is_help=True, help="Quality where the truth is known.")
 app.command()(export)
+app.add_typer(data_app, name="data")
 app.add_typer(index_app, name="index")
 app.add_typer(reference_app, name="reference")
 app.add_typer(weights_app, name="weights")

@@ -64,7 +64,7 @@ def download(
     part = path.with_name(f"{path.name}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
     for last in (False, True):
-        _fetch(url, part, remedy, progress, patience or Patience())
+        fetch(url, part, remedy, progress, patience or Patience())
         found = file_digest(part)
         if found.startswith(sha256):
             part.replace(path)
@@ -83,8 +83,8 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fetch(url: str, part: Path, remedy: str, progress: ProgressReport, patience: Patience) -> None:
-    """Append to `part` until it is whole."""
+def fetch(url: str, part: Path, remedy: str, progress: ProgressReport, patience: Patience) -> None:
+    """Append to `part` until it is as long as the server says; see `download`."""
     host = urlsplit(url).hostname or url
     failures, pause_s = 0, patience.pause_s
     while True:

@@ -54,8 +54,14 @@ def is_genesis_name(name: str) -> bool:
     return _NAME.search(name) is not None
 
 
-def read_genesis(path: Path) -> tuple[GenesisSlice, Int16[np.ndarray, "row col"]] | None:
+def read_genesis(
+    path: Path, called: str | None = None
+) -> tuple[GenesisSlice, Int16[np.ndarray, "row col"]] | None:
     """Read a slice: where it lies and what is stored; None for an empty placeholder.
+
+    Args:
+        path: Of the file.
+        called: Its name, which says number and kind, where the file has another one for now.
 
     Raises:
         InputError: Truncated, of another format, or of the wrong byte order.
@@ -85,7 +91,7 @@ def read_genesis(path: Path) -> tuple[GenesisSlice, Int16[np.ndarray, "row col"]
         )
     pixel_mm = _pixel_mm(path, content, pointer)
     stored = np.frombuffer(content, ">i2", width * height, offset).reshape(height, width)
-    name = _NAME.search(path.name)
+    name = _NAME.search(called or path.name)
     if name is None:
         raise InputError(path, "a name without number and kind", "Keep the names of the site")
     is_ct = name[2].lower() in _CT
