@@ -10,6 +10,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from medcolor.data.catalog import CREDIT, TERMS, Collection, Dataset, Kind, root_url
 from medcolor.data.manifest import Listing, read_index, read_links
@@ -208,6 +209,11 @@ def _check(file: Wanted, path: Path) -> str | None:
 def _decode(file: Wanted, path: Path) -> str | None:
     content = path.read_bytes()
     if file.kind == "image":
+        try:
+            with Image.open(path) as picture:
+                picture.verify()  # the checksums of its chunks, which OpenCV does not mind
+        except (OSError, SyntaxError, ValueError):
+            return None
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
         return None if image is None else "whole"
     if file.kind == "raw":

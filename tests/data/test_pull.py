@@ -191,3 +191,14 @@ def test_the_command_lists_terms_and_pulls(address, tmp_path, monkeypatch, capsy
     )
     assert command(monkeypatch, "pull", "visible-human-male", tmp_path, "--range", "x") == 2
     assert command(monkeypatch, "pull", "visible-dog", tmp_path) == 2
+
+
+@pytest.mark.usefixtures("address")
+def test_a_damaged_picture_of_the_right_size_is_fetched_again(tmp_path):
+    fetch(tmp_path, region="head")
+    path = tmp_path / "cryosection" / "a_vm1003.png"
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes(whole)
+    assert fetch(tmp_path, region="head").fetched == 1
+    assert path.read_bytes() == png(1003)
