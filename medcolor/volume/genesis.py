@@ -25,6 +25,8 @@ _AIR_HU = (-1100, -900)
 """Where the lowest value of a CT slice lies if its bytes are read in the right order."""
 
 _STORED_AIR = 1024
+_HEADER_BYTES = (3416, 7900)
+"""Of CT and of MRI."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,12 @@ class GenesisSlice:
 
     center_mm: tuple[float, float, float] | None
     """Of the slice, to the left, to posterior, to the head; None without a text header."""
+
+    text_header: Path | None
+    """The file that says so."""
+
+    is_offset_mended: bool
+    """Whether the header is wrong about where the pixels begin, and the size told."""
 
     @property
     def field_mm(self) -> float:
@@ -81,12 +89,12 @@ def read_genesis(
             "Fetch the file again",
         )
     size = 2 * width * height
-    if offset + size != len(content):
-        offset = len(content) - size  # pixels end the file
-    if offset < 160:
+    stated, offset = offset, len(content) - size  # pixels end the file
+    # A wrong offset is known by the length that headers have; any other is a file cut short.
+    if offset not in (stated, *_HEADER_BYTES):
         raise InputError(
             path,
-            f"truncated: {len(content)} bytes, expected {size} of pixels and a header",
+            f"truncated: {len(content)} bytes, expected {size} of pixels behind {stated}",
             "Fetch the file again",
         )
     pixel_mm = _pixel_mm(path, content, pointer)
@@ -101,7 +109,17 @@ def read_genesis(
             f"its lowest value is {int(stored.min()) - _STORED_AIR} HU, expected air near -1000",
             "Its bytes may be swapped; fetch the file again",
         )
-    header = GenesisSlice(path, int(name[1]), is_ct, (height, width), pixel_mm, _center(path))
+    text = _text_header(path)
+    header = GenesisSlice(
+        path=path,
+        number=int(name[1]),
+        is_ct=is_ct,
+        shape=(height, width),
+        pixel_mm=pixel_mm,
+        text_header=text,
+        center_mm=None if text is None else _center(text),
+        is_offset_mended=offset != stated,
+    )
     return header, stored.astype(np.int16)
 
 
@@ -122,20 +140,23 @@ def _pixel_mm(path: Path, content: bytes, pointer: int) -> tuple[float, float]:
     return float(y_mm), float(x_mm)
 
 
-def _center(path: Path) -> tuple[float, float, float] | None:
-    """Return the centre that the slice's text header gives, in mm to L, P and S."""
+def _text_header(path: Path) -> Path | None:
+    """Return the text file that belongs to a slice: beside it or in `<folder>Headers`."""
     name = inflated_name(path)
     short = name.rpartition(".")[0]
     folders = (path.parent, path.parent.with_name(f"{path.parent.name}Headers"))
-    for candidate in (folder / f"{stem}.txt" for folder in folders for stem in (name, short)):
-        if candidate.is_file():
-            text = candidate.read_text("latin-1").replace("\0", "")
-            found = [_number(text, f"Center {letter} coord of plane image") for letter in "RAS"]
-            if any(value is None for value in found):
-                return None
-            right, anterior, superior = (float(value) for value in found if value is not None)
-            return -right, -anterior, superior
-    return None
+    candidates = (folder / f"{stem}.txt" for folder in folders for stem in (name, short))
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def _center(text_header: Path) -> tuple[float, float, float] | None:
+    """Return the centre that a text header gives, in mm to L, P and S."""
+    text = text_header.read_text("latin-1").replace("\0", "")
+    found = [_number(text, f"Center {letter} coord of plane image") for letter in "RAS"]
+    if any(value is None for value in found):
+        return None
+    right, anterior, superior = (float(value) for value in found if value is not None)
+    return -right, -anterior, superior
 
 
 def _number(text: str, title: str) -> float | None:

@@ -79,8 +79,10 @@ def open_genesis_stack(folder: Path, settings: VolumeSettings) -> GrayVolume:
         lambda number: resampled(slices[number], grid),
         may_resample=settings.uneven == "resample",
     )
+    if mended := sum(one.is_offset_mended for one in slices):
+        steps.append(f"where pixels begin told by the size in {mended} slices")
     fields = sorted({round(one.field_mm, 1) for one in slices})
-    if len(fields) > 1 or len({one.center_mm for one in slices}) > 1:
+    if len(fields) > 1 or len({one.center_mm and one.center_mm[:2] for one in slices}) > 1:
         named = ", ".join(f"{field:g}" for field in fields)
         steps.append(f"fields of view of {named} mm resampled to {grid.field_mm:g} mm")
     if any(one.center_mm is None for one in slices):
@@ -90,7 +92,8 @@ def open_genesis_stack(folder: Path, settings: VolumeSettings) -> GrayVolume:
     array, geometry = to_lps(
         _lazy(slices, grid, stack.sources).transpose(2, 1, 0), affine, (*steps, *stack.steps)
     )
-    kept = tuple(one.path for one in slices)
+    # What a text header says decides voxels, too.
+    kept = tuple(path for one in slices for path in (one.path, one.text_header) if path is not None)
     facts: dict[str, str | float] = {
         "format": "GE Genesis", "modality": "CT" if grid.is_ct else "MR"
     }  # fmt: skip

@@ -163,6 +163,9 @@ def test_headers_lie_in_a_folder_of_their_own_too(tmp_path):
     ("damage", "problem"),
     [
         (lambda whole: whole[:100_000], "truncated"),
+        (lambda whole: whole[:-2], "truncated"),
+        (lambda whole: whole[:-3000], "truncated"),
+        (lambda whole: whole + b"more", "truncated"),
         (lambda whole: b"GIMF" + whole[4:], "no GE Genesis image"),
         (lambda whole: whole[:8] + struct.pack(">I", 1 << 30) + whole[12:], "pixels of 16 bit"),
         (lambda whole: whole[:148] + struct.pack(">I", 1 << 31) + whole[152:], "beyond its end"),
@@ -189,6 +192,14 @@ def test_a_lying_offset_is_set_right_by_the_size(folder):
         path.write_bytes(whole[:4] + struct.pack(">I", 4000) + whole[8:])
     volume = open_volume(folder, DEFAULT, folder)
     np.testing.assert_allclose(values(volume)[:, 256, 256], expected(volume)[:, 256, 256], atol=0.6)
+    assert "where pixels begin told by the size in 2 slices" in volume.geometry.steps
+
+
+def test_text_headers_count_among_the_files_that_decide_voxels(folder):
+    for number in (1100, 1101):
+        write_slice(folder, number)
+    volume = open_volume(folder, DEFAULT, folder)
+    assert {path.name for path in volume.files} == {path.name for path in folder.iterdir()}
 
 
 def test_lzw_agrees_with_gzip_and_is_bounded(tmp_path):
