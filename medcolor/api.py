@@ -128,11 +128,14 @@ def export_volume(
     Raises:
         InputError: No such volume, an unfinished one, or something is there already.
     """
+    from medcolor.errors import InputError
     from medcolor.progress import Silent
     from medcolor.run.ledger import refuse_unfinished
     from medcolor.storage import place_of
     from medcolor.volume.export import export
 
-    source = place_of(volume)
+    source, file = place_of(volume), place_of(target)
+    if not isinstance(file, Path):
+        raise InputError(file, "files are exported to local places", "Give a path")
     refuse_unfinished(source)
-    return export(source, Path(target), progress or Silent(), level=level, force=force)
+    return export(source, file, progress or Silent(), level=level, force=force)

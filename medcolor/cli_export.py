@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +10,7 @@ import typer
 def export(
     volume: Annotated[str, typer.Argument(help="Volume written by colorize; local or s3://..")],
     target: Annotated[
-        Path, typer.Argument(help="*.nii, *.nii.gz, *.nrrd, *.tif, or a folder for PNG slices.")
+        str, typer.Argument(help="*.nii, *.nii.gz, *.nrrd, *.tif, or a folder for PNG slices.")
     ],
     level: Annotated[int, typer.Option(min=0, help="Of the pyramid; 0 is the finest.")] = 0,
     force: Annotated[bool, typer.Option(help="Write over what is there.")] = False,

@@ -93,9 +93,11 @@ def read_slices_of(path: Path) -> list[DicomSlice]:
         except Exception as error:  # whatever a damaged file makes a parser raise
             raise _unreadable(path) from error
         try:
-            if "NumberOfFrames" in data and int(data.NumberOfFrames) > 1:
-                frames = range(int(data.NumberOfFrames))
-                found = [_slice(path, data, number) for number in frames]
+            groups = data.get(_GROUPS[0])
+            if groups is not None:
+                found = [_slice(path, data, number) for number in range(len(groups))]
+            elif int(data.get("NumberOfFrames") or 1) > 1:
+                found = []  # frames without places of their own: a film, no stack
             else:
                 found = [_slice(path, data, None)]
         except Exception as error:  # fields are parsed when they are asked for
@@ -116,16 +118,16 @@ def read_pixels(one: DicomSlice) -> NDArray[np.float32]:
             photometric = str(data.PhotometricInterpretation)
             bits, is_signed = int(data.BitsStored), bool(data.PixelRepresentation)
             padding = data.get("PixelPaddingValue")
-        stored = pixel_array(data, index=one.frame)
+        stored = pixel_array(data, index=one.frame if _frame_count(data) > 1 else None)
     except Exception as error:  # decoders raise what they like
         raise InputError(one.path, "unreadable DICOM pixels", "Fetch the file again") from error
     if stored.shape != one.shape or not photometric.startswith("MONOCHROME"):
         raise InputError(one.path, "not one grey image", "Give a grey series")
     values = stored.astype(np.float32)
-    if padding is not None and not (is_padding := stored == padding).all():
-        values[is_padding] = values[~is_padding].min()
     if photometric == "MONOCHROME1":  # white is the lowest value
         values = (-1.0 if is_signed else 2.0**bits - 1) - values
+    if padding is not None and not (is_padding := stored == padding).all():
+        values[is_padding] = values[~is_padding].min()
     return np.asarray(values * slope + intercept, np.float32)
 
 
@@ -158,6 +160,10 @@ def _slice(path: Path, data: pydicom.Dataset, frame: int | None) -> DicomSlice |
         is_burned_in=str(data.get("BurnedInAnnotation", "")).upper() == "YES",
         facts=_facts(data),
     )
+
+
+def _frame_count(data: pydicom.Dataset) -> int:
+    return int(data.get("NumberOfFrames") or 1)
 
 
 def _facts(data: pydicom.Dataset) -> dict[str, float]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from medcolor.volume.store import Level, read_affine, read_levels, read_slices
 
 _SLAB_SLICES = 16
 _GZIP_LEVEL = 4
+_GEOMETRY = "geometry.json"
 _RGBA = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1"), ("A", "u1")])
 
 
@@ -66,8 +68,7 @@ def export(
     if not 0 <= level < len(levels):
         raise InputError(volume, f"{len(levels)} levels", f"Give a level below {len(levels)}")
     write = _writer_of(target)
-    if target.exists() and not force:
-        raise InputError(target, "exists", "Name another file, or write over it with --force")
+    _refuse_to_replace(target, volume, force=force)
     chosen = levels[level]
 
     def slices() -> Iterator[UInt8[np.ndarray, "row col 4"]]:
@@ -88,6 +89,31 @@ def export(
     finally:
         shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
     return target
+
+
+def _refuse_to_replace(target: Path, volume: Place, *, force: bool) -> None:
+    """Refuse to write over anything but a file, or a folder that holds an earlier export alone.
+
+    Raises:
+        InputError: Something is there; without `force` anything, with it what is no export.
+    """
+    if isinstance(volume, Path):
+        source, place = volume.resolve(), target.resolve()
+        if place in (source, *source.parents) or source in place.parents:
+            raise InputError(target, "is the volume, holds it or lies in it", "Name another place")
+    if not target.exists():
+        return
+    if not force:
+        raise InputError(target, "exists", "Name another file, or write over it with --force")
+    if target.is_dir() and (target.is_symlink() or not _holds_export_alone(target)):
+        raise InputError(target, "a folder that is no earlier export", "Name another folder")
+
+
+def _holds_export_alone(folder: Path) -> bool:
+    """Tell a folder of numbered slices and their geometry from all others."""
+    names = [path.name for path in folder.iterdir()]
+    slices = [name for name in names if re.fullmatch(r"\d{5}\.png", name)]
+    return not names or (_GEOMETRY in names and len(slices) == len(names) - 1)
 
 
 def _writer_of(target: Path) -> Callable[[Path, Exported], None]:
@@ -187,4 +213,4 @@ def _write_folder(path: Path, volume: Exported) -> None:
         "orientation": "LPS",
         "alpha": "straight",
     }
-    (path / "geometry.json").write_bytes(json_bytes(about))
+    (path / _GEOMETRY).write_bytes(json_bytes(about))

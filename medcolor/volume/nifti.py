@@ -121,6 +121,7 @@ def _read_header(path: Path) -> Any:
         with nib.imageglobals.LoggingOutputSuppressor():
             header = kind(head[:size], check=True)
         header.get_data_shape(), header.get_data_dtype(), header.get_best_affine()
+        header.get_slope_inter()
     except Exception as error:  # whatever a damaged header makes the parser raise
         raise InputError(
             path, "no readable NIfTI file (its header is damaged)", "Fetch the file again"

@@ -43,6 +43,7 @@ _DTYPES = {
     "float": "f4", "double": "f8",
 }  # fmt: skip
 _PIECE_BYTES = 1 << 20
+_MOST_SKIPPED_BYTES = 1 << 20
 
 
 def open_nrrd(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
@@ -85,7 +86,14 @@ def open_nrrd(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume
     chunks = tuple(1 if number == axis else side for number, side in enumerate(shape))
     stored = da.from_array(voxels, chunks=chunks, name=f"nrrd-{path}").astype(np.float32)
     array, geometry = to_lps(stored, affine, (words,))
-    return GrayVolume(array, "raw", geometry, str(path), (path,), {"format": "NRRD"})
+    return GrayVolume(
+        array,
+        "raw",
+        geometry,
+        str(path),
+        tuple(dict.fromkeys((path, _voxel_file(path, header)))),
+        {"format": "NRRD"},
+    )
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
@@ -100,20 +108,30 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
         raise InputError(path, "no readable NRRD header", "Fetch the file again") from error
 
 
+def _voxel_file(path: Path, header: dict[str, Any]) -> Path:
+    """Return the file that holds the voxels: this one, or one beside it."""
+    detached = header.get("data file", header.get("datafile"))
+    if not detached:
+        return path
+    name = str(detached)
+    if Path(name).name != name or "%" in name or name.upper().startswith("LIST"):
+        raise InputError(
+            path, "voxels outside its folder or in several files", "Save it as one .nrrd file"
+        )
+    file = path.with_name(name)
+    if file.is_symlink() or not file.is_file():
+        raise InputError(path, f"no file {name} of voxels beside it", "Put it there")
+    return file
+
+
 def _flat_file(
     path: Path, header: dict[str, Any], encoding: str, begin: int, expected: int, staging: Path
 ) -> tuple[Path, int]:
     """Return the file of plain voxels and the byte they begin at."""
-    file = path
-    if detached := header.get("data file", header.get("datafile")):
-        name = str(detached)
-        if Path(name).name != name or "%" in name or name.upper().startswith("LIST"):
-            raise InputError(
-                path, "voxels outside its folder or in several files", "Save it as one .nrrd file"
-            )
-        file, begin = path.with_name(name), 0
+    file = _voxel_file(path, header)
+    begin = begin if file == path else 0
     skip = int(header.get("byte skip", 0))
-    if int(header.get("line skip", 0)) or skip < -1:
+    if int(header.get("line skip", 0)) or not -1 <= skip <= _MOST_SKIPPED_BYTES:
         raise InputError(path, "lines to skip before its voxels", "Save it as one .nrrd file")
     if encoding == "raw":
         offset = file.stat().st_size - expected if skip == -1 else begin + skip

@@ -16,7 +16,7 @@ from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.volume import archive, nrrd
 from medcolor.volume.dicom import open_dicom
-from medcolor.volume.files import list_images
+from medcolor.volume.files import IMAGE_SUFFIXES, list_files, list_images
 from medcolor.volume.images import open_image_stack
 from medcolor.volume.nifti import is_nifti, open_nifti, read_head
 from medcolor.volume.ome_zarr import is_ome_zarr, open_ome_zarr
@@ -81,11 +81,21 @@ def _open_folder(folder: Path, settings: VolumeSettings, staging: Path) -> GrayV
     os.scandir(folder).close()  # a folder that may not be read says so here
     if is_ome_zarr(folder):
         return open_ome_zarr(folder, settings)
-    if list_images(folder):
+    if list_images(folder) and not _has_dicom(folder):
         return open_image_stack(folder, settings)
     if is_genesis_folder(folder):
         return open_genesis_stack(folder, settings)
     return open_dicom(folder, settings, staging)
+
+
+def _has_dicom(folder: Path) -> bool:
+    """Tell whether a file of a folder begins as DICOM does: a picture may lie beside a series."""
+    others = (path for path in list_files(folder) if path.suffix.lower() not in IMAGE_SUFFIXES)
+    for path in others:
+        with path.open("rb") as file:
+            if file.read(_HEAD_BYTES)[_DICOM_MAGIC] == b"DICM":
+                return True
+    return False
 
 
 def read_slice(

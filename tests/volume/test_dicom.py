@@ -133,6 +133,21 @@ def test_all_frames_of_an_enhanced_file_are_read(tmp_path, voxels):
     assert volume.unit == "HU"
 
 
+def test_an_enhanced_file_of_one_frame_has_its_place(folder, voxels, tmp_path):
+    for number in range(3):
+        write_multiframe(folder / f"{number}", [2.0 * number], voxels[number : number + 1])
+    volume = open_volume(folder, DEFAULT, tmp_path)
+    np.testing.assert_array_equal(values(volume), 2.0 * voxels[:3].astype(float) - 1000)
+
+
+def test_a_picture_among_the_slices_makes_no_image_stack(folder, voxels, tmp_path):
+    for number, pixels in enumerate(voxels):
+        write_dicom(folder / f"{number}", float(number), pixels)
+    (folder / "preview.jpg").write_bytes(b"a picture of it")
+    volume = open_volume(folder, DEFAULT, tmp_path)
+    np.testing.assert_array_equal(values(volume), voxels.astype(float) - 1024)
+
+
 def test_one_of_several_series_is_chosen_by_number_or_uid(folder, voxels, tmp_path):
     (folder / "deep" / "er").mkdir(parents=True)
     for number in range(4):
@@ -225,7 +240,7 @@ def test_monochrome1_and_padding(folder, voxels, tmp_path):
         )
     volume = open_volume(folder, DEFAULT, tmp_path)
     stored = voxels[0].astype(float)
-    stored[0, 0] = stored.ravel()[1:].min()
+    stored[0, 0] = stored.ravel()[1:].max()  # as dark as the darkest
     np.testing.assert_array_equal(read_slice(volume, 0, DEFAULT), 65535 - stored - 1024)
 
 

@@ -134,3 +134,24 @@ def test_an_unfinished_volume_is_refused(volume, tmp_path):
         medcolor.export_volume(volume, tmp_path / "scan.nii")
     (run / "run.json").write_text('{"complete": true}')
     assert medcolor.export_volume(volume, tmp_path / "scan.nii").is_file()
+
+
+def test_force_replaces_an_earlier_export_and_nothing_else(volume, tmp_path):
+    folder = tmp_path / "slices"
+    for force in (False, True):
+        export(volume, folder, Silent(), force=force)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "precious.txt").write_text("mine")
+    (folder / "precious.txt").write_text("mine")
+    (tmp_path / "link").symlink_to(folder)
+    for target in ("mine", "slices", "link", "scan.ome.zarr", "scan.ome.zarr/in", "."):
+        with pytest.raises(InputError, match=r"no earlier export|is the volume, holds it"):
+            export(volume, tmp_path / target, Silent(), force=True)
+    assert (tmp_path / "mine" / "precious.txt").read_text() == "mine"
+    assert (folder / "precious.txt").read_text() == "mine"
+    assert voxels(volume, 0).any()
+
+
+def test_files_are_not_exported_into_buckets(volume):
+    with pytest.raises(InputError, match="local places"):
+        medcolor.export_volume(volume, "s3://bucket/scan.nrrd")
