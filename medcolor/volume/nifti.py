@@ -91,14 +91,15 @@ class _Volume:
         offset, dtype = int(header["vox_offset"]), header.get_data_dtype()
         volume_shape = shape[:3]
         offset += number * int(np.prod(volume_shape)) * dtype.itemsize
-        self._stored = np.memmap(file, dtype, "r", offset, volume_shape, order="F")
+        self._where = (file, dtype, "r", offset, volume_shape)
         slope, intercept = header.get_slope_inter()
         self._slope = 1.0 if slope is None else float(slope)
         self._intercept = float(intercept or 0.0)
         self.shape, self.dtype = volume_shape, np.dtype(np.float32)
 
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
-        stored = np.asarray(self._stored[index])
+        # Mapped for this read alone: pages of a lasting map count as memory of the process.
+        stored = np.array(np.memmap(*self._where, order="F")[index])
         if (self._slope, self._intercept) == (1.0, 0.0):
             return stored.astype(np.float32)
         return np.asarray(stored * self._slope + self._intercept, np.float32)

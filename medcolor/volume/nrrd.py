@@ -81,7 +81,7 @@ def open_nrrd(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume
         )
     affine, words = _affine(path, header, settings)
     check_affine(path, affine)
-    voxels = np.memmap(file, dtype, "r", offset, shape, order="F")
+    voxels = _Voxels(file, dtype, offset, shape)
     axis = int(np.abs(affine[2, :3] / np.linalg.norm(affine[:3, :3], axis=0)).argmax())
     chunks = tuple(1 if number == axis else side for number, side in enumerate(shape))
     stored = da.from_array(voxels, chunks=chunks, name=f"nrrd-{path}").astype(np.float32)
@@ -94,6 +94,21 @@ def open_nrrd(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume
         tuple(dict.fromkeys((path, _voxel_file(path, header)))),
         {"format": "NRRD"},
     )
+
+
+class _Voxels:
+    """Voxels as dask slices them; mapped for one read at a time, so that none stays in memory."""
+
+    ndim = 3
+
+    def __init__(
+        self, file: Path, dtype: np.dtype[Any], offset: int, shape: tuple[int, ...]
+    ) -> None:
+        self._where = (file, dtype, "r", offset, shape)
+        self.dtype, self.shape = dtype, shape
+
+    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
+        return np.array(np.memmap(*self._where, order="F")[index])
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
