@@ -91,7 +91,7 @@ class _Volume:
         offset, dtype = int(header["vox_offset"]), header.get_data_dtype()
         volume_shape = shape[:3]
         offset += number * int(np.prod(volume_shape)) * dtype.itemsize
-        self._where = (file, dtype, "r", offset, volume_shape)
+        self._where: Any = (file, dtype, "r", offset, volume_shape)
         slope, intercept = header.get_slope_inter()
         self._slope = 1.0 if slope is None else float(slope)
         self._intercept = float(intercept or 0.0)

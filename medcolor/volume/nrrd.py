@@ -104,7 +104,7 @@ class _Voxels:
     def __init__(
         self, file: Path, dtype: np.dtype[Any], offset: int, shape: tuple[int, ...]
     ) -> None:
-        self._where = (file, dtype, "r", offset, shape)
+        self._where: Any = (file, dtype, "r", offset, shape)
         self.dtype, self.shape = dtype, shape
 
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
