@@ -8,6 +8,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -91,7 +92,7 @@ class _Volume:
         offset, dtype = int(header["vox_offset"]), header.get_data_dtype()
         volume_shape = shape[:3]
         offset += number * int(np.prod(volume_shape)) * dtype.itemsize
-        self._where: Any = (file, dtype, "r", offset, volume_shape)
+        self._map = partial(np.memmap, file, dtype, "r", offset, volume_shape, "F")
         slope, intercept = header.get_slope_inter()
         self._slope = 1.0 if slope is None else float(slope)
         self._intercept = float(intercept or 0.0)
@@ -99,7 +100,7 @@ class _Volume:
 
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
         # Mapped for this read alone: pages of a lasting map count as memory of the process.
-        stored = np.array(np.memmap(*self._where, order="F")[index])
+        stored = np.array(self._map()[index])
         if (self._slope, self._intercept) == (1.0, 0.0):
             return stored.astype(np.float32)
         return np.asarray(stored * self._slope + self._intercept, np.float32)

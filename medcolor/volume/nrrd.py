@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import os
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +105,11 @@ class _Voxels:
     def __init__(
         self, file: Path, dtype: np.dtype[Any], offset: int, shape: tuple[int, ...]
     ) -> None:
-        self._where: Any = (file, dtype, "r", offset, shape)
+        self._map = partial(np.memmap, file, dtype, "r", offset, shape, "F")
         self.dtype, self.shape = dtype, shape
 
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
-        return np.array(np.memmap(*self._where, order="F")[index])
+        return np.array(self._map()[index])
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
