@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 import obstore
 
 from medcolor.storage import ObjectPath, copy_tree, delete_tree, place_of
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from bucket import environment, make_bucket, s3_server  # type: ignore[import-not-found]
 
 _OBJECTS, _BYTES, _ROUNDS, _AT_ONCE = 128, 33_000_000 // 128, 5, 16
 
@@ -87,34 +87,11 @@ def measure(bucket: ObjectPath, folder: Path) -> dict[str, float]:
 
 def main() -> None:
     """Start a server, measure, print."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    os.environ.update(
-        {
-            "AWS_ENDPOINT_URL": address,
-            "AWS_ACCESS_KEY_ID": "bench",
-            "AWS_SECRET_ACCESS_KEY": "bench",
-            "AWS_REGION": "us-east-1",
-        }
-    )
-    try:
-        for _ in range(300):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        urllib.request.urlopen(urllib.request.Request(f"{address}/bench", method="PUT"))
-        bucket = place_of("s3://bench")
+    with s3_server() as address, tempfile.TemporaryDirectory() as folder:
+        os.environ.update(environment(address))
+        bucket = place_of(make_bucket(address, "bench"))
         assert isinstance(bucket, ObjectPath)
-        with tempfile.TemporaryDirectory() as folder:
-            best = measure(bucket, Path(folder))
-    finally:
-        server.terminate()
-        server.wait()
+        best = measure(bucket, Path(folder))
     megabytes = _OBJECTS * _BYTES / 1e6
     for way in ("write", "read"):
         ours, direct = best[f"{way}, medcolor"], best[f"{way}, obstore"]

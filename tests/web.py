@@ -1,4 +1,4 @@
-"""A server on loopback that cuts, stalls, corrupts and forgets, as told."""
+"""Servers on loopback that cut, stall, corrupt and forget, as told: one file, or a site of many."""
 
 from __future__ import annotations
 
@@ -7,23 +7,68 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol
+
+
+class Served(Protocol):
+    """What a server asks for at every request."""
+
+    def content_of(self, path: str) -> bytes | None:
+        """Return what lies there; None is 404."""
+
+    def next_fault(self, path: str, wanted: str | None) -> str:
+        """Note the request and its Range; return what goes wrong with it, or ''."""
 
 
 @dataclass
 class Behaviour:
-    """What is served, and what goes wrong with the first requests, one word each."""
+    """One file under every name but /missing, and what goes wrong with the first requests."""
 
     content: bytes
     faults: list[str] = field(default_factory=list)
-    """cut, stall, corrupt, busy (503), no-range (ignores Range)."""
+    """cut, stall, corrupt, busy (503), no-range (ignores Range), one word a request."""
 
     ranges: list[str | None] = field(default_factory=list)
     """The Range header of every request."""
 
+    def content_of(self, path):
+        return None if path.startswith("missing") else self.content
+
+    def next_fault(self, _path, wanted):
+        self.ranges.append(wanted)
+        return self.faults.pop(0) if self.faults else ""
+
+
+@dataclass
+class Site:
+    """Files by path, and what goes wrong with the first requests for each."""
+
+    files: dict[str, bytes]
+    faults: dict[str, list[str]] = field(default_factory=dict)
+    """As of `Behaviour`, and short (fewer bytes than there are, honestly announced)."""
+
+    asked: list[tuple[str, str | None]] = field(default_factory=list)
+    """Path and Range of every request."""
+
+    def content_of(self, path):
+        return self.files.get(path)
+
+    def next_fault(self, path, wanted):
+        self.asked.append((path, wanted))
+        waiting = self.faults.get(path)
+        return waiting.pop(0) if waiting else ""
+
 
 @contextmanager
 def serving(behaviour: Behaviour) -> Iterator[str]:
-    """Serve `content` at the yielded address; anything under /missing answers 404."""
+    """Serve `content`; yield the address of a file."""
+    with serving_site(behaviour) as address:
+        yield f"{address}file.bin"
+
+
+@contextmanager
+def serving_site(served: Served) -> Iterator[str]:
+    """Serve; yield the address with a slash at its end."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -32,12 +77,12 @@ def serving(behaviour: Behaviour) -> Iterator[str]:
             pass
 
         def do_GET(self):
+            path = self.path.lstrip("/")
             wanted = self.headers.get("Range")
-            behaviour.ranges.append(wanted)
-            fault = behaviour.faults.pop(0) if behaviour.faults else ""
-            content = behaviour.content
+            fault = served.next_fault(path, wanted)
+            content = served.content_of(path)
             start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-            if self.path.startswith("/missing"):
+            if content is None:
                 self.answer(404, {}, b"")
             elif fault == "busy":
                 self.answer(503, {}, b"")
@@ -47,7 +92,7 @@ def serving(behaviour: Behaviour) -> Iterator[str]:
                 where = f"bytes {start}-{len(content) - 1}/{len(content)}"
                 self.answer(206, {"Content-Range": where}, content[start:], fault)
             else:
-                self.answer(200, {}, content, fault)
+                self.answer(200, {}, content[:-3] if fault == "short" else content, fault)
 
         def answer(self, status, headers, body, fault=""):
             self.send_response(status)
@@ -72,7 +117,7 @@ def serving(behaviour: Behaviour) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/file.bin"
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
     finally:
         stopped.set()
         server.shutdown()

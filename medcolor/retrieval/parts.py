@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from medcolor.storage import place_of
 FORMAT = 2
 """Of the parts this version writes and reads."""
 
+_PARTS = "part-*.parquet"
 _GROUP_ROWS = 1024
 """Rows of a parquet row group: what is decoded at a time."""
 
@@ -100,9 +102,14 @@ def part_path(folder: Path, number: int) -> Path:
     return folder / f"part-{number:05d}.parquet"
 
 
+def is_part_name(name: str) -> bool:
+    """Tell a part of an index by its name."""
+    return fnmatchcase(name, _PARTS)
+
+
 def part_paths(folder: Path) -> list[Path]:
     """Return the parts of a folder in order; none if it is no index."""
-    return sorted(folder.glob("part-*.parquet"))
+    return sorted(folder.glob(_PARTS))
 
 
 def next_number(folder: Path) -> int:

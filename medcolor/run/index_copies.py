@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from medcolor.cache import cache_folder
 from medcolor.retrieval.index import is_index
-from medcolor.retrieval.parts import part_paths
-from medcolor.storage import ObjectPath, Place, copy_tree
+from medcolor.retrieval.parts import is_part_name, part_paths
+from medcolor.storage import Place, copy_tree
 from medcolor.storage.copies import upload
-
-_FIRST_PART = "part-"
 
 
 def is_index_place(place: Place) -> bool:
     """Tell an index from a folder of photographs, wherever it lies."""
     if isinstance(place, Path):
         return is_index(place)
-    return any(one.name.startswith(_FIRST_PART) for one in place.files())
+    return any(is_part_name(one.name) for one in place.files())
 
 
 def local_index(place: Place) -> Path:
     """Return an index, or the up-to-date local copy of one in a bucket."""
     if isinstance(place, Path):
         return place
-    copy = _copy_of(place)
+    copy = cache_folder() / "indexes" / place.digest
     copy_tree(place, copy)
     for stale in {path.name for path in part_paths(copy)} - {one.name for one in place.files()}:
         (copy / stale).unlink()
@@ -49,8 +46,3 @@ def updating(place: Place) -> Iterator[Path]:
             upload(copy / name, place / name)
     for name in sorted(set(before) - set(after)):
         (place / name).unlink()
-
-
-def _copy_of(place: ObjectPath) -> Path:
-    digest = hashlib.blake2b(str(place).encode(), digest_size=8).hexdigest()
-    return cache_folder() / "indexes" / digest

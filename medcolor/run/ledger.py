@@ -12,8 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from medcolor.errors import InputError
-from medcolor.storage import ObjectPath, Place, create_whole, delete_tree, write_json
-from medcolor.storage.place import json_bytes
+from medcolor.storage import (
+    ObjectPath,
+    Place,
+    create_whole,
+    delete_tree,
+    json_bytes,
+    write_json,
+)
 from medcolor.volume.files import list_files
 
 

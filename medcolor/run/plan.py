@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,8 +96,7 @@ def staging_of(output: Place) -> Path:
     """
     if isinstance(output, Path):
         return output.with_name(output.name + ".run") / "staging"
-    digest = hashlib.blake2b(str(output).encode(), digest_size=8).hexdigest()
-    return cache_folder() / "staging" / digest
+    return cache_folder() / "staging" / output.digest
 
 
 @dataclass(frozen=True)

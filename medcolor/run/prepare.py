@@ -134,11 +134,7 @@ class _Work:
 
 def _list(frames: Path, output: Path) -> list[Path]:
     """Return the frames; refuse folders that are not what they should be."""
-    files = (
-        [path for path in list_photographs(frames) if isinstance(path, Path)]
-        if frames.is_dir()
-        else []
-    )
+    files = list_photographs(frames) if frames.is_dir() else []
     if not files:
         raise InputError(
             frames,

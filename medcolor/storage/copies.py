@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import mimetypes
 import os
 from collections.abc import Callable, Iterable
@@ -36,8 +35,7 @@ def local_copy(place: Place, folder: Path) -> Path:
     """
     if isinstance(place, Path):
         return place
-    digest = hashlib.blake2b(str(place).encode(), digest_size=8).hexdigest()
-    copy = folder / digest / (place.name or place.bucket)
+    copy = folder / place.digest / (place.name or place.bucket)
     if place.is_file():
         download(place, copy)
         return copy

@@ -7,6 +7,7 @@ server said: its words may repeat a key.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -110,6 +111,11 @@ class ObjectPath:
     def with_name(self, name: str) -> ObjectPath:
         """Return another place in the same folder."""
         return self.parent / name
+
+    @property
+    def digest(self) -> str:
+        """Names the address in a file name: what is kept of it locally lies under it."""
+        return hashlib.blake2b(str(self).encode(), digest_size=8).hexdigest()
 
     @property
     def store(self) -> ObjectStore:

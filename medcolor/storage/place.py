@@ -47,12 +47,6 @@ def place_of(text: str | os.PathLike[str] | Place) -> Place:
     return ObjectPath.parse(kind + text[len(kind) :])
 
 
-def make_folder(place: Place) -> None:
-    """Make a local folder and those above it; buckets need none."""
-    if isinstance(place, Path):
-        place.mkdir(parents=True, exist_ok=True)
-
-
 def write_whole(place: Place, content: bytes) -> None:
     """Write a file that is whole or absent; locally under another name, then moved into place."""
     if isinstance(place, ObjectPath):

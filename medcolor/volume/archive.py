@@ -6,16 +6,14 @@ of their names. What it inflates to is bounded before and while it is read.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-import shutil
 import stat
 import zipfile
 from pathlib import Path
 
 from medcolor.errors import InputError
 from medcolor.volume.files import natural_name_key
+from medcolor.volume.staging import make_once, version_of
 
 MAGIC = b"PK\x03\x04"
 _MOST_TIMES = 200
@@ -31,26 +29,20 @@ def unpack(path: Path, staging: Path) -> Path:
     Raises:
         InputError: Damaged, encrypted, empty, or out of all proportion.
     """
-    status = path.stat()
-    version = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
-    folder = staging / hashlib.blake2b(version.encode(), digest_size=8).hexdigest()
-    if folder.exists():
-        return folder
-    part = folder.with_name(f"{folder.name}.part{os.getpid()}")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = _members(path, archive, status.st_size)
-            part.mkdir(parents=True, exist_ok=True)
-            for number, member in enumerate(members):
-                _unpack_one(archive, member, part / f"{number:06d}{_suffix(member.filename)}")
-        part.replace(folder)
-    except (OSError, InputError):
-        raise
-    except Exception as error:  # whatever a damaged archive makes zipfile raise
-        raise InputError(path, "damaged zip archive", "Fetch the file again") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return folder
+
+    def write(part: Path) -> None:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                members = _members(path, archive, path.stat().st_size)
+                part.mkdir()
+                for number, member in enumerate(members):
+                    _unpack_one(archive, member, part / f"{number:06d}{_suffix(member.filename)}")
+        except (OSError, InputError):
+            raise
+        except Exception as error:  # whatever a damaged archive makes zipfile raise
+            raise InputError(path, "damaged zip archive", "Fetch the file again") from error
+
+    return make_once(staging, version_of(path), "", write)
 
 
 def _members(path: Path, archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from pathlib import Path
@@ -10,16 +9,16 @@ from typing import Any, Literal
 
 import dask.array as da
 import numpy as np
-from dask.delayed import delayed
 
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.volume.bounds import check_affine, check_shape
 from medcolor.volume.dicom_slices import DicomSlice, read_pixels, read_slices_of
-from medcolor.volume.even_stack import EvenStack, blend, even_stack, shift
+from medcolor.volume.even_stack import even_stack, lazy_stack, shift
 from medcolor.volume.files import natural_key
-from medcolor.volume.geometry import to_lps
+from medcolor.volume.geometry import chunks_of_slices, to_lps
 from medcolor.volume.settings import VolumeSettings
+from medcolor.volume.staging import FlatVoxels, make_once, version_of
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +60,9 @@ def open_dicom(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     affine[:3, 2], affine[:3, 3] = stack.step, stack.origin
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # LPS to RAS
     check_affine(path, affine)
-    stored = _lazy(slices, stack).transpose(2, 1, 0)
+    stored = lazy_stack(
+        stack, lambda number: _read(slices[number], stack.shifts_px[number], stack.shape)
+    ).transpose(2, 1, 0)
     if int(np.abs(first.normal).argmax()) != 2:
         stored = _put_together(stored, slices, affine, staging)
     array, geometry = to_lps(stored, affine, stack.steps)
@@ -127,39 +128,25 @@ def _refuse_mixture(path: Path, slices: list[DicomSlice]) -> None:
             )
 
 
-def _lazy(slices: list[DicomSlice], stack: EvenStack) -> Any:
-    """Return the even stack (slice, row, col), read when asked for."""
-
-    def read(number: int) -> np.ndarray:
-        pixels = read_pixels(slices[number])
-        if stack.shape == slices[number].shape:
-            return pixels
-        return shift(pixels, stack.shifts_px[number], stack.shape)
-
-    def make(below: int, above: int, weight: float) -> np.ndarray:
-        if weight <= 1e-3 or weight >= 1 - 1e-3:
-            return read(above if weight > 0.5 else below)
-        return blend(read(below), read(above), weight)
-
-    lazily = delayed(make, pure=False)
-    return da.stack([da.from_delayed(lazily(*s), stack.shape, np.float32) for s in stack.sources])
+def _read(one: DicomSlice, shift_px: tuple[float, float], shape: tuple[int, int]) -> np.ndarray:
+    """Read a slice, put upright where the stack is."""
+    pixels = read_pixels(one)
+    return pixels if shape == one.shape else shift(pixels, shift_px, shape)
 
 
 def _put_together(
     stored: da.Array, slices: list[DicomSlice], affine: np.ndarray, staging: Path
 ) -> Any:
     """Write a series that is not cut axially into one file: an axial slice crosses all of it."""
-    about = [f"{one.path} {one.path.stat().st_mtime_ns}" for one in slices] + [str(affine)]
-    name = hashlib.blake2b("\n".join(about).encode(), digest_size=8).hexdigest()
-    path = staging / f"{name}.npy"
-    if not path.exists():
-        staging.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".part{os.getpid()}")
-        whole = np.lib.format.open_memmap(part, "w+", np.float32, stored.shape)
-        for number in range(stored.shape[2]):
-            whole[:, :, number] = stored[:, :, number].compute(scheduler="synchronous")
-        whole.flush()
-        part.replace(path)
-    axis = int(np.abs(affine[2, :3]).argmax())
-    chunks = tuple(1 if number == axis else side for number, side in enumerate(stored.shape))
-    return da.from_array(np.load(path, mmap_mode="r"), chunks=chunks, name=f"dicom-{name}")
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:
+            for number in range(stored.shape[2]):
+                plane = stored[:, :, number].compute(scheduler="synchronous")
+                file.write(plane.astype(np.float32).tobytes(order="F"))
+
+    version = "\n".join([*(version_of(one.path) for one in slices), str(affine)])
+    path = make_once(staging, version, ".raw", write)
+    voxels = FlatVoxels(path, np.dtype(np.float32), 0, stored.shape)
+    chunks = chunks_of_slices(affine, stored.shape)
+    return da.from_array(voxels, chunks=chunks, name=f"dicom-{path.stem}", meta=np.empty(0))

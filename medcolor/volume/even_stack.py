@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
+import dask.array as da
 import numpy as np
+from dask.delayed import delayed
 from jaxtyping import Float
 
 from medcolor.errors import InputError
@@ -21,6 +24,9 @@ _REMEDY = "Fetch what is missing, or resample: --set volume.uneven=resample"
 _SPACING_TOLERANCE = 0.01
 _DOUBLE_MM = 1e-3
 _TILT_DEG = 0.5
+_HARDLY = 1e-3
+"""Of the distance between two slices: nearer than this to one, it is that one."""
+
 _MOST_SLICES = 100_000
 
 
@@ -75,7 +81,8 @@ def even_stack(
     steps: list[str] = []
     kept = _without_doubles(place, positions @ directions[2], read, may_resample, steps)
     along = (positions @ directions[2])[kept]
-    sources, spacing = _even_places(place, along, may_resample, steps)
+    between, spacing = _even_places(place, along, may_resample, steps)
+    sources = tuple((kept[below], kept[above], weight) for below, above, weight in between)
     across = (positions[kept] - positions[kept[0]]) @ directions[:2].T  # (col, row) in mm
     across_px = across[:, ::-1] / np.array(pixel_mm)
     tilt_mm = float(np.linalg.norm(across[-1]))
@@ -83,8 +90,7 @@ def even_stack(
     if tilt <= _TILT_DEG:
         step = (positions[kept[-1]] - positions[kept[0]]) / (len(sources) - 1)
         none = tuple((0.0, 0.0) for _ in positions)
-        ready = tuple((kept[a], kept[b], weight) for a, b, weight in sources)
-        return EvenStack(ready, step, positions[kept[0]], none, shape, tuple(steps))
+        return EvenStack(sources, step, positions[kept[0]], none, shape, tuple(steps))
     if not may_resample:
         raise InputError(place, f"gantry tilted by {tilt:.1f} degrees", _REMEDY)
     steps.append(f"gantry tilt of {tilt:.1f} degrees removed")
@@ -97,7 +103,7 @@ def even_stack(
         positions[kept[0]] + first[0] * row_mm * directions[1] + first[1] * col_mm * directions[0]
     )
     return EvenStack(
-        tuple((kept[a], kept[b], weight) for a, b, weight in sources),
+        sources,
         spacing * directions[2],
         origin,
         tuple((float(row), float(col)) for row, col in shifts),
@@ -106,9 +112,22 @@ def even_stack(
     )
 
 
-def blend(below: Slice, above: Slice, weight: float) -> Slice:
-    """Interpolate between two slices."""
-    return np.asarray(below * np.float32(1 - weight) + above * np.float32(weight), np.float32)
+def lazy_stack(stack: EvenStack, read: Callable[[int], Slice]) -> Any:
+    """Return the even stack as a dask array (slice, row, col), read and blended when asked for.
+
+    Args:
+        stack: Planned.
+        read: Returns the pixels of a slice there is, in the shape of the stack.
+    """
+
+    def make(below: int, above: int, weight: float) -> Slice:
+        if not _HARDLY < weight < 1 - _HARDLY:
+            return read(above if weight > 0.5 else below)
+        first, second = np.float32(1 - weight), np.float32(weight)
+        return np.asarray(read(below) * first + read(above) * second, np.float32)
+
+    lazily = delayed(make, pure=False)
+    return da.stack([da.from_delayed(lazily(*s), stack.shape, np.float32) for s in stack.sources])
 
 
 def shift(
@@ -179,7 +198,7 @@ def _even_places(
     even = np.linspace(along[0], along[-1], count)
     below = np.clip(np.searchsorted(along, even + 1e-6) - 1, 0, len(along) - 2)
     weight = np.clip((even - along[below]) / gaps[below], 0, 1)
-    made = int(((weight > 1e-3) & (weight < 1 - 1e-3)).sum())
+    made = int(((weight > _HARDLY) & (weight < 1 - _HARDLY)).sum())
     spacing = (along[-1] - along[0]) / (count - 1)
     steps.append(
         f"{len(along)} slices resampled to {count}, {spacing:g} mm apart: {made} interpolated"

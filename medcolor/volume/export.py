@@ -21,8 +21,7 @@ from jaxtyping import Float, UInt8
 
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
-from medcolor.storage import Place
-from medcolor.storage.place import json_bytes
+from medcolor.storage import Place, write_json
 from medcolor.volume.store import Level, read_affine, read_levels, read_slices
 
 _SLAB_SLICES = 16
@@ -213,4 +212,4 @@ def _write_folder(path: Path, volume: Exported) -> None:
         "orientation": "LPS",
         "alpha": "straight",
     }
-    (path / _GEOMETRY).write_bytes(json_bytes(about))
+    write_json(path / _GEOMETRY, about)

@@ -52,7 +52,11 @@ def is_raw_photograph(name: str) -> bool:
     return name.lower().endswith(RAW_SUFFIXES)
 
 
-def list_photographs(folder: Place) -> list[Place]:
+@overload
+def list_photographs(folder: Path) -> list[Path]: ...
+@overload
+def list_photographs(folder: Place) -> list[Place]: ...
+def list_photographs(folder: Place) -> list[Path] | list[Place]:
     """Return the image files and raw cryosections of a folder in natural order."""
     return [
         path

@@ -62,6 +62,22 @@ def is_genesis_name(name: str) -> bool:
     return _NAME.search(name) is not None
 
 
+def slice_number(name: str) -> int:
+    """Return the number in a slice's name.
+
+    Raises:
+        InputError: It is no slice's name.
+    """
+    return int(_parts(name)[1])
+
+
+def _parts(name: str) -> re.Match[str]:
+    found = _NAME.search(name)
+    if found is None:
+        raise InputError(name, "a name without number and kind", "Keep the names of the site")
+    return found
+
+
 def read_genesis(
     path: Path, called: str | None = None
 ) -> tuple[GenesisSlice, Int16[np.ndarray, "row col"]] | None:
@@ -99,9 +115,7 @@ def read_genesis(
         )
     pixel_mm = _pixel_mm(path, content, pointer)
     stored = np.frombuffer(content, ">i2", width * height, offset).reshape(height, width)
-    name = _NAME.search(called or path.name)
-    if name is None:
-        raise InputError(path, "a name without number and kind", "Keep the names of the site")
+    name = _parts(called or path.name)
     is_ct = name[2].lower() in _CT
     if is_ct and not _AIR_HU[0] < int(stored.min()) - _STORED_AIR < _AIR_HU[1]:
         raise InputError(

@@ -43,6 +43,12 @@ def to_lps(
     return array, geometry
 
 
+def chunks_of_slices(affine: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return chunks of stored axes such that each is one slice of what `to_lps` makes of them."""
+    axes = nib.orientations.io_orientation(affine)[:, 0]
+    return tuple(1 if axis == 2 else side for axis, side in zip(axes, shape, strict=True))
+
+
 def as_affine(matrix: NDArray[np.float64]) -> Affine:
     """Freeze a 4 x 4 matrix, rounded to a nanometre so that text forms compare equal."""
     rows = np.round(np.asarray(matrix, float), 6) + 0.0

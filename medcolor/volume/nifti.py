@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
-import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import dask.array as da
 import nibabel as nib
@@ -19,12 +17,12 @@ import numpy as np
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.volume.bounds import check_affine, check_shape
-from medcolor.volume.geometry import to_lps
+from medcolor.volume.geometry import chunks_of_slices, to_lps
 from medcolor.volume.settings import VolumeSettings
+from medcolor.volume.staging import FlatVoxels, copy_bounded, make_once, version_of
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEADER_BYTES = 544
-_PIECE_BYTES = 1 << 20
 
 
 def is_nifti(head: bytes) -> bool:
@@ -75,35 +73,19 @@ def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
         )
     affine = np.asarray(header.get_best_affine(), float)
     check_affine(path, affine)
-    voxels = _Volume(file, header, shape, number)
-    slice_axis = int(np.flatnonzero(nib.orientations.io_orientation(affine)[:, 0] == 2)[0])
-    chunks = tuple(1 if axis == slice_axis else shape[axis] for axis in range(3))
+    slope, intercept = header.get_slope_inter()
+    voxels = FlatVoxels(
+        file,
+        dtype,
+        int(header["vox_offset"]) + number * int(np.prod(shape[:3])) * dtype.itemsize,
+        shape[:3],
+        slope=1.0 if slope is None else float(slope),
+        intercept=float(intercept or 0.0),
+    )
+    chunks = chunks_of_slices(affine, shape[:3])
     stored = da.from_array(voxels, chunks=chunks, name=f"nifti-{path}-{number}", meta=np.empty(0))
     array, geometry = to_lps(stored, affine)
     return GrayVolume(array, "raw", geometry, str(path), (path,))
-
-
-class _Volume:
-    """One volume of a file as dask slices it: scaled, and no more of it read than is asked for."""
-
-    ndim = 3
-
-    def __init__(self, file: Path, header: Any, shape: tuple[int, ...], number: int) -> None:
-        offset, dtype = int(header["vox_offset"]), header.get_data_dtype()
-        volume_shape = shape[:3]
-        offset += number * int(np.prod(volume_shape)) * dtype.itemsize
-        self._map = partial(np.memmap, file, dtype, "r", offset, volume_shape, "F")
-        slope, intercept = header.get_slope_inter()
-        self._slope = 1.0 if slope is None else float(slope)
-        self._intercept = float(intercept or 0.0)
-        self.shape, self.dtype = volume_shape, np.dtype(np.float32)
-
-    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
-        # Mapped for this read alone: pages of a lasting map count as memory of the process.
-        stored = np.array(self._map()[index])
-        if (self._slope, self._intercept) == (1.0, 0.0):
-            return stored.astype(np.float32)
-        return np.asarray(stored * self._slope + self._intercept, np.float32)
 
 
 def _read_header(path: Path) -> Any:
@@ -167,12 +149,12 @@ def _is_gzip(path: Path) -> bool:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[IO[bytes]]:
+def _reading(path: Path) -> Iterator[BufferedIOBase]:
     """Open a file, inflating it if it is gzip."""
     opener = gzip.open if _is_gzip(path) else open
     try:
         with opener(path, "rb") as file:
-            yield file  # type: ignore[misc]
+            yield file
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(path, f"damaged gzip file ({error})", "Fetch the file again") from error
 
@@ -182,21 +164,9 @@ def _inflate(path: Path, expected: int, staging: Path) -> Path:
 
     No more than `expected` bytes are written, however much the file would inflate to.
     """
-    status = path.stat()
-    version = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
-    name = hashlib.blake2b(version.encode(), digest_size=8).hexdigest()
-    staged = staging / f"{name}.nii"
-    if staged.exists():
-        return staged
-    staged.parent.mkdir(parents=True, exist_ok=True)
-    part = staged.with_suffix(f".part{os.getpid()}")
-    try:
-        with _reading(path) as source, part.open("wb") as target:
-            left = expected
-            while left and (piece := source.read(min(_PIECE_BYTES, left))):
-                target.write(piece)
-                left -= len(piece)
-        part.replace(staged)
-    finally:
-        part.unlink(missing_ok=True)
-    return staged
+
+    def inflate(part: Path) -> None:
+        with _reading(path) as source:
+            copy_bounded(source, part, expected)
+
+    return make_once(staging, version_of(path), ".nii", inflate)

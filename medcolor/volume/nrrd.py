@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import hashlib
-import os
 import zlib
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +16,9 @@ from numpy.typing import NDArray
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.volume.bounds import check_affine, check_shape
-from medcolor.volume.geometry import affine_from_code, to_lps
+from medcolor.volume.geometry import affine_from_code, chunks_of_slices, to_lps
 from medcolor.volume.settings import VolumeSettings
+from medcolor.volume.staging import FlatVoxels, copy_bounded, make_once, version_of
 
 MAGIC = b"NRRD000"
 _SPACES = {
@@ -43,7 +41,6 @@ _DTYPES = {
     "uint64": "u8", "ulonglong": "u8", "unsigned long long": "u8", "uint64_t": "u8",
     "float": "f4", "double": "f8",
 }  # fmt: skip
-_PIECE_BYTES = 1 << 20
 _MOST_SKIPPED_BYTES = 1 << 20
 
 
@@ -82,10 +79,9 @@ def open_nrrd(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume
         )
     affine, words = _affine(path, header, settings)
     check_affine(path, affine)
-    voxels = _Voxels(file, dtype, offset, shape)
-    axis = int(np.abs(affine[2, :3] / np.linalg.norm(affine[:3, :3], axis=0)).argmax())
-    chunks = tuple(1 if number == axis else side for number, side in enumerate(shape))
-    stored = da.from_array(voxels, chunks=chunks, name=f"nrrd-{path}").astype(np.float32)
+    voxels = FlatVoxels(file, dtype, offset, shape)
+    chunks = chunks_of_slices(affine, shape)
+    stored = da.from_array(voxels, chunks=chunks, name=f"nrrd-{path}", meta=np.empty(0))
     array, geometry = to_lps(stored, affine, (words,))
     return GrayVolume(
         array,
@@ -95,21 +91,6 @@ def open_nrrd(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume
         tuple(dict.fromkeys((path, _voxel_file(path, header)))),
         {"format": "NRRD"},
     )
-
-
-class _Voxels:
-    """Voxels as dask slices them; mapped for one read at a time, so that none stays in memory."""
-
-    ndim = 3
-
-    def __init__(
-        self, file: Path, dtype: np.dtype[Any], offset: int, shape: tuple[int, ...]
-    ) -> None:
-        self._map = partial(np.memmap, file, dtype, "r", offset, shape, "F")
-        self.dtype, self.shape = dtype, shape
-
-    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
-        return np.array(self._map()[index])
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
@@ -160,30 +141,20 @@ def _flat_file(
 
 def _inflate(path: Path, opener: Any, begin: int, skip: int, expected: int, staging: Path) -> Path:
     """Inflate the voxels once, no more of them than the header promises."""
-    status = path.stat()
-    version = f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {expected}"
-    staged = staging / f"{hashlib.blake2b(version.encode(), digest_size=8).hexdigest()}.raw"
-    if staged.exists():
-        return staged
-    staging.mkdir(parents=True, exist_ok=True)
-    part = staged.with_suffix(f".part{os.getpid()}")
-    try:
-        with path.open("rb") as file, part.open("wb") as target:
-            file.seek(begin)
-            with opener(file, "rb") as source:
-                source.read(skip)
-                left = expected
-                while left and (piece := source.read(min(_PIECE_BYTES, left))):
-                    target.write(piece)
-                    left -= len(piece)
-        part.replace(staged)
-    except (EOFError, gzip.BadGzipFile, zlib.error, OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise InputError(path, "damaged voxels", "Fetch the file again") from error
-    finally:
-        part.unlink(missing_ok=True)
-    return staged
+
+    def inflate(part: Path) -> None:
+        try:
+            with path.open("rb") as file:
+                file.seek(begin)
+                with opener(file, "rb") as source:
+                    source.read(skip)
+                    copy_bounded(source, part, expected)
+        except (EOFError, gzip.BadGzipFile, zlib.error, OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise InputError(path, "damaged voxels", "Fetch the file again") from error
+
+    return make_once(staging, f"{version_of(path)} {expected}", ".raw", inflate)
 
 
 def _affine(

@@ -10,19 +10,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
-import dask.array as da
 import numpy as np
-from dask.delayed import delayed
 from jaxtyping import Float, Int16
 
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
-from medcolor.volume.even_stack import blend, even_stack
+from medcolor.volume.even_stack import even_stack, lazy_stack
 from medcolor.volume.files import list_files
-from medcolor.volume.genesis import GenesisSlice, is_genesis_name, read_genesis, to_values
+from medcolor.volume.genesis import (
+    GenesisSlice,
+    is_genesis_name,
+    read_genesis,
+    slice_number,
+    to_values,
+)
 from medcolor.volume.geometry import to_lps
 from medcolor.volume.settings import VolumeSettings
 
@@ -70,15 +73,36 @@ def open_genesis_stack(folder: Path, settings: VolumeSettings) -> GrayVolume:
     row_mm, col_mm = grid.pixel_mm
     first = np.array([center[0] - (cols - 1) / 2 * col_mm, center[1] - (rows - 1) / 2 * row_mm])
     positions = np.array([[*first, z] for z in along])
+
+    def read(number: int) -> Float[np.ndarray, "row col"]:
+        return resampled(slices[number], grid)
+
     stack = even_stack(
         folder,
         positions,
         np.eye(3),
         grid.pixel_mm,
         grid.shape,
-        lambda number: resampled(slices[number], grid),
+        read,
         may_resample=settings.uneven == "resample",
     )
+    steps += _what_was_done(slices, grid)
+    affine = np.diag([-col_mm, -row_mm, float(stack.step[2]), 1.0])
+    affine[:3, 3] = np.array([-1, -1, 1]) * stack.origin
+    array, geometry = to_lps(
+        lazy_stack(stack, read).transpose(2, 1, 0), affine, (*steps, *stack.steps)
+    )
+    # What a text header says decides voxels, too.
+    kept = tuple(path for one in slices for path in (one.path, one.text_header) if path is not None)
+    facts: dict[str, str | float] = {
+        "format": "GE Genesis", "modality": "CT" if grid.is_ct else "MR"
+    }  # fmt: skip
+    return GrayVolume(array, "HU" if grid.is_ct else "raw", geometry, str(folder), kept, facts)
+
+
+def _what_was_done(slices: Sequence[GenesisSlice], grid: GenesisSlice) -> list[str]:
+    """Return in words what bringing the slices to one grid took."""
+    steps = []
     if mended := sum(one.is_offset_mended for one in slices):
         steps.append(f"where pixels begin told by the size in {mended} slices")
     fields = sorted({round(one.field_mm, 1) for one in slices})
@@ -87,17 +111,7 @@ def open_genesis_stack(folder: Path, settings: VolumeSettings) -> GrayVolume:
         steps.append(f"fields of view of {named} mm resampled to {grid.field_mm:g} mm")
     if any(one.center_mm is None for one in slices):
         steps.append("slices without a text header taken as centred")
-    affine = np.diag([-col_mm, -row_mm, float(stack.step[2]), 1.0])
-    affine[:3, 3] = np.array([-1, -1, 1]) * stack.origin
-    array, geometry = to_lps(
-        _lazy(slices, grid, stack.sources).transpose(2, 1, 0), affine, (*steps, *stack.steps)
-    )
-    # What a text header says decides voxels, too.
-    kept = tuple(path for one in slices for path in (one.path, one.text_header) if path is not None)
-    facts: dict[str, str | float] = {
-        "format": "GE Genesis", "modality": "CT" if grid.is_ct else "MR"
-    }  # fmt: skip
-    return GrayVolume(array, "HU" if grid.is_ct else "raw", geometry, str(folder), kept, facts)
+    return steps
 
 
 def resampled(one: GenesisSlice, grid: GenesisSlice) -> Float[np.ndarray, "row col"]:
@@ -140,7 +154,7 @@ def _read_headers(
     for path in paths:
         found = read_genesis(path)
         if found is None:
-            empty.append(_number_of(path))
+            empty.append(slice_number(path.name))
             continue
         one, stored = found
         slices.append(one)
@@ -152,11 +166,6 @@ def _read_headers(
 
 def _digest(stored: Int16[np.ndarray, "row col"]) -> bytes:
     return hashlib.blake2b(stored.tobytes(), digest_size=16).digest()
-
-
-def _number_of(path: Path) -> int:
-    digits = [part for part in path.name.split(".")[0] if part.isdigit()]
-    return int("".join(digits))
 
 
 def _heights(folder: Path, slices: Sequence[GenesisSlice]) -> Float[np.ndarray, " slice"]:
@@ -190,19 +199,3 @@ def _lost(
     return ", ".join(named[:_NAMED]) + (
         f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
     )
-
-
-def _lazy(
-    slices: Sequence[GenesisSlice],
-    grid: GenesisSlice,
-    sources: Sequence[tuple[int, int, float]],
-) -> Any:
-    """Return the stack (slice, row, col), read when asked for."""
-
-    def make(below: int, above: int, weight: float) -> Float[np.ndarray, "row col"]:
-        if weight <= 1e-3 or weight >= 1 - 1e-3:
-            return resampled(slices[above if weight > 0.5 else below], grid)
-        return blend(resampled(slices[below], grid), resampled(slices[above], grid), weight)
-
-    lazily = delayed(make, pure=False)
-    return da.stack([da.from_delayed(lazily(*s), grid.shape, np.float32) for s in sources])

@@ -8,7 +8,7 @@ import cv2
 import ncompress
 import numpy as np
 import pytest
-from site_on_loopback import Site, serving_site
+from web import Site, serving_site
 
 from medcolor.cli import main
 from medcolor.data.catalog import CREDIT, DATASETS, TERMS, find_dataset

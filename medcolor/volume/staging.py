@@ -1,0 +1,82 @@
+"""What has to be inflated or put together before slices can be read: made once, then mapped."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from functools import partial
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcolor.storage import delete_tree
+
+_PIECE_BYTES = 1 << 20
+
+
+def version_of(path: Path) -> str:
+    """Name a file as it is now: another size or time is another version."""
+    status = path.stat()
+    return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+
+
+def make_once(staging: Path, version: str, suffix: str, make: Callable[[Path], None]) -> Path:
+    """Return the file or folder of this version in `staging`; `make` makes it if it is absent.
+
+    It is whole or absent, also if several processes make it at once.
+    """
+    made = staging / f"{hashlib.blake2b(version.encode(), digest_size=8).hexdigest()}{suffix}"
+    if made.exists():
+        return made
+    staging.mkdir(parents=True, exist_ok=True)
+    part = made.with_name(f"{made.name}.part{os.getpid()}")
+    try:
+        make(part)
+        part.replace(made)
+    finally:
+        delete_tree(part)
+    return made
+
+
+def copy_bounded(source: BufferedIOBase, target: Path, count: int) -> None:
+    """Write the first `count` bytes of a stream, or all there are, and never more."""
+    with target.open("wb") as file:
+        while count and (piece := source.read(min(_PIECE_BYTES, count))):
+            file.write(piece)
+            count -= len(piece)
+
+
+class FlatVoxels:
+    """Plain voxels in a file, first axis fastest, as dask slices them: float32, scaled.
+
+    Mapped for one read at a time: pages of a lasting map count as memory of the process.
+    """
+
+    ndim = 3
+    dtype = np.dtype(np.float32)
+
+    def __init__(
+        self,
+        file: Path,
+        stored: np.dtype[Any],
+        offset: int,
+        shape: tuple[int, ...],
+        *,
+        slope: float = 1.0,
+        intercept: float = 0.0,
+    ) -> None:
+        """Take where the voxels of three axes begin, and what makes values of them."""
+        self._map = partial(np.memmap, file, stored, "r", offset, shape, "F")
+        self._slope, self._intercept = slope, intercept
+        self.shape = shape
+
+    def __getitem__(self, index: tuple[slice, ...]) -> NDArray[np.float32]:
+        """Read what is asked for."""
+        stored = np.array(self._map()[index])
+        if (self._slope, self._intercept) == (1.0, 0.0):
+            return stored.astype(np.float32)
+        return np.asarray(stored * self._slope + self._intercept, np.float32)
