@@ -24,10 +24,10 @@ from medcolor.body import bounding_box, resize, resize_mask, working_shape
 from medcolor.color import grey_of
 from medcolor.config import load_settings
 from medcolor.evaluate.features.pairs import matched_scan, phantom_tissue
-from medcolor.evaluate.phantom import make_phantom, render_cryosection, render_ct
 from medcolor.features.extract import FeaturePyramid, extract_pyramid
 from medcolor.features.network import LEVEL_NAMES, STAGES, GrayVGG19, NetworkSpec, channels_last
 from medcolor.matching import MatchingSettings, match_coarse_to_fine
+from medcolor.phantom import make_phantom, render_cryosection, render_ct
 from medcolor.run.plan import open_network
 from medcolor.run.threads import map_slices, one_thread_each, usable_cores
 

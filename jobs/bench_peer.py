@@ -26,13 +26,13 @@ import typer
 from bench import median_seconds
 
 from medcolor.body import resize
-from medcolor.evaluate.phantom import make_phantom, render_cryosection
 from medcolor.features.extract import FeaturePyramid, extract_pyramid
 from medcolor.features.network import LEVEL_NAMES, GrayVGG19, NetworkSpec, channels_last
 from medcolor.features.published import VGG19, fold_normalisation
 from medcolor.matching import MatchingSettings, match_coarse_to_fine
 from medcolor.matching.field import NearestNeighborField
 from medcolor.matching.search import similarity_at
+from medcolor.phantom import make_phantom, render_cryosection
 
 _PATCH_PX = (3, 3, 3, 5, 5)
 _MEAN_BGR = (103.939, 116.779, 123.68)

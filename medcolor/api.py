@@ -33,7 +33,9 @@ def colorize_volume(
     Args:
         target: NIfTI file, folder of one DICOM series, or folder of slice images. This and the
             next two may lie in a bucket: `s3://`, `gs://`, `az://`.
-        references: Folder of colour cross-sections, or an index built from one.
+        references: Folder of colour cross-sections, an index built from one, or, as a `str`, the
+            name of a library: `visible-human-male`, `visible-human-female`, `phantom`. That
+            is fetched, prepared and indexed into the cache on first use; see `settings.library`.
         output: OME-Zarr folder to write (*.ome.zarr); an unfinished one is resumed. What
             the run remembers lies beside it in `<output>.run`.
         settings: By default all defaults; see `medcolor settings`.
@@ -52,17 +54,17 @@ def colorize_volume(
     from medcolor.config import RunSettings
     from medcolor.progress import Silent
     from medcolor.run.driver import colorize
+    from medcolor.run.named_library import is_library, named_index
     from medcolor.run.serial import SerialRunner
     from medcolor.storage import place_of
 
+    chosen, works, told = settings or RunSettings(), runner or SerialRunner(), progress or Silent()
+    if is_library(references):
+        photographs: Place = named_index(os.fspath(references), chosen, works, told)
+    else:
+        photographs = place_of(references)
     return colorize(
-        place_of(target),
-        place_of(references),
-        place_of(output),
-        settings or RunSettings(),
-        runner or SerialRunner(),
-        progress or Silent(),
-        force=force,
+        place_of(target), photographs, place_of(output), chosen, works, told, force=force
     )
 
 

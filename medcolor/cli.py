@@ -63,7 +63,13 @@ Workers = Annotated[
 @app.command()
 def colorize(
     target: Annotated[str, typer.Argument(help="Scan: file, folder or address (s3://..).")],
-    references: Annotated[str, typer.Argument(help="Colour cross-sections, or an index of them.")],
+    references: Annotated[
+        str,
+        typer.Argument(
+            help="Colour cross-sections, an index of them, or a library by name: "
+            "visible-human-male, visible-human-female, phantom."
+        ),
+    ],
     output: Annotated[
         str, typer.Argument(help="Volume to write or resume, *.ome.zarr; local or s3://..")
     ],
@@ -441,7 +447,7 @@ def evaluate_phantom(
     spacing_mm: Annotated[int, typer.Option(min=1, help="Voxel size.")] = 2,
 ) -> None:
     """Write a procedural person: CT, T1 and T2 as NIfTI, cryosections as numbered photographs."""
-    from medcolor.evaluate.phantom_files import write_person
+    from medcolor.phantom.files import write_person
 
     typer.echo(write_person(output, seed, region, float(spacing_mm)))
 

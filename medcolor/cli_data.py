@@ -30,6 +30,9 @@ def data_pull(
     numbers: Annotated[
         str | None, typer.Option("--range", help="Sections FROM-TO, e.g. 1001-1100.")
     ] = None,
+    every_mm: Annotated[
+        float | None, typer.Option(help="Distance of the images by their numbers; or all of them.")
+    ] = None,
 ) -> None:
     """Fetch a part of NAME; what is there is kept, what was cut off is continued."""
     from medcolor.cli_progress import progress
@@ -44,5 +47,13 @@ def data_pull(
         chosen = int(match[1]), int(match[2])
     dataset = find_dataset(name)
     with progress() as told:
-        done = pull(dataset, output, told, modality=modality, region=region, numbers=chosen)
+        done = pull(
+            dataset,
+            output,
+            told,
+            modality=modality,
+            region=region,
+            numbers=chosen,
+            every_mm=every_mm,
+        )
     typer.echo(done)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from medcolor.data.settings import LibrarySettings
 from medcolor.errors import InputError
 from medcolor.features.extract import FeatureSettings
 from medcolor.filters import PoolingSettings, SmoothingSettings
@@ -65,6 +66,9 @@ class RunSettings(BaseModel):
     volume: VolumeSettings = VolumeSettings()
     """Reading and showing the scan."""
 
+    library: LibrarySettings = LibrarySettings()
+    """Photographs asked for by the name of a library."""
+
     reference: ReferenceSettings = ReferenceSettings()
     """Preparing the photographs."""
 
@@ -103,7 +107,7 @@ class RunSettings(BaseModel):
 
     def digest(self, *parts: str) -> str:
         """Return a digest of the named parts, or of all that decide a voxel."""
-        chosen = set(parts) or set(type(self).model_fields) - {"render", "compute"}
+        chosen = set(parts) or set(type(self).model_fields) - {"library", "render", "compute"}
         values = self.model_dump(mode="json", include=chosen)
         if not parts:
             values["device"] = self.compute.device, self.compute.batch_slices

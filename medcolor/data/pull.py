@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +19,13 @@ from medcolor.data.manifest import Listing, read_index, read_links
 from medcolor.download import Patience, fetch
 from medcolor.errors import EmptyFrameError, InputError, MedcolorError, RunError
 from medcolor.progress import ProgressReport, Silent
+from medcolor.reference.library import number_in_name
 from medcolor.volume.genesis import read_genesis
 from medcolor.volume.raw_cryosection import read_raw_cryosection
 
 _AT_ONCE = 4
 _NAMED = 5
+_SLACK_MM = 0.01
 _REMEDY = "Run the same command again: what is there is kept"
 
 State = Literal["fetched", "kept", "bad"]
@@ -64,6 +68,7 @@ def pull(
     modality: str = "cryosection",
     region: str | None = None,
     numbers: tuple[int, int] | None = None,
+    every_mm: float | None = None,
     patience: Patience | None = None,
 ) -> Pulled:
     """Fetch files of a dataset; whole ones that are there are kept, cut ones continued.
@@ -75,6 +80,7 @@ def pull(
         modality: Of the dataset.
         region: Of the dataset; by default the whole body.
         numbers: First and last section, both included; by default all.
+        every_mm: Distance of the images, of which numbers are millimetres; by default all.
         patience: With bad connections.
 
     Raises:
@@ -82,7 +88,7 @@ def pull(
         RunError: Some files could not be had; the others are kept.
     """
     bears = patience or Patience()
-    wanted = _choose(dataset, output, modality, region, numbers, bears)
+    wanted = _choose(dataset, output, modality, region, numbers, every_mm, bears)
     _write_credits(dataset, output)
     progress.begin("files", len(wanted))
 
@@ -118,6 +124,7 @@ def _choose(
     modality: str,
     region: str | None,
     numbers: tuple[int, int] | None,
+    every_mm: float | None,
     patience: Patience,
 ) -> list[Wanted]:
     """Return the files that are asked for, by name."""
@@ -147,7 +154,25 @@ def _choose(
             f"the site lists no such files below {base}",
             "Ask for other numbers or another region",
         )
+    if every_mm is not None:
+        images = [path for path, file in found.items() if file.kind != "text"]
+        for path in set(images) - set(thin_out(images, every_mm)):
+            del found[path]
     return [found[path] for path in sorted(found)]
+
+
+def thin_out(images: Iterable[Path], every_mm: float) -> list[Path]:
+    """Return images at least `every_mm` apart by the numbers in their names, the first included.
+
+    The thirds of a millimetre that letters stand for are of use, so 1001c and 1002a are 1/3 apart.
+    """
+    kept: list[Path] = []
+    last = -math.inf
+    for position, path in sorted((number_in_name(path.stem) or 0.0, path) for path in images):
+        if position - last >= every_mm - _SLACK_MM:
+            kept.append(path)
+            last = position
+    return kept
 
 
 def _directories(

@@ -20,8 +20,8 @@ from medcolor.config import RunSettings
 from medcolor.errors import InputError
 from medcolor.evaluate.baselines import Colorizer, GreyTransfer, Lab, by_statistics
 from medcolor.evaluate.metrics import LEGEND, ColorReport, measure
-from medcolor.evaluate.phantom import Phantom, Region, Tissue, make_phantom, render_cryosection
-from medcolor.evaluate.phantom_files import Modality, write_photographs, write_scan
+from medcolor.phantom import Phantom, Region, Tissue, make_phantom, render_cryosection
+from medcolor.phantom.files import Modality, write_photographs, write_scan
 from medcolor.progress import ProgressReport
 from medcolor.volume.images import write_png
 from medcolor.volume.store import read_slices

@@ -19,9 +19,9 @@ from medcolor.color import grey_of
 from medcolor.config import RunSettings
 from medcolor.evaluate.features.pairs import matched_scan, phantom_tissue
 from medcolor.evaluate.features.retrieval import read_photographs, read_scan
-from medcolor.evaluate.phantom import make_phantom, render_cryosection, render_ct
 from medcolor.features.extract import describe
 from medcolor.features.network import GrayVGG19
+from medcolor.phantom import make_phantom, render_cryosection, render_ct
 from medcolor.progress import ProgressReport
 from medcolor.reference.orientation import VIEW, from_view
 from medcolor.retrieval.assignment import choose_references

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 SCHEMES = ("s3", "gs", "az")
 _FORBIDDEN_PART = re.compile(r"^\.{0,2}$|[\x00-\x1f\x7f\\]")
 _ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
+# Pauses are drawn between the first and `base` times the last, so with few tries allowed all of
+# them may be spent within seconds: time alone ends them.
 _RETRY = {
-    "max_retries": 12,
+    "max_retries": 1000,
     "backoff": {
-        "base": 2,
+        "base": 3,
         "init_backoff": timedelta(milliseconds=100),
         "max_backoff": timedelta(seconds=8),
     },

@@ -27,7 +27,7 @@ from medcolor.evaluate.across import (
     write_case,
 )
 from medcolor.evaluate.metrics import ColorReport
-from medcolor.evaluate.phantom import Tissue, render_cryosection
+from medcolor.phantom import Tissue, render_cryosection
 from medcolor.progress import Silent
 from medcolor.reference import list_references
 from medcolor.volume.geometry import affine_from_code, as_affine

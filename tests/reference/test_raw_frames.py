@@ -12,9 +12,9 @@ import pytest
 
 from medcolor.color import linear_to_srgb, srgb_to_linear
 from medcolor.errors import EmptyFrameError
-from medcolor.evaluate.phantom import Region, make_phantom, render_cryosection
-from medcolor.evaluate.phantom.rendering.raw_frame import RawFrame, make_raw_frame
-from medcolor.evaluate.phantom.rendering.raw_objects import patch_reflectances
+from medcolor.phantom import Region, make_phantom, render_cryosection
+from medcolor.phantom.rendering.raw_frame import RawFrame, make_raw_frame
+from medcolor.phantom.rendering.raw_objects import patch_reflectances
 from medcolor.reference import ReferenceSettings, prepare_photograph
 from medcolor.reference.gray_card import find_card, gains_of_card, unclipped
 from medcolor.reference.prepare import cut_out

@@ -13,8 +13,8 @@ from trees import tree_bytes
 
 from medcolor.config import load_settings
 from medcolor.errors import InputError
-from medcolor.evaluate.phantom import make_phantom, render_cryosection
-from medcolor.evaluate.phantom.rendering.raw_frame import make_raw_frame
+from medcolor.phantom import make_phantom, render_cryosection
+from medcolor.phantom.rendering.raw_frame import make_raw_frame
 from medcolor.progress import Silent
 from medcolor.reference import list_references, load_reference
 from medcolor.reference.manifest import missing_numbers, read_manifest

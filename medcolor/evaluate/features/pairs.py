@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from medcolor.body import bounding_box, pad_to_cells, resize, resize_mask, working_shape
 from medcolor.color import grey_of
 from medcolor.domain import Box
-from medcolor.evaluate.phantom import (
+from medcolor.phantom import (
     Phantom,
     Region,
     Tissue,

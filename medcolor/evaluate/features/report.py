@@ -38,8 +38,8 @@ from medcolor.evaluate.features.rivals import (
     random_network,
     raw_patches,
 )
-from medcolor.evaluate.phantom import Region
 from medcolor.features.network import LEVEL_NAMES, GrayVGG19, TapNetwork
+from medcolor.phantom import Region
 from medcolor.progress import ProgressReport
 from medcolor.run.plan import open_network
 from medcolor.run.threads import map_slices, usable_cores

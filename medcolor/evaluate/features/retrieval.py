@@ -17,9 +17,9 @@ from medcolor.config import RunSettings
 from medcolor.domain import TargetSlice
 from medcolor.errors import InputError
 from medcolor.evaluate.features.pairs import PhantomCase, matched_scan, phantom_tissue, remap
-from medcolor.evaluate.phantom import make_phantom, render_cryosection, render_ct
 from medcolor.features.extract import describe
 from medcolor.features.network import GrayVGG19
+from medcolor.phantom import make_phantom, render_cryosection, render_ct
 from medcolor.reference import list_references, load_reference
 from medcolor.retrieval.assignment import cosine_similarity
 from medcolor.run.threads import map_slices, usable_cores

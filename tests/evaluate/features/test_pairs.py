@@ -12,7 +12,7 @@ from medcolor.evaluate.features.pairs import (
     remap,
     view_of,
 )
-from medcolor.evaluate.phantom import make_phantom
+from medcolor.phantom import make_phantom
 
 
 def ramp(rows=96, cols=128):
