@@ -16,6 +16,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from conftest import make_photographs
 from dicom_files import write_dicom
 
@@ -181,9 +182,57 @@ def four_d(folder: Path) -> Path:
     return folder / "scan.nii"
 
 
-def pair(folder: Path) -> Path:
+def half_a_pair(folder: Path) -> Path:
     nib.save(nib.Nifti1Pair(VOXELS, np.eye(4)), folder / "scan.hdr")
+    (folder / "scan.img").unlink()
     return folder / "scan.hdr"
+
+
+def wrong_checksum(folder: Path) -> Path:
+    whole = bytearray(gzip.compress(nifti(folder).read_bytes()))
+    whole[-6] ^= 1
+    return raw(folder, "t.nii.gz", bytes(whole))
+
+
+def palette(folder: Path) -> Path:
+    colors = np.zeros((3, 256), np.uint16)
+    for number in range(3):
+        page = np.full((9, 9), number, np.uint8)
+        tifffile.imwrite(
+            folder / "t.tif", page, photometric="palette", colormap=colors, append=number > 0
+        )
+    return folder / "t.tif"
+
+
+def planar(folder: Path) -> Path:
+    stored = np.zeros((3, 3, 9, 9), np.uint8)
+    tifffile.imwrite(folder / "t.tif", stored, photometric="rgb", planarconfig="separate")
+    return folder / "t.tif"
+
+
+def pages_in_a_folder(folder: Path) -> Path:
+    pages(folder, 3).rename(folder / "1.tif")
+    cv2.imwrite(str(folder / "2.tif"), np.zeros((9, 9), np.uint8))
+    return folder
+
+
+def damaged_chunk(folder: Path, version: int) -> Path:
+    group = zarr.open_group(str(folder / "a.zarr"), mode="w", zarr_format=version)
+    group.create_array("0", data=np.random.default_rng(0).integers(0, 99, (4, 9, 9)).astype("i2"))
+    axes = [{"name": name, "type": "space"} for name in "zyx"]
+    scale = [{"type": "scale", "scale": [1, 1, 1]}]
+    image = {
+        "axes": axes,
+        "datasets": [{"path": "0", "coordinateTransformations": scale}],
+    }
+    group.attrs.update(
+        {"ome": {"multiscales": [image]}} if version == 3 else {"multiscales": [image]}
+    )
+    chunks = [p for p in (folder / "a.zarr" / "0").rglob("*") if p.is_file() and p.suffix == ""]
+    chunks = [p for p in chunks if not p.name.startswith(".")] or chunks
+    for path in chunks:
+        path.write_bytes(b"nonsense" * 9)
+    return folder / "a.zarr"
 
 
 RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
@@ -212,13 +261,14 @@ CASES = {
     "NIfTI: complex": lambda f: of_type(f, np.complex64),
     "NIfTI: colours": lambda f: of_type(f, RGB),
     "NIfTI: several volumes": four_d,
-    "NIfTI: pair": pair,
+    "NIfTI: header without its voxels": half_a_pair,
     "NIfTI: NaN": nan_voxels,
     "NIfTI: one value": one_value,
     "NIfTI-2: header cut": lambda f: raw(
         f, "t.nii", nib.Nifti2Image(VOXELS, np.eye(4)).to_bytes()[:447]
     ),
     "gzip: cut": lambda f: raw(f, "t.nii.gz", gzip.compress(nifti(f).read_bytes(), 0)[:600]),
+    "gzip: wrong checksum": wrong_checksum,
     "gzip: garbage": lambda f: raw(f, "t.nii.gz", b"\x1f\x8b" + bytes(range(200))),
     "gzip: of nothing": lambda f: raw(f, "t.nii.gz", gzip.compress(b"")),
     "gzip: header promises more": lambda f: raw(
@@ -264,13 +314,21 @@ CASES = {
     ),
     "TIFF: cut": lambda f: raw(f, "t.tif", pages(f, 4).read_bytes()[:60]),
     "TIFF: pages in a circle": circle_of_pages,
+    "TIFF: palette": palette,
+    "TIFF: planar": planar,
     "TIFF: one page": lambda f: pages(f, 1),
     "images: zero bytes": lambda f: images(f, GOOD_PNG, b""),
     "images: no image": lambda f: images(f, GOOD_PNG, b"\x89PNG\r\n\x1a\nnonsense"),
     "images: bomb": lambda f: images(f, png(60000, 60000), png(60000, 60000)),
     "images: sizes differ": lambda f: images(f, GOOD_PNG, png(30, 30)),
+    "images: bits differ": lambda f: images(
+        f, GOOD_PNG, cv2.imencode(".png", np.zeros((9, 9), np.uint16))[1].tobytes()
+    ),
+    "images: pages in one of them": pages_in_a_folder,
     "images: body missing": lambda f: images(f, GOOD_PNG[:-20], GOOD_PNG),
     "OME-Zarr: no JSON": lambda f: ome_zarr(f, "{"),
+    "OME-Zarr: damaged chunks, version 2": lambda f: damaged_chunk(f, 2),
+    "OME-Zarr: damaged chunks, version 3": lambda f: damaged_chunk(f, 3),
     "OME-Zarr: no image": lambda f: ome_zarr(f, '{"zarr_format": 3, "node_type": "group"}'),
     "OME-Zarr: array missing": lambda f: ome_zarr(
         f,

@@ -17,7 +17,7 @@ from PIL import Image
 from medcolor.data.catalog import CREDIT, TERMS, Collection, Dataset, Kind, root_url
 from medcolor.data.manifest import Listing, read_index, read_links
 from medcolor.download import Patience, fetch
-from medcolor.errors import EmptyFrameError, InputError, MedcolorError, RunError
+from medcolor.errors import EmptyFrameError, InputError, RunError
 from medcolor.progress import ProgressReport, Silent
 from medcolor.reference.library import number_in_name
 from medcolor.volume.genesis import read_genesis
@@ -25,6 +25,9 @@ from medcolor.volume.raw_cryosection import read_raw_cryosection
 
 _AT_ONCE = 4
 _NAMED = 5
+_SILENT = 4
+"""Files that the site was asked for in vain, one after the other, before it is given up."""
+
 _SLACK_MM = 0.01
 _REMEDY = "Run the same command again: what is there is kept"
 
@@ -92,8 +95,18 @@ def pull(
     _write_credits(dataset, output)
     progress.begin("files", len(wanted))
 
+    silent = 0
+
     def one(file: Wanted) -> tuple[State, str]:
-        done = _have(file, bears)
+        nonlocal silent
+        if silent >= _SILENT and not file.path.is_file():
+            return "bad", "not tried: the site no longer answers"
+        try:
+            done = _have(file, bears)
+            silent = 0
+        except RunError as error:
+            silent += 1
+            done = "bad", str(error.args[1])
         progress.advance(1)
         return done
 
@@ -201,7 +214,11 @@ def _matching(
 
 
 def _have(file: Wanted, patience: Patience) -> tuple[State, str]:
-    """Make sure of one file; wrong bytes are fetched once more from the start."""
+    """Make sure of one file; wrong bytes are fetched once more from the start.
+
+    Raises:
+        RunError: The site does not answer.
+    """
     try:
         if file.path.is_file() and (what := _check(file, file.path)) is not None:
             return "kept", what
@@ -213,7 +230,7 @@ def _have(file: Wanted, patience: Patience) -> tuple[State, str]:
                 part.replace(file.path)
                 return "fetched", what
             part.unlink()
-    except MedcolorError as error:
+    except InputError as error:
         return "bad", str(error.args[1])
     return "bad", "damaged twice"
 

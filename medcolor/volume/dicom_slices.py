@@ -42,13 +42,24 @@ _TAGS = [
 ]  # fmt: skip
 
 
+_PIXEL_TAGS = [
+    "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows",
+    "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue",
+    "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData", "FloatPixelData",
+    "DoubleFloatPixelData",
+]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class DicomSlice:
     """Where a slice lies and how to read it."""
 
     path: Path
     frame: int | None
-    """Of a file with several, counted from 0."""
+    """Of a file with places frame by frame, counted from 0."""
+
+    frames: int
+    """Of the file."""
 
     series: str
     modality: str
@@ -64,6 +75,9 @@ class DicomSlice:
     col_direction: NDArray[np.float64]
     pixel_mm: tuple[float, float]
     """Row spacing, column spacing."""
+
+    rescale: tuple[float, float]
+    """Slope and intercept of stored values."""
 
     is_hounsfield: bool
     is_burned_in: bool
@@ -113,12 +127,16 @@ def read_pixels(one: DicomSlice) -> NDArray[np.float32]:
     """
     try:
         with _quietly():
-            data = pydicom.dcmread(one.path)
-            slope, intercept = _rescale(data, one.frame)
+            # Of many frames the one alone is read; a file of one is decoded outside the lock.
+            several = one.frame is not None and one.frames > 1
+            data = pydicom.dcmread(one.path, stop_before_pixels=several, specific_tags=_PIXEL_TAGS)
             photometric = str(data.PhotometricInterpretation)
             bits, is_signed = int(data.BitsStored), bool(data.PixelRepresentation)
             padding = data.get("PixelPaddingValue")
-        stored = pixel_array(data, index=one.frame if _frame_count(data) > 1 else None)
+            if several:
+                stored = pixel_array(one.path, index=one.frame)
+        if not several:
+            stored = pixel_array(data)
     except Exception as error:  # decoders raise what they like
         raise InputError(one.path, "unreadable DICOM pixels", "Fetch the file again") from error
     if stored.shape != one.shape or not photometric.startswith("MONOCHROME"):
@@ -128,6 +146,7 @@ def read_pixels(one: DicomSlice) -> NDArray[np.float32]:
         values = (-1.0 if is_signed else 2.0**bits - 1) - values
     if padding is not None and not (is_padding := stored == padding).all():
         values[is_padding] = values[~is_padding].min()
+    slope, intercept = one.rescale
     return np.asarray(values * slope + intercept, np.float32)
 
 
@@ -148,6 +167,7 @@ def _slice(path: Path, data: pydicom.Dataset, frame: int | None) -> DicomSlice |
     return DicomSlice(
         path=path,
         frame=frame,
+        frames=int(data.get("NumberOfFrames") or 1),
         series=str(data.get("SeriesInstanceUID", "")),
         modality=modality if re.fullmatch("[A-Z]{2,4}", modality) else "",
         shape=shape,
@@ -155,15 +175,12 @@ def _slice(path: Path, data: pydicom.Dataset, frame: int | None) -> DicomSlice |
         row_direction=directions[0],
         col_direction=directions[1],
         pixel_mm=pixel_mm,
+        rescale=_rescale(data, frame),
         # A CT whose stored values start at air has its intercept; without one it is no HU.
         is_hounsfield=modality == "CT" and _rescale(data, frame)[1] < 0,
         is_burned_in=str(data.get("BurnedInAnnotation", "")).upper() == "YES",
         facts=_facts(data),
     )
-
-
-def _frame_count(data: pydicom.Dataset) -> int:
-    return int(data.get("NumberOfFrames") or 1)
 
 
 def _facts(data: pydicom.Dataset) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """From slices wherever they lie along a line to an even, upright stack.
 
-A gap is filled by linear interpolation along z, mixed spacing brought to the smallest, a tilted
-gantry's slices are shifted within their plane. It is only done when it is asked for.
+A gap is filled by linear interpolation along z, mixed spacing brought to the smallest; slices of
+a tilted gantry, or shifted otherwise, are put where they lie in their plane. It is only done when
+it is asked for.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ _REMEDY = "Fetch what is missing, or resample: --set volume.uneven=resample"
 _SPACING_TOLERANCE = 0.01
 _DOUBLE_MM = 1e-3
 _TILT_DEG = 0.5
+_BESIDE_PX = 0.5
+"""How far beside the line from first to last a slice may lie."""
+
 _HARDLY = 1e-3
 """Of the distance between two slices: nearer than this to one, it is that one."""
 
@@ -85,15 +89,23 @@ def even_stack(
     sources = tuple((kept[below], kept[above], weight) for below, above, weight in between)
     across = (positions[kept] - positions[kept[0]]) @ directions[:2].T  # (col, row) in mm
     across_px = across[:, ::-1] / np.array(pixel_mm)
-    tilt_mm = float(np.linalg.norm(across[-1]))
-    tilt = math.degrees(math.atan2(tilt_mm, float(along[-1] - along[0])))
-    if tilt <= _TILT_DEG:
+    length = float(along[-1] - along[0])
+    tilt = math.degrees(math.atan2(float(np.linalg.norm(across[-1])), length))
+    line = np.outer((along - along[0]) / length, across[-1])
+    beside_mm = np.linalg.norm(across - line, axis=1)
+    worst = int(beside_mm.argmax())
+    is_beside = beside_mm[worst] > _BESIDE_PX * min(pixel_mm)
+    if tilt <= _TILT_DEG and not is_beside:
         step = (positions[kept[-1]] - positions[kept[0]]) / (len(sources) - 1)
         none = tuple((0.0, 0.0) for _ in positions)
         return EvenStack(sources, step, positions[kept[0]], none, shape, tuple(steps))
+    what = f"gantry tilted by {tilt:.1f} degrees"
+    if is_beside:
+        what = f"slices shifted within their plane, the sorted slice {kept[worst]} by "
+        what += f"{beside_mm[worst]:.2g} mm"
     if not may_resample:
-        raise InputError(place, f"gantry tilted by {tilt:.1f} degrees", _REMEDY)
-    steps.append(f"gantry tilt of {tilt:.1f} degrees removed")
+        raise InputError(place, what, _REMEDY)
+    steps.append(f"{what}: each put where it lies")
     first = np.minimum(across_px.min(axis=0), 0)
     rows, cols = (math.ceil(side) for side in across_px.max(axis=0) - first)
     shifts = np.zeros((len(positions), 2))

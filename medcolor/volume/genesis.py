@@ -123,7 +123,7 @@ def read_genesis(
             f"its lowest value is {int(stored.min()) - _STORED_AIR} HU, expected air near -1000",
             "Its bytes may be swapped; fetch the file again",
         )
-    text = _text_header(path)
+    text = text_header_of(path)
     header = GenesisSlice(
         path=path,
         number=int(name[1]),
@@ -154,7 +154,7 @@ def _pixel_mm(path: Path, content: bytes, pointer: int) -> tuple[float, float]:
     return float(y_mm), float(x_mm)
 
 
-def _text_header(path: Path) -> Path | None:
+def text_header_of(path: Path) -> Path | None:
     """Return the text file that belongs to a slice: beside it or in `<folder>Headers`."""
     name = inflated_name(path)
     short = name.rpartition(".")[0]

@@ -22,6 +22,8 @@ from medcolor.volume.raw_cryosection import read_raw_cryosection
 from medcolor.volume.settings import VolumeSettings
 
 _DTYPES = ("uint8", "uint16", "int16", "float32")
+_BITS = {"I;16": 16, "I;16B": 16, "I;16L": 16, "I": 16, "F": 32}
+"""Of PIL's modes; all others have 8, and of colours it tells no more."""
 
 
 def open_image_stack(folder: Path, settings: VolumeSettings) -> GrayVolume:
@@ -37,16 +39,17 @@ def open_image_stack(folder: Path, settings: VolumeSettings) -> GrayVolume:
             f"{len(files)} images do not say how far apart they are",
             "Give it in mm along z, y, x: --set volume.spacing_mm=[1,1,1]",
         )
-    sizes = {image_size(path): path for path in files}
-    if len(sizes) > 1:
-        (first, one), (second, other) = list(sizes.items())[:2]
+    kinds = {_size_and_bits(path): path for path in files}
+    if len(kinds) > 1:
+        (first, one), (second, other) = list(kinds.items())[:2]
         raise InputError(
             folder,
-            f"slices differ in size: {one.name} is {first[1]} x {first[0]}, "
-            f"{other.name} {second[1]} x {second[0]} pixels",
-            "Keep one stack of one size in the folder",
+            f"slices differ: {one.name} is {first[1]} x {first[0]} pixels of {first[2]} bit, "
+            f"{other.name} {second[1]} x {second[0]} of {second[2]}",
+            "Keep one stack of one size and kind in the folder",
         )
-    (shape,) = sizes
+    ((rows, cols, _bits),) = kinds
+    shape = (rows, cols)
     check_shape(folder, (len(files), *shape))
     read = delayed(_read_float, pure=True)
     slices = [da.from_delayed(read(path), shape, np.float32) for path in files]
@@ -55,13 +58,19 @@ def open_image_stack(folder: Path, settings: VolumeSettings) -> GrayVolume:
     return GrayVolume(array, "raw", geometry, str(folder), tuple(files))
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Return (rows, columns) from the header alone."""
+def _size_and_bits(path: Path) -> tuple[int, int, int]:
+    """Return rows, columns and bits of a channel, from the header alone."""
     try:
         with Image.open(path) as image:
-            return image.height, image.width
+            pages = getattr(image, "n_frames", 1)
+            kind = image.height, image.width, _BITS.get(image.mode, 8)
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise _unreadable(path) from error
+    if pages > 1:
+        raise InputError(
+            path, f"{pages} pages in one file of a folder", "Give the file itself, or one of each"
+        )
+    return kind
 
 
 def read_image(path: Place) -> NDArray[np.generic]:

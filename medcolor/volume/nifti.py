@@ -23,11 +23,13 @@ from medcolor.volume.staging import FlatVoxels, copy_bounded, make_once, version
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEADER_BYTES = 544
+_MAGICS = (b"n+1\0", b"ni1\0", b"n+2\0", b"ni2\0")
+"""Of version 1, one file and header of a pair; of version 2."""
 
 
 def is_nifti(head: bytes) -> bool:
-    """Tell a single-file NIfTI, inflated, by its first bytes."""
-    return head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0")
+    """Tell a NIfTI, or the header of a pair, by its first bytes, inflated."""
+    return head[344:348] in _MAGICS[:2] or head[4:8] in _MAGICS[2:]
 
 
 def read_head(path: Path, count: int) -> bytes:
@@ -44,8 +46,8 @@ def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     """Open a NIfTI file of one volume, or one volume of several.
 
     Args:
-        path: `.nii` or `.nii.gz`; a compressed file is inflated once into `staging`,
-            because every slice of it would cost inflating all that lies before.
+        path: `.nii`, or the `.hdr` beside an `.img`; a compressed file (`.gz`) is inflated once
+            into `staging`, because every slice of it would cost inflating all that lies before.
         settings: `time_point` chooses among several volumes.
         staging: Folder for the inflated copy, shared by all workers.
 
@@ -63,8 +65,9 @@ def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     count = _volume_count(path, shape)
     check_shape(path, shape[:3])
     number = _chosen_volume(path, count, settings)
-    expected = int(header["vox_offset"]) + count * int(np.prod(shape[:3])) * dtype.itemsize
-    file = _inflate(path, expected, staging) if _is_gzip(path) else path
+    begin, source = int(header["vox_offset"]), _voxel_file(path, header)
+    expected = begin + count * int(np.prod(shape[:3])) * dtype.itemsize
+    file = _inflate(source, expected, staging) if _is_gzip(source) else source
     if file.stat().st_size < expected:
         raise InputError(
             path,
@@ -77,15 +80,37 @@ def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     voxels = FlatVoxels(
         file,
         dtype,
-        int(header["vox_offset"]) + number * int(np.prod(shape[:3])) * dtype.itemsize,
+        begin + number * int(np.prod(shape[:3])) * dtype.itemsize,
         shape[:3],
         slope=1.0 if slope is None else float(slope),
         intercept=float(intercept or 0.0),
     )
     chunks = chunks_of_slices(affine, shape[:3])
     stored = da.from_array(voxels, chunks=chunks, name=f"nifti-{path}-{number}", meta=np.empty(0))
-    array, geometry = to_lps(stored, affine)
-    return GrayVolume(array, "raw", geometry, str(path), (path,))
+    array, geometry = to_lps(stored, affine, (_placed_by(header),))
+    files = tuple(dict.fromkeys((path, source)))
+    return GrayVolume(array, "raw", geometry, str(path), files, {"format": "NIfTI"})
+
+
+def _placed_by(header: Any) -> str:
+    """Return in words which of its placements the affine is: the best that is said to be one."""
+    for form in ("sform", "qform"):
+        if int(header[f"{form}_code"]) > 0:
+            return f"placed by its {form}"
+    return "placed by its spacing alone: neither sform nor qform"
+
+
+def _voxel_file(path: Path, header: Any) -> Path:
+    """Return the file that holds the voxels: this one, or the `.img` of a pair."""
+    if b"+" in bytes(header["magic"]):
+        return path
+    stem = path.name.removesuffix(".gz").removesuffix(".hdr")
+    for name in (f"{stem}.img", f"{stem}.img.gz"):
+        if path.name.endswith((".hdr", ".hdr.gz")) and (path.parent / name).is_file():
+            return path.parent / name
+    raise InputError(
+        path, f"a header without its voxels ({stem}.img)", "Put both of the pair side by side"
+    )
 
 
 def _read_header(path: Path) -> Any:
@@ -93,13 +118,11 @@ def _read_header(path: Path) -> Any:
     head = read_head(path, _HEADER_BYTES)
     if not is_nifti(head):
         raise InputError(path, "no readable NIfTI file (no NIfTI header)", "Check the file")
-    if head[344:346] == b"ni" or head[4:6] == b"ni":
-        raise InputError(
-            path, "a header whose voxels lie in another file", "Give one .nii or .nii.gz file"
-        )
-    is_first = head[344:347] == b"n+1"
-    kind: Any = nib.Nifti1Header if is_first else nib.Nifti2Header
-    size = 348 if is_first else 540
+    is_first = head[344:348] in _MAGICS[:2]
+    is_pair = _MAGICS[1] in head[344:348] or _MAGICS[3] in head[4:8]
+    first: Any = nib.nifti1.Nifti1PairHeader if is_pair else nib.Nifti1Header
+    second: Any = nib.nifti2.Nifti2PairHeader if is_pair else nib.Nifti2Header
+    kind, size = (first, 348) if is_first else (second, 540)
     try:
         # nibabel tells every oddity that it mends on standard error.
         with nib.imageglobals.LoggingOutputSuppressor():
@@ -110,7 +133,7 @@ def _read_header(path: Path) -> Any:
         raise InputError(
             path, "no readable NIfTI file (its header is damaged)", "Fetch the file again"
         ) from error
-    if not size <= float(header["vox_offset"]) < 1 << 30:
+    if not (0 if is_pair else size) <= float(header["vox_offset"]) < 1 << 30:
         raise InputError(
             path, f"voxels begin at byte {float(header['vox_offset']):g}", "Fetch the file again"
         )

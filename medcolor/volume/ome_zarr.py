@@ -69,7 +69,7 @@ def open_ome_zarr(folder: Path, settings: VolumeSettings) -> GrayVolume:
     ]
     check_shape(folder, stored.shape[-3:])
     rows, cols = stored.shape[-2:]
-    reader = _Slices(stored, tuple(index))
+    reader = _Slices(folder, stored, tuple(index))
     array = da.from_array(reader, chunks=(1, rows, cols), name=f"zarr-{folder}-{index}").astype(
         np.float32
     )
@@ -91,13 +91,20 @@ class _Slices:
 
     ndim = 3
 
-    def __init__(self, stored: zarr.Array[Any], index: tuple[int, ...]) -> None:
-        self._stored, self._index = stored, index
+    def __init__(self, folder: Path, stored: zarr.Array[Any], index: tuple[int, ...]) -> None:
+        self._folder, self._stored, self._index = folder, stored, index
         self.shape, self.dtype = stored.shape[-3:], stored.dtype
 
     def __getitem__(self, where: tuple[slice, ...]) -> NDArray[Any]:
         index: Any = (*self._index, *where)
-        return np.asarray(self._stored[index])
+        try:
+            return np.asarray(self._stored[index])
+        except OSError:
+            raise
+        except Exception as error:  # codecs raise what they like
+            raise InputError(
+                self._folder, "a chunk of it is damaged", "Fetch the image again"
+            ) from error
 
 
 def _chosen(folder: Path, name: str, count: int, settings: VolumeSettings) -> int:

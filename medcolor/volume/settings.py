@@ -8,7 +8,7 @@ from typing import Literal
 from medcolor.domain import check_orientation
 from medcolor.settings import Settings
 
-WindowName = Literal["brain", "soft-tissue", "bone", "lung"]
+WindowName = Literal["brain", "soft-tissue", "soft tissue", "bone", "lung"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,11 +43,15 @@ def make_once(staging: Path, version: str, suffix: str, make: Callable[[Path], N
 
 
 def copy_bounded(source: BufferedIOBase, target: Path, count: int) -> None:
-    """Write the first `count` bytes of a stream, or all there are, and never more."""
+    """Write the first `count` bytes of a stream, or all there are, and never more.
+
+    One byte more is asked for: behind the last one a compressed stream compares its checksum.
+    """
     with target.open("wb") as file:
         while count and (piece := source.read(min(_PIECE_BYTES, count))):
             file.write(piece)
             count -= len(piece)
+    source.read(1)
 
 
 class FlatVoxels:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -24,10 +25,12 @@ from medcolor.volume.genesis import (
     is_genesis_name,
     read_genesis,
     slice_number,
+    text_header_of,
     to_values,
 )
 from medcolor.volume.geometry import to_lps
 from medcolor.volume.settings import VolumeSettings
+from medcolor.volume.staging import version_of
 
 _CROWN = 1001
 """Number of the section that z = 0 is given."""
@@ -51,7 +54,9 @@ def open_genesis_stack(folder: Path, settings: VolumeSettings) -> GrayVolume:
         InputError: Damaged slices; several kinds; gaps that are not to be interpolated.
     """
     paths = [path for path in list_files(folder) if is_genesis_name(path.name)]
-    slices, empty, doubled = _read_headers(paths)
+    texts = [text_header_of(path) for path in paths]
+    versions = tuple(version_of(path) for path in (*paths, *texts) if path is not None)
+    slices, empty, doubled = _read_headers(tuple(paths), versions)
     if len({one.is_ct for one in slices}) != 1:
         what = "CT and MRI" if slices else f"{len(empty)} empty files"
         raise InputError(folder, f"holds {what}", "Give a folder of one kind of slices")
@@ -143,8 +148,9 @@ def _middle(count: int) -> float:
     return (count - 1) / 2
 
 
+@lru_cache(maxsize=2)  # all files are read through: a process that opens them again need not
 def _read_headers(
-    paths: Sequence[Path],
+    paths: tuple[Path, ...], _versions: tuple[str, ...]
 ) -> tuple[list[GenesisSlice], list[int], list[str]]:
     """Return the slices, the numbers of empty files, and pairs of numbers that show the same."""
     slices: list[GenesisSlice] = []

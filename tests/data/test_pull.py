@@ -202,3 +202,17 @@ def test_a_damaged_picture_of_the_right_size_is_fetched_again(tmp_path):
     path.write_bytes(whole)
     assert fetch(tmp_path, region="head").fetched == 1
     assert path.read_bytes() == png(1003)
+
+
+@pytest.mark.usefixtures("address")
+def test_a_site_that_dies_is_not_asked_for_every_file(site, tmp_path):
+    content = {f"{BASE}PNG_format/head/a_vm{n}.png": png(n) for n in range(1001, 1061)}
+    site.files.update(content)
+    site.files[f"{BASE}INDEX"] = listing(content)
+    site.faults = {path: ["busy"] * 99 for path in content}
+    with pytest.raises(RunError, match=r"60 of 60 files"):
+        fetch(tmp_path, region="head")
+    asked = {path for path, _ in site.asked if path.endswith(".png")}
+    assert len(asked) < 12
+    site.faults = {}
+    assert fetch(tmp_path, region="head").fetched == 60

@@ -1,6 +1,8 @@
+import io
 import json
 import logging
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -225,6 +227,46 @@ def test_a_tilted_gantry_is_set_upright(folder, tmp_path):
     assert inside.mean() > 0.7
     core = (slice(None), slice(4, 15), slice(1, -1))
     np.testing.assert_allclose(found[core], expected[core], atol=1.5)
+
+
+def test_a_slice_shifted_in_its_plane_is_noticed(folder, tmp_path):
+    for number in range(5):
+        x_mm = 1.8 if number == 2 else 0.0  # two columns to the left of the others
+        write_dicom(
+            folder / f"{number}", number, ramp(number), ImagePositionPatient=[x_mm, 0, number]
+        )
+    with pytest.raises(InputError, match=r"sorted slice 2 by 1\.8 mm.*volume\.uneven=resample"):
+        open_volume(folder, DEFAULT, tmp_path)
+    found = values(open_volume(folder, RESAMPLE, tmp_path))
+    np.testing.assert_allclose(found[1, :, :12], ramp(1) - 1024)
+    np.testing.assert_allclose(found[2, :, 2:14], ramp(2) - 1024)
+
+
+def test_of_a_file_of_many_frames_one_alone_is_read(tmp_path, monkeypatch):
+    """A slice of them costs its own bytes, not the file's."""
+    count = 60
+    pixels = np.random.default_rng(1).integers(0, 2000, (count, 64, 64)).astype(np.uint16)
+    path = tmp_path / "many.dcm"
+    write_multiframe(path, [float(z) for z in range(count)], pixels)
+    volume = open_volume(path, DEFAULT, tmp_path)
+    read = 0
+    original = io.BufferedReader.read
+
+    def counted(self, *arguments):
+        nonlocal read
+        piece = original(self, *arguments)
+        read += len(piece)
+        return piece
+
+    class Counting(io.BufferedReader):
+        read = counted
+
+    monkeypatch.setattr("builtins.open", lambda file, *_a, **_k: Counting(io.FileIO(file)))
+    monkeypatch.setattr(Path, "open", lambda self, *_a, **_k: Counting(io.FileIO(self)))
+    found = read_slice(volume, 30, DEFAULT)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(found, 2.0 * pixels[30] - 1000)
+    assert 64 * 64 * 2 <= read < path.stat().st_size / 4
 
 
 def test_monochrome1_and_padding(folder, voxels, tmp_path):

@@ -114,6 +114,54 @@ def test_no_more_is_inflated_than_the_header_promises(tmp_path, voxels):
     assert staged.stat().st_size == len(whole)
 
 
+@pytest.mark.parametrize("kind", [nib.Nifti1Pair, nib.Nifti2Pair])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_pair_of_header_and_voxels_is_read_by_its_header(tmp_path, voxels, kind, suffix):
+    image = kind(voxels, np.diag([2.0, 3.0, 4.0, 1.0]))
+    nib.save(image, tmp_path / f"scan.hdr{suffix}")
+    volume = open_volume(tmp_path / f"scan.hdr{suffix}", DEFAULT, tmp_path / "staging")
+    expected = nib.as_closest_canonical(image).get_fdata()
+    np.testing.assert_array_equal(values(volume), expected[::-1, ::-1].transpose(2, 1, 0))
+    assert [path.name for path in volume.files] == [f"scan.hdr{suffix}", f"scan.img{suffix}"]
+
+
+@pytest.mark.parametrize(("sform", "qform"), [(1, 1), (0, 2), (0, 0)])
+def test_what_placed_a_nifti_is_told(tmp_path, voxels, sform, qform):
+    image = nib.Nifti1Image(voxels, np.diag([-2.0, -3.0, 4.0, 1.0]))
+    image.set_sform(np.diag([-2.0, -3.0, 4.0, 1.0]) + np.eye(4, k=3), sform)
+    image.set_qform(np.diag([-2.0, -3.0, 4.0, 1.0]), qform)
+    nib.save(image, tmp_path / "scan.nii")
+    volume = open_volume(tmp_path / "scan.nii", DEFAULT, tmp_path)
+    word = "sform" if sform else "qform" if qform else "spacing alone"
+    assert f"placed by its {word}" in volume.geometry.steps[0]
+
+
+@pytest.mark.parametrize(("unit", "mm"), [("mm", 1.0), ("micron", 1e-3), ("\\u00B5m", 1e-3)])
+def test_spacing_that_fiji_wrote_is_taken(tmp_path, unit, mm):
+    pages = np.random.default_rng(3).integers(0, 255, (4, 9, 7)).astype(np.uint16)
+    tifffile.imwrite(
+        tmp_path / "scan.tif",
+        pages,
+        imagej=True,
+        resolution=(1 / 0.5, 1 / 0.25),
+        metadata={"spacing": 3.0, "unit": unit, "axes": "ZYX"},
+    )
+    volume = open_volume(tmp_path / "scan.tif", DEFAULT, tmp_path)
+    assert volume.geometry.spacing_mm == pytest.approx((3 * mm, 0.25 * mm, 0.5 * mm))
+    np.testing.assert_array_equal(values(volume), pages)
+    said = open_volume(tmp_path / "scan.tif", VolumeSettings(spacing_mm=(1.0, 1.0, 1.0)), tmp_path)
+    assert said.geometry.spacing_mm == (1.0, 1.0, 1.0)
+
+
+def test_pages_that_count_from_white_are_turned(tmp_path):
+    pages = np.random.default_rng(3).integers(0, 255, (4, 9, 7)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "scan.tif", pages, photometric="miniswhite")
+    volume = open_volume(
+        tmp_path / "scan.tif", VolumeSettings(spacing_mm=(1.0, 1.0, 1.0)), tmp_path
+    )
+    np.testing.assert_array_equal(values(volume), 255 - pages.astype(float))
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_pages_of_a_tiff_are_slices(tmp_path, dtype):
     pages = np.random.default_rng(3).integers(0, 255, (4, 9, 7)).astype(dtype)

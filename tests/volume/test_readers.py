@@ -203,7 +203,7 @@ def tilted_gantry(folder: Path) -> Path:
         (truncated_nifti, "truncated"),
         (complex_nifti, "type complex64"),
         (four_dimensions, "2 volumes"),
-        (mixed_sizes, "differ in size"),
+        (mixed_sizes, "slices differ"),
         (no_image, "no readable image"),
         (empty_file, "no readable image"),
         (gap_in_series, "uneven slices: 2 mm"),
