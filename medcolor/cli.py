@@ -56,7 +56,8 @@ Ray = Annotated[
     ),
 ]
 Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Ray actors; by default one a CPU.")
+    int | None,
+    typer.Option("--workers", min=1, help="Ray actors; by default one a GPU, else one a CPU."),
 ]
 
 
@@ -83,7 +84,7 @@ def colorize(
     from medcolor.api import colorize_volume
 
     settings = _settings(config, overrides)
-    runner = _runner(ray, workers)
+    runner = _runner(ray, workers, settings)
     with progress_shown() as progress:
         report = colorize_volume(
             target,
@@ -175,7 +176,8 @@ def index_build(
     from medcolor.run.index_copies import updating
     from medcolor.storage import place_of
 
-    chosen, runner = _settings(config, overrides), _runner(ray, workers)
+    chosen = _settings(config, overrides)
+    runner = _runner(ray, workers, chosen)
     with progress_shown() as progress, updating(place_of(index)) as folder:
         built = build_index(place_of(references), folder, chosen, runner, progress)
     typer.echo(f"{len(built.records)} references in {index}")
@@ -195,7 +197,8 @@ def index_append(
     from medcolor.run.index_copies import updating
     from medcolor.storage import place_of
 
-    chosen, runner = _settings(config, overrides), _runner(ray, workers)
+    chosen = _settings(config, overrides)
+    runner = _runner(ray, workers, chosen)
     with progress_shown() as progress, updating(place_of(index)) as folder:
         done = append_index(place_of(references), folder, chosen, runner, progress)
     if done.known:
@@ -262,7 +265,8 @@ def reference_prepare(
     """Cut the bodies out of raw FRAMES: no gel, card or label; white balance; a contact sheet."""
     from medcolor.run.prepare import prepare_references
 
-    chosen, runner = _settings(config, overrides), _runner(ray, workers)
+    chosen = _settings(config, overrides)
+    runner = _runner(ray, workers, chosen)
     with progress_shown() as progress:
         report = prepare_references(frames, output, chosen, runner, progress)
     typer.echo(report)
@@ -458,7 +462,7 @@ def _settings(config: Path | None, overrides: list[str] | None) -> RunSettings:
     return load_settings(config, overrides or [])
 
 
-def _runner(address: str | None, workers: int | None) -> Runner:
+def _runner(address: str | None, workers: int | None, settings: RunSettings) -> Runner:
     """Return the runner the user asked for; Ray is imported only then."""
     from medcolor.run.serial import SerialRunner
 
@@ -472,7 +476,14 @@ def _runner(address: str | None, workers: int | None) -> Runner:
         return SerialRunner()
     from medcolor.run.ray_pool import RayRunner
 
-    return RayRunner(address, workers)
+    compute = settings.compute
+    return RayRunner(
+        address,
+        workers,
+        gpu_share=compute.gpu_share,
+        uses_gpus={"auto": None, "cpu": False, "cuda": True}[compute.device],
+        patience_s=compute.patience_s,
+    )
 
 
 def _some(names: Sequence[str]) -> str:

@@ -35,13 +35,22 @@ class ComputeSettings(Settings):
     """Where and how fast."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """What the network and the matching run on. auto: a GPU where torch sees one, else the
-    CPU; decided once a run. A GPU that is asked for and absent is an error. The last digits
-    of a voxel may depend on it. Runs on Ray use CPUs."""
+    """What the network and the matching run on. auto: a GPU where torch sees one, on Ray where
+    its workers see one, else the CPU; decided once a run. A GPU that is asked for and absent is
+    an error. The last digits of a voxel may depend on it. A cluster whose GPUs come only when
+    they are asked for needs cuda here, and the number of workers."""
+
+    gpu_share: float = 1.0
+    """Of a GPU, for each worker on Ray: 1 pins a worker to a GPU of its own, 0.5 puts two on
+    one."""
+
+    patience_s: float = 3600.0
+    """Time after which a slab on Ray that has not ended counts as stuck: its worker is ended, and
+    the slab tried again."""
 
     threads: int = 0
     """Slices coloured at once by one worker, one thread each; 0 takes every core the
-    process may use, or one in a Ray worker."""
+    process may use; of a Ray cluster with GPUs its share of the cores, else one."""
 
     batch_slices: int = 0
     """Slices matched at once, where so many neighbours share a reference and the shape of
@@ -56,6 +65,8 @@ class ComputeSettings(Settings):
         """Refuse what has no meaning."""
         if min(self.threads, self.batch_slices, self.reference_memory_mb) < 0:
             raise ValueError("threads, batch_slices and reference_memory_mb must be >= 0")
+        if not (self.gpu_share > 0 and self.patience_s > 0):
+            raise ValueError("gpu_share and patience_s must be > 0")
 
 
 class RunSettings(BaseModel):

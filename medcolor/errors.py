@@ -4,6 +4,7 @@ MedcolorError
     InputError      wrong use or unusable input; nothing was written (exit status 2)
         EmptyFrameError   a photograph that shows no body
     RunError        the run could not be finished; what is done is kept (exit status 1)
+        DiskFullError     no room where something was to be written
 """
 
 from __future__ import annotations
@@ -36,3 +37,7 @@ class EmptyFrameError(InputError):
 
 class RunError(MedcolorError):
     """A run that stopped before its end; finished parts are kept and resumed."""
+
+
+class DiskFullError(RunError):
+    """No room; another node may have some."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from medcolor.errors import InputError
@@ -13,6 +14,8 @@ class Squares:
     """Squares numbers, and misbehaves as the task says."""
 
     def __init__(self, scratch: Path) -> None:
+        if not scratch.is_dir():
+            raise InputError("weights", "not here", "Put them there")
         self.scratch = scratch
 
     def __call__(self, task: tuple[int, str]) -> int:
@@ -24,6 +27,8 @@ class Squares:
             raise ValueError(f"task {number}")
         if mood == "always dies" or (mood == "dies once" and first):
             os.kill(os.getpid(), signal.SIGKILL)
+        if mood == "never ends":
+            time.sleep(1000)
         if mood == "bad input":
             raise InputError("scan", "found nothing", "Give something")
         return number * number

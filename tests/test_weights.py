@@ -16,7 +16,9 @@ from medcolor.features import published
 from medcolor.features.network import GrayVGG19
 from medcolor.features.registry import REGISTRY, find_network, stored_path
 from medcolor.progress import Silent
-from medcolor.run.plan import open_network, resolve_hardware
+from medcolor.run.plan import Capabilities, open_network, resolve_hardware
+from medcolor.run.serial import SerialRunner
+from medcolor.run.tasks import Done
 
 QUICK = weights.Patience(attempts=3, timeout_s=1.0, pause_s=0.01)
 
@@ -171,14 +173,25 @@ def test_a_gpu_is_taken_where_there_is_one(monkeypatch, present, expected):
     resolved = resolve_hardware(settings)
     assert resolved.compute.device == expected
     assert resolved.features.precision == ("bf16" if present else "fp32")
-    assert resolve_hardware(settings, is_local=False).compute.device == "cpu"
 
 
-@pytest.mark.parametrize(
-    ("present", "is_local", "message"),
-    [(False, True, "sees no GPU"), (True, False, "workers on Ray hold no GPU")],
-)
-def test_an_absent_gpu_is_an_error_and_no_fallback(monkeypatch, present, is_local, message):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: present)
-    with pytest.raises(InputError, match=message):
-        resolve_hardware(load_settings(None, ["compute.device=cuda"]), is_local=is_local)
+def test_what_workers_elsewhere_can_is_what_counts(monkeypatch):
+    """The driver of a cluster may have no GPU itself."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+
+    class Elsewhere(SerialRunner):
+        is_local = False
+
+        def run(self, _make_worker, tasks, **_options):
+            yield Done(tasks[0], Capabilities(has_gpu=False, fast_bf16=("cpu",)))
+
+    resolved = resolve_hardware(load_settings(None, []), Elsewhere())
+    assert (resolved.compute.device, resolved.features.precision) == ("cpu", "bf16")
+    with pytest.raises(InputError, match="sees no GPU"):
+        resolve_hardware(load_settings(None, ["compute.device=cuda"]), Elsewhere())
+
+
+def test_an_absent_gpu_is_an_error_and_no_fallback(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(InputError, match="sees no GPU"):
+        resolve_hardware(load_settings(None, ["compute.device=cuda"]))

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
@@ -56,7 +58,7 @@ def build_index(
         raise InputError(
             folder, "exists and is not empty", "Name another folder, or delete this one"
         )
-    settings = resolve_hardware(settings, is_local=runner.is_local)
+    settings = resolve_hardware(settings, runner)
     records = list_references(references.absolute(), settings.reference)
     building = folder.with_name(f".{folder.name}.building")
     origin = origin_of(settings)
@@ -102,7 +104,7 @@ def append_index(
         InputError: As `build_index`; or the index was made otherwise, or holds another photograph
             of the same id.
     """
-    settings = resolve_hardware(settings, is_local=runner.is_local)
+    settings = resolve_hardware(settings, runner)
     origin = origin_of(settings)
     index = read_index(folder, origin)
     records = list_references(references.absolute(), settings.reference)
@@ -150,12 +152,14 @@ def open_index(
     if is_index_place(references):
         return read_index(local_index(references), origin_of(settings))
     with updating(kept) as folder:
-        if is_index(folder):
-            index = read_index(folder, origin_of(settings))
-            if index.library_digest == library:
-                return index
-            shutil.rmtree(folder)
-        return build_index(references, folder, settings, runner, progress)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f".{folder.name}.lock")):  # of two drivers one builds it
+            if is_index(folder):
+                index = read_index(folder, origin_of(settings))
+                if index.library_digest == library:
+                    return index
+                shutil.rmtree(folder)
+            return build_index(references, folder, settings, runner, progress)
 
 
 def library_digest(references: Place, settings: RunSettings) -> str:

@@ -17,7 +17,7 @@ from medcolor.retrieval.parts import (
     read_records,
     write_part,
 )
-from medcolor.run.plan import open_network
+from medcolor.run.plan import digest_network
 from medcolor.run.tasks import Runner, Worker, run_all
 from medcolor.run.threads import map_slices, usable_cores
 from medcolor.volume.files import digest_file
@@ -66,7 +66,7 @@ def describe_parts(
 
 def origin_of(settings: RunSettings) -> Origin:
     """Return what these settings make descriptors with."""
-    return Origin(open_network(settings).digest, settings.digest("reference"))
+    return Origin(digest_network(settings), settings.digest("reference"))
 
 
 def frames_of(records: Sequence[ReferenceRecord]) -> list[Frame]:

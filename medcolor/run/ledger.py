@@ -8,6 +8,7 @@ writes `assignment.parquet`, `failures.jsonl` and `run.json` there.
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ from medcolor.storage import (
     write_json,
 )
 from medcolor.volume.files import list_files
+
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -37,50 +40,79 @@ class Ledger:
         return output.with_name(output.name + ".run")
 
     @classmethod
-    def open(cls, output: Place, identity: str, about: dict[str, str], *, force: bool) -> Ledger:
-        """Open the ledger of `output`, or begin one.
+    def of(cls, output: Place, identity: str) -> Ledger:
+        """Return the ledger of a volume, which may not have been begun."""
+        return cls(cls.folder_of(output), identity)
+
+    def begin(
+        self, output: Place, about: dict[str, str], slabs: dict[str, int], *, force: bool
+    ) -> None:
+        """Begin the ledger of `output`, or go on with it.
 
         Args:
             output: The volume.
-            identity: Digest of everything that decides the pixels.
             about: The parts of the identity, to say which of them differs.
+            slabs: How many there are to do, by stage.
             force: Delete what another identity left there; never another program's files.
 
         Raises:
             InputError: If the output holds something else and `force` is off.
         """
-        ledger = cls(cls.folder_of(output), identity)
-        plan_path = ledger.folder / "plan.json"
+        plan_path = self.folder / "plan.json"
         found = _read_json(plan_path)
         if found is None and _holds_anything(output):
             raise InputError(
                 output, "exists and was not written by medcolor", "Choose another output"
             )
-        if found is not None and found.get("identity") != identity and not force:
+        is_other = found is not None and found.get("identity") != self.identity
+        if found is not None and is_other and not force:
             differing = [key for key, value in about.items() if found.get(key) != value]
-            done = len(_markers(ledger.folder))
+            done = len(_markers(self.folder))
             raise InputError(
                 output,
                 f"begun with other {' and '.join(differing) or 'contents'}, {done} slabs are done",
                 "Choose another output, or begin anew with --force",
             )
-        if force and found is not None and found.get("identity") != identity:
+        if is_other:
             delete_tree(output)
-            delete_tree(ledger.folder)
-            found = None
-        if found is None:
-            write_json(plan_path, {"identity": identity, **about})
-        return ledger
+            delete_tree(self.folder)
+        if found is None or is_other:
+            write_json(plan_path, {"identity": self.identity, **about, "slabs": slabs})
 
     def is_done(self, stage: str, number: int) -> bool:
         """Tell whether a slab is finished under this identity."""
         marker = _read_json(self._marker(stage, number))
         return marker is not None and marker.get("identity") == self.identity
 
-    def mark_done(self, stage: str, number: int, checksum: str) -> None:
-        """Record a slab, after its data; of two drivers on one output the first one's stays."""
+    def done(self, stage: str) -> set[int]:
+        """Return the numbers of the slabs of a stage that are finished under this identity.
+
+        Markers are listed first: of many slabs few are done in a run's beginning, and each look
+        at one in a bucket takes its time.
+        """
+        beginning = f"{stage}-slab"
+        numbers = [
+            int(marker.stem.removeprefix(beginning))
+            for marker in _markers(self.folder)
+            if marker.name.startswith(beginning)
+        ]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            found = pool.map(lambda number: self.is_done(stage, number), numbers)
+            return {number for number, is_done in zip(numbers, found, strict=True) if is_done}
+
+    def mark_done(self, stage: str, number: int, checksum: str, seconds: float) -> None:
+        """Record a slab, after its data; of two drivers on one output the first one's stays.
+
+        Args:
+            stage: As of `SlabTask`.
+            number: Of the slab.
+            checksum: Of its voxels.
+            seconds: That it took its worker.
+        """
         marker = self._marker(stage, number)
-        content = {"identity": self.identity, "checksum": checksum}
+        content = {
+            "identity": self.identity, "checksum": checksum, "seconds": round(seconds, 3)
+        }  # fmt: skip
         if not create_whole(marker, json_bytes(content)) and not self.is_done(stage, number):
             write_json(marker, content)
 

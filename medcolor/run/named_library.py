@@ -71,7 +71,7 @@ def named_index(name: str, settings: RunSettings, runner: Runner, progress: Prog
         InputError: No such region.
         RunError: The site does not answer; what was fetched is kept.
     """
-    settings = resolve_hardware(settings, is_local=runner.is_local)
+    settings = resolve_hardware(settings, runner)
     origin, wanted = origin_of(settings), settings.library
     folder = cache_folder() / "libraries" / f"{name}-{_named_by(wanted)}"
     index = folder / f"index-{_named_by(origin)}"

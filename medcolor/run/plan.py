@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from medcolor.cache import cache_folder
 from medcolor.config import RunSettings
-from medcolor.errors import InputError
+from medcolor.errors import InputError, RunError
 from medcolor.features.precision import has_fast_bf16
 from medcolor.features.registry import find_network
 from medcolor.features.store import LoadedNetwork, load_network
 from medcolor.retrieval.record import Source
 from medcolor.run.ledger import Ledger
-from medcolor.run.tasks import Runner
-from medcolor.run.threads import usable_cores
+from medcolor.run.tasks import Failed, Runner
 from medcolor.storage import Place, local_copy
+from medcolor.volume.staging import version_of
 from medcolor.volume.store import Level
 from medcolor.volume.target import TargetReader
 from medcolor.volume.window import Window
@@ -26,43 +27,77 @@ from medcolor.volume.window import Window
 _GPU_BATCH = 8
 
 
-def resolve_hardware(settings: RunSettings, *, is_local: bool = True) -> RunSettings:
+@dataclass(frozen=True)
+class Capabilities:
+    """What a process can compute on."""
+
+    has_gpu: bool
+    fast_bf16: tuple[str, ...]
+    """Devices, cpu or cuda, that multiply bf16 in hardware."""
+
+    @staticmethod
+    def here() -> Capabilities:
+        """Look at this process."""
+        has_gpu = torch.cuda.is_available()
+        devices = ("cpu", "cuda") if has_gpu else ("cpu",)
+        return Capabilities(has_gpu, tuple(one for one in devices if has_fast_bf16(one)))
+
+    @staticmethod
+    def of_workers(runner: Runner) -> Capabilities:
+        """Look at one of a runner's workers.
+
+        Raises:
+            RunError: None can be had.
+        """
+        if runner.is_local:
+            return Capabilities.here()
+        (outcome,) = runner.run(_Looking, ["hardware"])
+        if isinstance(outcome, Failed):
+            raise RunError("a worker on Ray", outcome.problem, "Look at the logs of Ray's nodes")
+        found: Capabilities = outcome.report
+        return found
+
+
+class _Looking:
+    """A worker that tells what it can compute on."""
+
+    def __call__(self, _task: str) -> Capabilities:
+        return Capabilities.here()
+
+
+def resolve_hardware(settings: RunSettings, runner: Runner | None = None) -> RunSettings:
     """Return the settings with device, precision and batch decided.
 
     The driver calls it once, so that all workers compute alike.
 
     Args:
-        settings: As the user gave them.
-        is_local: Whether the driver's machine computes.
+        settings: As the user gave them, or decided already.
+        runner: Whose workers compute; by default this process.
 
     Raises:
         InputError: What was asked for is not there.
     """
-    asked = settings.compute.device
-    if asked == "cuda" and not is_local:
-        raise InputError(
-            "compute.device=cuda",
-            "workers on Ray hold no GPU yet",
-            "Run without --ray, or set compute.device=cpu",
-        )
-    if asked == "cuda" and not torch.cuda.is_available():
+    if runner is not None and _is_resolved(settings):
+        return settings
+    able = Capabilities.here() if runner is None else Capabilities.of_workers(runner)
+    device = asked = settings.compute.device
+    if asked == "cuda" and not able.has_gpu:
         raise InputError(
             "compute.device=cuda",
             f"torch {torch.__version__} sees no GPU",
             "Install torch for CUDA and its driver, or set compute.device=cpu",
         )
-    device = asked
     if device == "auto":
-        device = "cuda" if is_local and torch.cuda.is_available() else "cpu"
+        device = "cuda" if able.has_gpu else "cpu"
     precision = settings.features.precision
-    if precision == "bf16" and not has_fast_bf16(device):
+    if precision == "bf16" and device not in able.fast_bf16:
         raise InputError(
             "features.precision=bf16",
             f"this {device} device does not multiply bf16 in hardware",
             "Set fp32, or auto where all nodes are alike",
         )
     if precision == "auto":
-        precision = "bf16" if has_fast_bf16(device) else "fp32"
+        precision = "bf16" if device in able.fast_bf16 else "fp32"
     batch = settings.compute.batch_slices or (_GPU_BATCH if device == "cuda" else 1)
     return settings.model_copy(
         update={
@@ -72,21 +107,45 @@ def resolve_hardware(settings: RunSettings, *, is_local: bool = True) -> RunSett
     )
 
 
+def _is_resolved(settings: RunSettings) -> bool:
+    compute, precision = settings.compute, settings.features.precision
+    return compute.device != "auto" and compute.batch_slices > 0 and precision != "auto"
+
+
 def open_network(settings: RunSettings) -> LoadedNetwork:
-    """Load the network that `features.network` names, where and how it is to run."""
+    """Return the network that `features.network` names, where and how it is to run.
+
+    A process loads it once, for all stages and all volumes, as long as its file does not change.
+    """
     settings = resolve_hardware(settings)
-    dtype = torch.bfloat16 if settings.features.precision == "bf16" else torch.float32
-    network = load_network(find_network(settings.features.network), dtype=dtype)
-    network.module.to(settings.compute.device)
-    network.module.rectified = settings.features.rectified
+    features, path = settings.features, find_network(settings.features.network)
+    version = version_of(path) if path.is_file() else ""
+    return _load(path, version, features.precision, features.rectified, settings.compute.device)
+
+
+@lru_cache(maxsize=1)
+def _load(path: Path, _version: str, precision: str, rectified: bool, device: str) -> LoadedNetwork:
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    network = load_network(path, dtype=dtype)
+    network.module.to(device)
+    network.module.rectified = rectified
     return network
+
+
+def digest_network(settings: RunSettings) -> str:
+    """Return what names the network's weights, without loading them to where they run."""
+    path = find_network(settings.features.network)
+    return _digest(path, version_of(path) if path.is_file() else "")
+
+
+@lru_cache(maxsize=4)
+def _digest(path: Path, _version: str) -> str:
+    return load_network(path).digest
 
 
 def resolve_threads(settings: RunSettings, runner: Runner) -> int:
     """Return the slices one worker computes side by side."""
-    if settings.compute.threads:
-        return settings.compute.threads
-    return usable_cores() if runner.is_local else 1
+    return settings.compute.threads or runner.threads
 
 
 def staging_of(output: Place) -> Path:

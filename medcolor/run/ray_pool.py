@@ -1,30 +1,50 @@
 """The same tasks on Ray actors: the only importer of ray.
 
-One task in flight an actor: a task queued behind one that kills its actor would
-die with it. A dead actor is replaced and its task repeated; a task that fails
-ATTEMPTS times is given up alone. Actors live on from stage to stage of a run, since
-starting one takes longer than loading a network. Pixels never travel through Ray.
+One task in flight an actor: a task queued behind one that kills its actor would die with it. A
+task is given only to an actor that has answered, so none waits for a node that will not come. A
+dead or stuck actor is replaced and its task repeated; a task that fails too often is given up
+alone. Actors live on from stage to stage and from volume to volume, since starting one takes
+longer than loading a network. Pixels never travel through Ray.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import ray
+from ray.util import metrics
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from medcolor.errors import RunError
-from medcolor.run.tasks import ATTEMPTS, Done, Failed, Outcome, Worker, is_final, one_line
+from medcolor.errors import MedcolorError, RunError
+from medcolor.run.metrics import METRICS, Kind
+from medcolor.run.placement import Placement
+from medcolor.run.tasks import ATTEMPTS, DEATHS, Done, Failed, Outcome, Worker, attempt, one_line
 
 _log = logging.getLogger(__name__)
 _CONNECT_S = 10.0
 _OBJECT_STORE_BYTES = 200_000_000
 """For a Ray started here: reports are small, the default share of memory is not needed."""
+
+_LOOK_S = 5.0
+"""Between two looks for actors that are stuck."""
+
+_ALONE_S = 60.0
+"""Without any worker, after which that is said."""
+
+_STARTS = 5
+"""Actors in a row that may die before they answer."""
+
+_PROBE_S = 120.0
+T = TypeVar("T")
 
 
 class _Worker:
@@ -34,14 +54,41 @@ class _Worker:
         self._stage = ""
         self._worker: Worker | None = None
 
-    def run(self, stage: str, make_worker: Callable[[], Worker], task: Any) -> Any:
+    def ping(self) -> None:
+        """Answer: the process runs."""
+
+    def run(self, stage: str, make_worker: Callable[[], Worker], task: Any) -> Outcome:
         if self._worker is None or stage != self._stage:
             self._worker = None  # its memory goes before the next one's comes
             self._worker, self._stage = make_worker(), stage
-        return self._worker(task)
+        return attempt(self._worker, task)
 
 
-_Actor: Any = ray.remote(num_cpus=1)(_Worker)
+_Actor: Any = ray.remote(max_restarts=0)(_Worker)
+
+
+def _probe(probe: Callable[[], Any]) -> Any:
+    return probe()
+
+
+@dataclass
+class _Busy:
+    """A task in flight."""
+
+    slot: int
+    number: int
+    since: float
+
+
+@dataclass
+class _Pool:
+    """Actors of one kind, by the slot each fills."""
+
+    options: dict[str, float]
+    idle: dict[int, Any] = field(default_factory=dict)
+
+    def start(self) -> Any:
+        return _Actor.options(**self.options).remote()
 
 
 class RayRunner:
@@ -49,70 +96,247 @@ class RayRunner:
 
     is_local = False
 
-    def __init__(self, address: str, workers: int | None) -> None:
+    def __init__(
+        self,
+        address: str,
+        workers: int | None,
+        *,
+        gpu_share: float = 1.0,
+        uses_gpus: bool | None = None,
+        patience_s: float = 3600.0,
+    ) -> None:
         """Connect.
 
         Args:
             address: HOST:PORT of a cluster, or `auto`: the cluster of RAY_ADDRESS, which
                 Ray sets inside a submitted job, else a Ray of this run's own.
-            workers: Actors; by default one for each CPU of the cluster.
+            workers: Actors; by default one for each GPU, or each share of one, that the cluster
+                has; if it has none, for each CPU.
+            gpu_share: Of a GPU, for each actor.
+            uses_gpus: Whether actors hold GPUs; None: if the cluster has any by now.
+            patience_s: After which a task that has not ended counts as stuck.
 
         Raises:
-            RunError: If no cluster answers.
+            RunError: No cluster answers; or GPUs are asked for, none is there yet, and how many
+                workers there will be is not said.
         """
         if not ray.is_initialized():
             found = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
             _connect(found, workers)
-        self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        self._kept: list[Any] = []
+        there = ray.cluster_resources()
+        cpus, gpus = int(there.get("CPU", 1)), there.get("GPU", 0.0)
+        holds = gpus > 0 if uses_gpus is None else uses_gpus
+        if holds and not gpus and workers is None:
+            raise RunError(
+                f"--ray {address}",
+                "compute.device=cuda, and the cluster has no GPU yet",
+                "Say how many workers it will have: --workers N",
+            )
+        self.workers = workers or max(1, int(gpus / gpu_share) if holds else cpus)
+        self.threads = max(1, cpus // self.workers) if holds else 1
+        self._patience_s = patience_s
+        share = {"num_cpus": 1.0, "num_gpus": gpu_share if holds else 0.0}
+        self._pools = {True: _Pool(share), False: _Pool({"num_cpus": 1.0}) if holds else None}
+        self._meters: dict[str, Any] = {}
 
     def release(self) -> None:
         """End the actors that are kept from one `run` to the next; the driver's end does, too."""
-        while self._kept:
-            ray.kill(self._kept.pop())
+        for pool in self._pools.values():
+            while pool is not None and pool.idle:
+                ray.kill(pool.idle.popitem()[1])
 
-    def run(self, make_worker: Callable[[], Worker], tasks: Sequence[Any]) -> Iterator[Outcome]:
+    def run(
+        self, make_worker: Callable[[], Worker], tasks: Sequence[Any], *, on_gpu: bool = True
+    ) -> Iterator[Outcome]:
         """Yield the outcome of every task as it ends."""
-        waiting = list(reversed(list(enumerate(tasks))))
-        failures: Counter[int] = Counter()
-        busy: dict[Any, tuple[Any, int]] = {}
-        stage, make = uuid.uuid4().hex, ray.put(make_worker)
-        wanted = min(self.workers, len(tasks))
-        idle, self._kept = self._kept[:wanted], self._kept[wanted:]
-        # A kept one may have died with its node meanwhile: no task is to blame for that.
-        unproven = {id(actor) for actor in idle}
-        idle += [_Actor.remote() for _ in range(wanted - len(idle))]
+        if not tasks:
+            return
+        pool = self._pools[on_gpu] or self._pools[True]
+        assert pool is not None
+        stage = _Stage(self, pool, make_worker, tasks, self._patience_s)
         try:
-            while waiting or busy:
-                while waiting and idle:
-                    number, task = waiting.pop()
-                    actor = idle.pop()
-                    busy[actor.run.remote(stage, make, task)] = actor, number
-                (ready, *_), _ = ray.wait(list(busy), num_returns=1)
-                actor, number = busy.pop(ready)
-                try:
-                    report = ray.get(ready)
-                except ray.exceptions.RayError as error:
-                    cause = getattr(error, "cause", None) or error
-                    if is_final(cause):
-                        raise cause from error
-                    died = not isinstance(error, ray.exceptions.RayTaskError)
-                    idle.append(_Actor.remote() if died else actor)
-                    failures[number] += not (died and id(actor) in unproven)
-                    unproven.discard(id(actor))
-                    _log.warning("task %s failed: %s", tasks[number], one_line(cause))
-                    if failures[number] < ATTEMPTS:
-                        waiting.append((number, tasks[number]))
-                    else:
-                        yield Failed(tasks[number], one_line(cause))
-                    continue
-                unproven.discard(id(actor))
-                idle.append(actor)
-                yield Done(tasks[number], report)
+            yield from stage
         finally:
-            self._kept += idle
-            for actor, _ in busy.values():
+            stage.end()
+
+    def on_every_node(self, probe: Callable[[], T]) -> dict[str, T]:
+        """Call `probe` once on every node that has CPUs or GPUs to give."""
+        asked = {}
+        for node in ray.nodes():
+            if node["Alive"] and any(node["Resources"].get(kind) for kind in ("CPU", "GPU")):
+                where = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+                call = ray.remote(num_cpus=0, max_retries=0)(_probe)
+                name = str(node.get("NodeManagerAddress") or node["NodeID"])
+                asked[f"{name} ({node['NodeID'][:6]})"] = call.options(
+                    scheduling_strategy=where
+                ).remote(probe)
+        found = {}
+        for name, reference in asked.items():
+            try:
+                found[name] = ray.get(reference, timeout=_PROBE_S)
+            except ray.exceptions.RayError as error:
+                cause = getattr(error, "cause", None) or error
+                if isinstance(cause, MedcolorError):
+                    place, problem, remedy = cause.args
+                    raise type(cause)(f"node {name}: {place}", problem, remedy) from error
+                raise RunError(
+                    f"node {name}", f"does not answer ({one_line(cause)})", "Look at its logs"
+                ) from error
+        return found
+
+    def count(self, name: str, value: int, **tags: str) -> None:
+        """Add to a counter on the node's Prometheus port."""
+        if value:
+            self._meter(name).inc(float(value), tags)
+
+    def observe(self, name: str, value: float, **tags: str) -> None:
+        """Set a gauge or add to a histogram."""
+        meter = self._meter(name)
+        if METRICS[name].kind is Kind.GAUGE:
+            meter.set(value, tags)
+        else:
+            meter.observe(value, tags)
+
+    def _meter(self, name: str) -> Any:
+        if name not in self._meters:
+            what = METRICS[name]
+            kinds = {
+                Kind.COUNTER: metrics.Counter,
+                Kind.GAUGE: metrics.Gauge,
+                Kind.HISTOGRAM: metrics.Histogram,
+            }
+            more = {"boundaries": list(what.boundaries)} if what.boundaries else {}
+            self._meters[name] = kinds[what.kind](
+                what.full_name, description=what.description, tag_keys=what.tags, **more
+            )
+        return self._meters[name]
+
+
+class _Stage:
+    """The tasks of one `run`, and who does what."""
+
+    def __init__(
+        self,
+        runner: RayRunner,
+        pool: _Pool,
+        make_worker: Callable[[], Worker],
+        tasks: Sequence[Any],
+        patience_s: float,
+    ) -> None:
+        self._runner, self._pool, self._tasks = runner, pool, tasks
+        self._patience_s = patience_s
+        self._name, self._make = uuid.uuid4().hex, ray.put(make_worker)
+        slots = min(runner.workers, len(tasks))
+        self._left = Placement(len(tasks), slots)
+        self._failures: Counter[int] = Counter()
+        self._deaths: Counter[int] = Counter()
+        self._failed_starts = 0
+        self._alone_since = time.monotonic()
+        self._idle: dict[int, Any] = {}
+        self._busy: dict[Any, tuple[Any, _Busy]] = {}
+        self._starting: dict[Any, tuple[Any, int]] = {}
+        for slot in range(slots):
+            # A kept one may have died with its node meanwhile: it has to answer, too.
+            self._greet(pool.idle.pop(slot, None) or pool.start(), slot)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        while self._left or self._busy:
+            for slot in sorted(self._idle):
+                if (number := self._left.take(slot)) is not None:
+                    self._give(number, slot)
+            awaited = [*self._busy, *self._starting]
+            ready, _ = ray.wait(awaited, num_returns=1, timeout=_LOOK_S)
+            self._tell_if_alone()
+            for reference in ready:
+                if reference in self._starting:
+                    self._welcome(reference)
+                elif (outcome := self._take(reference)) is not None:
+                    yield outcome
+            for outcome in self._stuck():
+                yield outcome
+
+    def end(self) -> None:
+        """Keep who is idle; end who still works, or has not answered."""
+        self._pool.idle.update(self._idle)
+        for actor, _ in (*self._busy.values(), *self._starting.values()):
+            ray.kill(actor)
+
+    def _tell_if_alone(self) -> None:
+        """Say it once if the cluster has had no room for any worker for a while."""
+        if self._busy or self._idle:
+            self._alone_since = time.monotonic()
+        elif time.monotonic() - self._alone_since > _ALONE_S:
+            _log.warning("still waiting for a worker that asks for %s", self._pool.options)
+            self._alone_since = math.inf
+
+    def _greet(self, actor: Any, slot: int) -> None:
+        self._starting[actor.ping.remote()] = actor, slot
+
+    def _welcome(self, reference: Any) -> None:
+        actor, slot = self._starting.pop(reference)
+        try:
+            ray.get(reference)
+        except ray.exceptions.RayError as error:
+            self._failed_starts += 1
+            if self._failed_starts >= _STARTS:
+                raise RunError(
+                    "Ray",
+                    f"{_STARTS} workers in a row died as they began ({one_line(error)})",
+                    "Look at the logs of Ray's nodes; then run the same command again",
+                ) from error
+            self._greet(self._pool.start(), slot)
+            return
+        self._failed_starts = 0
+        self._idle[slot] = actor
+
+    def _give(self, number: int, slot: int) -> None:
+        actor = self._idle.pop(slot)
+        reference = actor.run.remote(self._name, self._make, self._tasks[number])
+        self._busy[reference] = actor, _Busy(slot, number, time.monotonic())
+
+    def _take(self, reference: Any) -> Outcome | None:
+        """Return the outcome of what has ended; None if it is tried again."""
+        actor, busy = self._busy.pop(reference)
+        try:
+            outcome = ray.get(reference)
+        except ray.exceptions.RayTaskError as error:  # raised where the worker was made
+            cause = getattr(error, "cause", None) or error
+            if isinstance(cause, MedcolorError):
+                self._idle[busy.slot] = actor
+                raise cause from error
+            outcome = Failed(self._tasks[busy.number], one_line(cause))
+        except ray.exceptions.RayError as error:
+            return self._died(busy, one_line(error))
+        self._idle[busy.slot] = actor
+        task = self._tasks[busy.number]
+        if isinstance(outcome, Done):
+            return Done(task, outcome.report)
+        self._failures[busy.number] += 1
+        return self._again(busy, outcome, self._failures[busy.number] < ATTEMPTS)
+
+    def _died(self, busy: _Busy, problem: str) -> Outcome | None:
+        self._greet(self._pool.start(), busy.slot)
+        self._deaths[busy.number] += 1
+        failed = Failed(self._tasks[busy.number], problem)
+        return self._again(busy, failed, self._deaths[busy.number] < DEATHS)
+
+    def _again(self, busy: _Busy, failed: Failed, may_again: bool) -> Outcome | None:
+        _log.warning("task failed: %s", failed.problem)
+        if not may_again:
+            return Failed(self._tasks[busy.number], failed.problem, failed.error)
+        self._runner.count("retries", 1)
+        self._left.put_back(busy.number, busy.slot)
+        return None
+
+    def _stuck(self) -> Iterator[Outcome]:
+        now = time.monotonic()
+        for reference, (actor, busy) in list(self._busy.items()):
+            if now - busy.since > self._patience_s:
+                del self._busy[reference]
                 ray.kill(actor)
+                problem = f"not ended after {self._patience_s:g} s (compute.patience_s)"
+                if (outcome := self._died(busy, problem)) is not None:
+                    yield outcome
 
 
 def _connect(address: str, workers: int | None) -> None:

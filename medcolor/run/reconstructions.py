@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 
 import numpy as np
@@ -11,28 +12,43 @@ from medcolor.domain import Box, Reconstruction
 from medcolor.errors import RunError
 from medcolor.storage import Place, write_whole
 
+_AT_ONCE = 8
 _STORED = np.float16
 """Steps of at most 0.06 in L*, a* and b*: a quarter of what 8 bit sRGB tells apart."""
 
 
-def write_reconstruction(folder: Place, made: Reconstruction) -> None:
-    """Write a slice, whole or not at all."""
+def write_reconstruction(folder: Place, z: int, made: Reconstruction | None) -> None:
+    """Write a slice, whole or not at all; an empty file for one that shows no body."""
+    if made is None:
+        write_whole(_path(folder, z), b"")
+        return
     content = io.BytesIO()
     arrays = {name: getattr(made, name).astype(_STORED) for name in ("grey", "lab", "trust")}
     np.savez(content, allow_pickle=False, box=np.array(astuple(made.box)), **arrays)
-    write_whole(_path(folder, made.z), content.getvalue())
+    write_whole(_path(folder, z), content.getvalue())
+
+
+def read_reconstructions(folder: Place, slices: range) -> dict[int, Reconstruction | None]:
+    """Read slices, several at once: from a bucket each takes its time."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = pool.map(lambda z: read_reconstruction(folder, z), slices)
+        return dict(zip(slices, found, strict=True))
 
 
 def read_reconstruction(folder: Place, z: int) -> Reconstruction | None:
     """Read a slice; None for one that showed no body.
 
     Raises:
-        RunError: If its file is damaged.
+        RunError: Its file is damaged or gone: another run on the same output may have ended.
     """
     path = _path(folder, z)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
+        raise RunError(
+            path, "gone: has another run on this output ended?", "Run the same command again"
+        ) from None
+    if not content:
         return None
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:

@@ -61,17 +61,14 @@ class RunReport:
             elapsed = time.perf_counter() - begin
             self.stage_seconds[name] = self.stage_seconds.get(name, 0.0) + elapsed
 
-    def add_matched(self, slab: SlabReport) -> None:
-        """Count what reconstructing a slab took."""
-        for stage, seconds in slab.seconds.items():
-            self.slice_seconds[stage] = self.slice_seconds.get(stage, 0.0) + seconds
-
-    def add(self, slab: SlabReport, *, is_color: bool) -> None:
-        """Count a finished slab."""
-        self.slabs_done += 1
-        if is_color:
+    def add(self, slab: SlabReport, *, stage: str) -> None:
+        """Count a slab that `match`, `color` or a coarser level has finished."""
+        self.slabs_done += stage != "match"
+        if stage == "color":
             self.slices_colored += slab.slices
-            self.add_matched(slab)
+        if stage in ("match", "color"):
+            for part, seconds in slab.seconds.items():
+                self.slice_seconds[part] = self.slice_seconds.get(part, 0.0) + seconds
 
     def cost_table(self) -> str:
         """Return thread-milliseconds a slice by stage and their shares, as text."""

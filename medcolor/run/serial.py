@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from medcolor.run.tasks import ATTEMPTS, Done, Failed, Outcome, Worker, is_final, one_line
+from medcolor.run.tasks import ATTEMPTS, Failed, Outcome, Worker, attempt
+from medcolor.run.threads import usable_cores
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class SerialRunner:
@@ -17,23 +19,35 @@ class SerialRunner:
     workers = 1
     is_local = True
 
-    def run(self, make_worker: Callable[[], Worker], tasks: Sequence[Any]) -> Iterator[Outcome]:
+    def __init__(self, threads: int | None = None) -> None:
+        """Take the cores to use; by default all that this process may."""
+        self.threads = threads or usable_cores()
+
+    def run(
+        self,
+        make_worker: Callable[[], Worker],
+        tasks: Sequence[Any],
+        *,
+        on_gpu: bool = True,  # noqa: ARG002  (there is one worker)
+    ) -> Iterator[Outcome]:
         """Yield the outcome of every task in order."""
         if not tasks:
             return
         worker = make_worker()
         for task in tasks:
-            yield self._attempt(worker, task)
+            for _ in range(ATTEMPTS):
+                outcome = attempt(worker, task)
+                if not isinstance(outcome, Failed):
+                    break
+                _log.warning("task failed: %s", outcome.problem)
+            yield outcome
 
-    def _attempt(self, worker: Worker, task: Any) -> Outcome:
-        """Run one task, again if it fails in a way that may pass."""
-        problem = ""
-        for _ in range(ATTEMPTS):
-            try:
-                return Done(task, worker(task))
-            except Exception as error:
-                if is_final(error):
-                    raise
-                problem = one_line(error)
-                _log.warning("task %s failed: %s", task, problem, exc_info=True)
-        return Failed(task, problem)
+    def on_every_node(self, probe: Callable[[], T]) -> dict[str, T]:
+        """Call `probe` here."""
+        return {"here": probe()}
+
+    def count(self, name: str, value: int, **tags: str) -> None:
+        """Count for nobody: one process is watched by its own lines."""
+
+    def observe(self, name: str, value: float, **tags: str) -> None:
+        """Note for nobody."""

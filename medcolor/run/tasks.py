@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from medcolor.errors import MedcolorError, RunError
+
+T = TypeVar("T")
 
 Worker = Callable[[Any], Any]
 """Does one task at a time and returns a small report; holds what is dear to load.
@@ -14,6 +16,10 @@ Must be safe to repeat: a task may run again after a crash."""
 
 ATTEMPTS = 2
 """Times a task may fail before it is given up."""
+
+DEATHS = 4
+"""Times the process that does a task may die before the task is given up: more, as it may have
+died for other reasons, of a lost node or of memory that a neighbour took."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +32,14 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """A task that was given up after ATTEMPTS."""
+    """A task that was given up."""
 
     task: Any
     problem: str
     """One line."""
+
+    error: MedcolorError | None = None
+    """What the worker raised, if it was an error for users to read."""
 
 
 Outcome = Done | Failed
@@ -43,15 +52,46 @@ class Runner(Protocol):
     workers: int
     """How many work at a time."""
 
-    is_local: bool
-    """Whether the one worker has this process, and its cores, to itself."""
+    threads: int
+    """Cores that one worker may use."""
 
-    def run(self, make_worker: Callable[[], Worker], tasks: Sequence[Any]) -> Iterator[Outcome]:
+    is_local: bool
+    """Whether the one worker is this process."""
+
+    def run(
+        self, make_worker: Callable[[], Worker], tasks: Sequence[Any], *, on_gpu: bool = True
+    ) -> Iterator[Outcome]:
         """Yield the outcome of every task as it ends.
 
+        Args:
+            make_worker: Called where the worker lives.
+            tasks: Neighbours in this order go to the same worker where that costs nothing.
+            on_gpu: Whether the workers that hold GPUs do it, where there are such.
+
         Raises:
-            MedcolorError: Raised by a worker about its input or its disk; it ends the run.
+            MedcolorError: Raised where a worker was to be made: none of the tasks can be done.
         """
+
+    def on_every_node(self, probe: Callable[[], T]) -> dict[str, T]:
+        """Call `probe` once on every machine that works; return the results by machine.
+
+        Raises:
+            MedcolorError: Raised by the probe; its place names the machine.
+        """
+
+    def count(self, name: str, value: int, **tags: str) -> None:
+        """Add to a counter that is watched from outside; see `medcolor.run.metrics`."""
+
+    def observe(self, name: str, value: float, **tags: str) -> None:
+        """Set a gauge, or note one more value of a histogram."""
+
+
+def attempt(worker: Worker, task: Any) -> Outcome:
+    """Do one task once."""
+    try:
+        return Done(task, worker(task))
+    except Exception as error:
+        return Failed(task, one_line(error), error if isinstance(error, MedcolorError) else None)
 
 
 def run_all(
@@ -64,23 +104,20 @@ def run_all(
     """Run tasks of which none may fail; return their reports in the order of the tasks.
 
     Raises:
-        RunError: If one was given up.
+        MedcolorError: If one was given up: what its worker said, or a RunError.
     """
     reports: dict[int, Any] = {}
     numbers = {id(task): number for number, task in enumerate(tasks)}
     for outcome in runner.run(make_worker, tasks):
         if isinstance(outcome, Failed):
-            raise RunError(place, outcome.problem, "Run the same command again")
+            raise outcome.error or RunError(place, outcome.problem, "Run the same command again")
         reports[numbers[id(outcome.task)]] = outcome.report
         on_done(outcome)
     return [reports[number] for number in range(len(tasks))]
 
 
-def is_final(error: BaseException) -> bool:
-    """Tell errors that repeating will not mend: they are about the whole run."""
-    return isinstance(error, MedcolorError)
-
-
 def one_line(error: BaseException) -> str:
     """Return an exception as one line."""
+    if isinstance(error, MedcolorError):
+        return str(error)
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -16,8 +18,8 @@ from jaxtyping import Bool, Float, UInt8
 from medcolor.color import grey_of
 from medcolor.colorize import PreparedReference, color_slice, prepare_reference, reconstruct_slices
 from medcolor.config import RunSettings
-from medcolor.domain import Reconstruction
-from medcolor.errors import EmptyFrameError, RunError
+from medcolor.domain import Reconstruction, TargetSlice
+from medcolor.errors import DiskFullError, EmptyFrameError
 from medcolor.features.extract import describe
 from medcolor.reference import ReferenceRecord, load_reference
 from medcolor.reference.orientation import from_view
@@ -25,9 +27,9 @@ from medcolor.reference.sheet import fit
 from medcolor.retrieval.parts import DescribedReference
 from medcolor.retrieval.record import Source
 from medcolor.run.plan import Plan, SlabTask, open_network
-from medcolor.run.reconstructions import read_reconstruction, write_reconstruction
+from medcolor.run.reconstructions import read_reconstructions, write_reconstruction
 from medcolor.run.reference_cache import ReferenceCache
-from medcolor.run.threads import map_slices
+from medcolor.run.threads import map_slices, overlapped
 from medcolor.stopwatch import Stopwatch
 from medcolor.storage import Place
 from medcolor.transfer import smooth_along_stack
@@ -36,6 +38,8 @@ from medcolor.volume.pyramid import coarse_slab
 from medcolor.volume.store import write_slab
 
 _THUMBNAIL_PX = 96
+Batch = tuple[range, list[tuple[Source, ...]]]
+Made = dict[int, Reconstruction]
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,14 @@ class SlabReport:
     slices: int
     seconds: dict[str, float]
     """By stage, added up over slices."""
+
+    voxel_bytes: int = 0
+    """Written, uncompressed."""
+
+    gpu_bytes: int = 0
+    """Most GPU memory that the worker's tensors have taken; 0 without a GPU."""
+
+    node: str = field(default_factory=socket.gethostname)
 
 
 class DescribeReferences:
@@ -121,30 +133,36 @@ class MatchSlab:
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Match, write, mark as done."""
-        stopwatch = Stopwatch()
+        begin, stopwatch = time.perf_counter(), Stopwatch()
         batches = task.batches(self._plan.settings.compute.batch_slices)
 
-        def reconstruct(batch: tuple[range, list[tuple[Source, ...]]]) -> None:
-            self._reconstruct(*batch, stopwatch)
+        def read(batch: Batch) -> tuple[Batch, list[TargetSlice]]:
+            with stopwatch("reading"):
+                return batch, [self._read(z) for z in batch[0]]
 
-        map_slices(reconstruct, batches, self._plan.threads)
-        self._plan.ledger.mark_done(task.stage, task.number, "")
-        return SlabReport(len(task.slices), stopwatch.seconds)
+        def reconstruct(found: tuple[Batch, list[TargetSlice]]) -> tuple[range, Made]:
+            (slices, sources), targets = found
+            return slices, self._reconstruct(targets, sources, stopwatch)
+
+        def write(made: tuple[range, Made]) -> None:
+            with stopwatch("writing"), speaking_of_full_disks(self._plan.reconstructions):
+                for z in made[0]:
+                    write_reconstruction(self._plan.reconstructions, z, made[1].get(z))
+
+        overlapped(batches, read, reconstruct, write, self._plan.threads)
+        seconds = time.perf_counter() - begin
+        self._plan.ledger.mark_done(task.stage, task.number, "", seconds)
+        return SlabReport(len(task.slices), stopwatch.seconds, gpu_bytes=_gpu_bytes())
 
     def _reconstruct(
-        self, slices: range, sources: list[tuple[Source, ...]], stopwatch: Stopwatch
-    ) -> None:
-        settings, folder = self._plan.settings, self._plan.reconstructions
-        with stopwatch("reading"):
-            targets = [self._read(z) for z in slices]
+        self, targets: list[TargetSlice], sources: list[tuple[Source, ...]], stopwatch: Stopwatch
+    ) -> Made:
         with stopwatch("reference"):
             prepared = [self._references(one.record) for one in sources[0]]
         weights = [[one.weight for one in shared] for shared in sources]
-        for made in reconstruct_slices(
-            targets, prepared, weights, self._network, settings, stopwatch
-        ):
-            with stopwatch("writing"), full_disk_is_final(folder):
-                write_reconstruction(folder, made)
+        settings = self._plan.settings
+        made = reconstruct_slices(targets, prepared, weights, self._network, settings, stopwatch)
+        return {one.z: one for one in made}
 
     def _prepare(self, record: ReferenceRecord) -> PreparedReference:
         settings = self._plan.settings
@@ -162,18 +180,19 @@ class ColorSlab:
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Colour, write, mark as done."""
-        stopwatch = Stopwatch()
+        begin, stopwatch = time.perf_counter(), Stopwatch()
         with stopwatch("reading"):
-            around = self._plan.with_halo(task.slices)
-            made = {z: read_reconstruction(self._plan.reconstructions, z) for z in around}
+            made = read_reconstructions(
+                self._plan.reconstructions, self._plan.with_halo(task.slices)
+            )
 
         def color(z: int) -> UInt8[np.ndarray, "row col 4"]:
             return self._color(z, made, stopwatch)
 
         rgba = np.stack(map_slices(color, task.slices, self._plan.threads))
         with stopwatch("writing"):
-            _write(self._plan, task, rgba)
-        return SlabReport(len(task.slices), stopwatch.seconds)
+            _write(self._plan, task, rgba, begin)
+        return SlabReport(len(task.slices), stopwatch.seconds, rgba.nbytes, _gpu_bytes())
 
     def _color(
         self, z: int, made: dict[int, Reconstruction | None], stopwatch: Stopwatch
@@ -201,30 +220,35 @@ class CoarsenSlab:
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Average, write, mark as done."""
-        stopwatch = Stopwatch()
+        begin, stopwatch = time.perf_counter(), Stopwatch()
         with stopwatch("pyramid"):
             rgba = coarse_slab(self._plan.output, self._plan.levels[task.level], task.slices)
-            _write(self._plan, task, rgba)
-        return SlabReport(len(task.slices), stopwatch.seconds)
+            _write(self._plan, task, rgba, begin)
+        return SlabReport(len(task.slices), stopwatch.seconds, rgba.nbytes)
 
 
-def _write(plan: Plan, task: SlabTask, rgba: UInt8[np.ndarray, "z y x 4"]) -> None:
+def _write(plan: Plan, task: SlabTask, rgba: UInt8[np.ndarray, "z y x 4"], begin: float) -> None:
     """Write a slab, then its marker."""
-    with full_disk_is_final(plan.output):
+    with speaking_of_full_disks(plan.output):
         write_slab(plan.output, task.level, task.slices, rgba)
         checksum = hashlib.blake2b(rgba.tobytes(), digest_size=16).hexdigest()
-        plan.ledger.mark_done(task.stage, task.number, checksum)
+        plan.ledger.mark_done(task.stage, task.number, checksum, time.perf_counter() - begin)
+
+
+def _gpu_bytes() -> int:
+    """Return the most GPU memory that tensors of this process have taken."""
+    return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else 0
 
 
 @contextmanager
-def full_disk_is_final(place: Place) -> Iterator[None]:
-    """Turn a full disk into an error that ends the run: no later slab would fit either."""
+def speaking_of_full_disks(place: Place) -> Iterator[None]:
+    """Turn a full disk into an error that says so."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise RunError(
+        raise DiskFullError(
             place,
             "the disk is full",
             "Free space and run the same command again; finished slabs are kept",

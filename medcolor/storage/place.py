@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,7 +54,7 @@ def write_whole(place: Place, content: bytes) -> None:
         place.write_bytes(content)
         return
     place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(f".{place.name}.{os.getpid()}")
+    part = place.with_name(f".{place.name}.{uuid.uuid4().hex}")  # nodes may share the folder
     part.write_bytes(content)
     part.replace(place)
 

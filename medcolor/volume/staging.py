@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import uuid
 from collections.abc import Callable
 from functools import partial
 from io import BufferedIOBase
@@ -33,7 +33,7 @@ def make_once(staging: Path, version: str, suffix: str, make: Callable[[Path], N
     if made.exists():
         return made
     staging.mkdir(parents=True, exist_ok=True)
-    part = made.with_name(f"{made.name}.part{os.getpid()}")
+    part = made.with_name(f"{made.name}.part{uuid.uuid4().hex}")  # nodes may share the folder
     try:
         make(part)
         part.replace(made)

@@ -127,10 +127,10 @@ def test_a_slab_that_cannot_be_matched_costs_only_those_that_depend_on_it(
     settings = RunSettings.model_validate(quick.model_dump() | {"coherence": {"reach_mm": 3.0}})
     real = workers.write_reconstruction
 
-    def poisoned(folder, made):
-        if made.z == 9:
+    def poisoned(folder, z, made):
+        if z == 9:
             raise ValueError("poison")
-        real(folder, made)
+        real(folder, z, made)
 
     monkeypatch.setattr(workers, "write_reconstruction", poisoned)
     report = medcolor.colorize_volume(scan, photographs, output, settings=settings)
@@ -139,7 +139,7 @@ def test_a_slab_that_cannot_be_matched_costs_only_those_that_depend_on_it(
 
     matched = []
     monkeypatch.setattr(
-        workers, "write_reconstruction", lambda f, m: (matched.append(m.z), real(f, m))
+        workers, "write_reconstruction", lambda f, z, m: (matched.append(z), real(f, z, m))
     )
     report = medcolor.colorize_volume(scan, photographs, output, settings=settings)
     assert report.is_complete

@@ -27,8 +27,8 @@ from medcolor.volume.images import read_image
 class ShuffledRunner(SerialRunner):
     """Ends its tasks in an order of its own, as several workers do."""
 
-    def run(self, make_worker, tasks):
-        outcomes = list(super().run(make_worker, tasks))
+    def run(self, make_worker, tasks, **options):
+        outcomes = list(super().run(make_worker, tasks, **options))
         random.Random(len(outcomes)).shuffle(outcomes)
         yield from outcomes
 
@@ -37,13 +37,14 @@ class DyingRunner(SerialRunner):
     """Dies after some parts."""
 
     def __init__(self, parts=1):
+        super().__init__()
         self.parts = parts
 
-    def run(self, make_worker, tasks):
+    def run(self, make_worker, tasks, **options):
         self.parts -= 1
         if self.parts < 0:
             raise RunError("machine", "went down", "Begin again")
-        return super().run(make_worker, tasks)
+        return super().run(make_worker, tasks, **options)
 
 
 class CountingRunner(SerialRunner):
@@ -51,9 +52,9 @@ class CountingRunner(SerialRunner):
 
     given = 0
 
-    def run(self, make_worker, tasks):
+    def run(self, make_worker, tasks, **options):
         self.given += sum(len(task) for task in tasks)
-        return super().run(make_worker, tasks)
+        return super().run(make_worker, tasks, **options)
 
 
 @pytest.fixture(autouse=True)
@@ -90,9 +91,9 @@ def test_no_more_than_one_part_is_described_at_a_time(build):
     sizes = []
 
     class Watching(SerialRunner):
-        def run(self, make_worker, tasks):
+        def run(self, make_worker, tasks, **options):
             sizes.append(sum(len(task) for task in tasks))
-            return super().run(make_worker, tasks)
+            return super().run(make_worker, tasks, **options)
 
     build(runner=Watching())
     assert sizes == [4, 2]

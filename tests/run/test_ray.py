@@ -23,7 +23,7 @@ from medcolor.errors import InputError
 from medcolor.progress import Silent
 from medcolor.run.prepare import prepare_references
 from medcolor.run.serial import SerialRunner
-from medcolor.run.tasks import Done, Failed
+from medcolor.run.tasks import Done, Failed, run_all
 from medcolor.volume.images import read_image, write_png
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280), pytest.mark.xdist_group("ray")]
@@ -77,10 +77,27 @@ def test_a_task_that_fails_once_is_repeated_and_one_that_always_fails_is_given_u
     assert failed == {2: "ValueError: task 2"}
 
 
-def test_bad_input_ends_the_run_as_the_error_it_is(runner, tmp_path):
+def test_bad_input_of_one_task_holds_no_other_up_and_stays_the_error_it_is(runner, tmp_path):
+    tasks = [(1, "bad input"), (2, "well")]
+    outcomes = {o.task[0]: o for o in runner.run(partial(Squares, tmp_path), tasks)}
+    assert outcomes[2].report == 4
+    assert isinstance(outcomes[1].error, InputError)
     with pytest.raises(InputError, match="scan: found nothing") as caught:
-        run(runner, tmp_path, [(1, "bad input"), (2, "well")])
+        run_all(runner, partial(Squares, tmp_path), tasks, lambda _: None, "here")
     assert caught.value.exit_status == 2
+
+
+def test_a_worker_that_cannot_be_made_ends_the_run(runner, tmp_path):
+    with pytest.raises(InputError, match="weights"):
+        run(runner, tmp_path / "absent", [(1, "well"), (2, "well")])
+
+
+def test_a_task_that_does_not_end_is_given_up(ray_runner, tmp_path):
+    hasty = type(ray_runner)("auto", 2, patience_s=4.0)
+    done, failed = run(hasty, tmp_path, [(1, "never ends"), (2, "well"), (3, "well")])
+    assert done == {2: 4, 3: 9}
+    assert "not ended after 4 s" in failed[1]
+    hasty.release()
 
 
 def test_no_tasks_are_no_work(runner, tmp_path):

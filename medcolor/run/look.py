@@ -1,0 +1,77 @@
+"""Looking at a run's inputs and deciding what decides the pixels, before anything is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from medcolor.config import RunSettings
+from medcolor.domain import VolumeGeometry
+from medcolor.run.index import library_digest
+from medcolor.run.ledger import Ledger
+from medcolor.run.plan import Plan, digest_network, resolve_threads, staging_of
+from medcolor.run.tasks import Runner
+from medcolor.storage import Place, local_copy
+from medcolor.volume.files import digest_files
+from medcolor.volume.open import open_volume
+from medcolor.volume.store import plan_levels
+from medcolor.volume.window import find_window
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is known of a run before it begins."""
+
+    plan: Plan
+    """Its ledger may not have been begun."""
+
+    about: dict[str, str]
+    """Digests of what decides the pixels."""
+
+    geometry: VolumeGeometry
+    photographs: str
+    """Digest of the library."""
+
+
+def look_at(
+    target: Place, references: Place, output: Place, settings: RunSettings, runner: Runner
+) -> Look:
+    """Open the scan, find its window, digest everything.
+
+    Only the staging folder is written to.
+
+    Args:
+        target: Scan.
+        references: Photographs or an index of them.
+        output: Volume to be.
+        settings: With hardware resolved.
+        runner: That will work.
+
+    Raises:
+        InputError: Unusable input.
+    """
+    photographs = library_digest(references, settings)
+    network = digest_network(settings)
+    staging = staging_of(output)
+    volume = open_volume(local_copy(target, staging), settings.volume, staging)
+    window = find_window(volume, settings.volume, settings.features.equalization)
+    about = {
+        "settings": settings.digest(),
+        "target": digest_files(volume.files),
+        "references": photographs,
+        "network": network,
+    }
+    identity = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
+    plan = Plan(
+        target=target,
+        output=output,
+        ledger=Ledger.of(output, identity),
+        settings=settings,
+        threads=resolve_threads(settings, runner),
+        window=window,
+        levels=plan_levels(volume.geometry, settings.store),
+        network_digest=network,
+        input_facts={**volume.facts, "steps": volume.geometry.steps},
+    )
+    return Look(plan, about, volume.geometry, photographs)

@@ -1,0 +1,71 @@
+"""Which slabs a volume is cut into, which of them are done, and what depends on what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from medcolor.retrieval.record import Assignment
+from medcolor.run.plan import Plan, SlabTask
+
+MATCH = "match"
+"""The second pass. The third writes level 0, and then come the coarser levels."""
+
+
+def level_stage(level: int) -> str:
+    """Return the name of the stage that writes a level."""
+    return f"level{level}"
+
+
+def count_slabs(plan: Plan) -> dict[str, int]:
+    """Return how many slabs each stage has."""
+    slab_slices = plan.settings.store.slab_slices
+    counts = {level_stage(one.index): one.slab_count(slab_slices) for one in plan.levels}
+    return {MATCH: counts[level_stage(0)], **counts}
+
+
+def all_tasks(plan: Plan, level: int) -> list[SlabTask]:
+    """Cut a level into slabs."""
+    slab_slices = plan.settings.store.slab_slices
+    slabs = [
+        plan.levels[level].slab(number, slab_slices)
+        for number in range(plan.levels[level].slab_count(slab_slices))
+    ]
+    return [
+        SlabTask(level_stage(level), level, number, slices.start, slices.stop)
+        for number, slices in enumerate(slabs)
+    ]
+
+
+def open_tasks(plan: Plan, level: int) -> list[SlabTask]:
+    """Return the slabs of a level that are not finished."""
+    done = plan.ledger.done(level_stage(level))
+    return [task for task in all_tasks(plan, level) if task.number not in done]
+
+
+def match_tasks(plan: Plan, assignment: Assignment) -> list[SlabTask]:
+    """Return the slabs to reconstruct: those that slabs still to be coloured depend on."""
+    needed = {number for task in open_tasks(plan, 0) for number in slabs_around(plan, task)}
+    matched = plan.ledger.done(MATCH)
+    return [
+        replace(task, stage=MATCH, references=assignment.references[task.start : task.stop])
+        for task in all_tasks(plan, 0)
+        if task.number in needed - matched
+    ]
+
+
+def color_tasks(plan: Plan) -> list[SlabTask]:
+    """Return the slabs to colour of which all that they depend on is reconstructed."""
+    matched = plan.ledger.done(MATCH)
+    return [task for task in open_tasks(plan, 0) if matched.issuperset(slabs_around(plan, task))]
+
+
+def slabs_around(plan: Plan, task: SlabTask) -> range:
+    """Return the slabs whose reconstruction the colours of a slab depend on."""
+    slices, slab_slices = plan.with_halo(task.slices), plan.settings.store.slab_slices
+    return range(slices.start // slab_slices, (slices.stop - 1) // slab_slices + 1)
+
+
+def is_done_by_now(plan: Plan, task: SlabTask) -> bool:
+    """Tell whether another driver has done it, or the slab that it is for, meanwhile."""
+    stages = {task.stage, level_stage(task.level)}
+    return any(plan.ledger.is_done(stage, task.number) for stage in stages)
