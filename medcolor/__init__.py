@@ -12,21 +12,31 @@ from typing import TYPE_CHECKING, Any
 from medcolor.errors import InputError, MedcolorError, RunError
 
 if TYPE_CHECKING:
-    from medcolor.api import colorize_volume, export_volume, render_volume
+    from medcolor.api import (
+        colorize_cohort,
+        colorize_volume,
+        export_volume,
+        plan_cohort,
+        plan_volume,
+        render_volume,
+    )
 
 __all__ = [
     "InputError",
     "MedcolorError",
     "RunError",
+    "colorize_cohort",
     "colorize_volume",
     "export_volume",
+    "plan_cohort",
+    "plan_volume",
     "render_volume",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import the whole job on first use: the numeric core needs none of its packages."""
-    if name in {"colorize_volume", "export_volume", "render_volume"}:
+    if name in __all__:
         from medcolor import api
 
         return getattr(api, name)

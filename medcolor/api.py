@@ -1,4 +1,4 @@
-"""The Python face of medcolor; the command line calls the same two functions."""
+"""The Python face of medcolor; the command line calls the same functions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from medcolor.config import RunSettings
     from medcolor.progress import ProgressReport
+    from medcolor.run.cohort import CohortPlan, CohortReport
+    from medcolor.run.estimate import Estimate
     from medcolor.run.report import RunReport
     from medcolor.run.tasks import Runner
     from medcolor.storage import Place
@@ -54,18 +56,104 @@ def colorize_volume(
     from medcolor.config import RunSettings
     from medcolor.progress import Silent
     from medcolor.run.driver import colorize
-    from medcolor.run.named_library import is_library, named_index
+    from medcolor.run.named_library import photographs_at
     from medcolor.run.serial import SerialRunner
     from medcolor.storage import place_of
 
     chosen, works, told = settings or RunSettings(), runner or SerialRunner(), progress or Silent()
-    if is_library(references):
-        photographs: Place = named_index(os.fspath(references), chosen, works, told)
-    else:
-        photographs = place_of(references)
+    photographs = photographs_at(references, chosen, works, told)
     return colorize(
         place_of(target), photographs, place_of(output), chosen, works, told, force=force
     )
+
+
+def colorize_cohort(
+    manifest: PathLike,
+    references: PathLike,
+    output: PathLike,
+    *,
+    settings: RunSettings | None = None,
+    runner: Runner | None = None,
+    progress: ProgressReport | None = None,
+    force: bool = False,
+) -> CohortReport:
+    """Colour many volumes in one job; those that an earlier run made of the same are kept.
+
+    Args:
+        manifest: YAML or parquet file of `name` and `target`, or a pattern of paths; local or in
+            a bucket.
+        references: As of `colorize_volume`; indexed once.
+        output: Folder that receives `NAME.ome.zarr` and `summary.parquet`.
+        settings: By default all defaults.
+        runner: By default this process.
+        progress: Told how many volumes are done.
+        force: Look again at all volumes, also at those whose files have not changed.
+
+    Returns:
+        What became of each; a volume that cannot be made holds no other up.
+
+    Raises:
+        InputError: No such manifest or photographs.
+    """
+    from medcolor.config import RunSettings
+    from medcolor.progress import Silent
+    from medcolor.run.cohort import colorize_members
+    from medcolor.run.cohort_manifest import read_cohort
+    from medcolor.run.named_library import photographs_at
+    from medcolor.run.serial import SerialRunner
+    from medcolor.storage import place_of
+
+    chosen, works, told = settings or RunSettings(), runner or SerialRunner(), progress or Silent()
+    members = read_cohort(os.fspath(manifest))
+    photographs = photographs_at(references, chosen, works, told)
+    return colorize_members(
+        members, photographs, place_of(output), chosen, works, told, force=force
+    )
+
+
+def plan_cohort(
+    manifest: PathLike,
+    references: PathLike,
+    output: PathLike,
+    *,
+    settings: RunSettings | None = None,
+    runner: Runner | None = None,
+) -> CohortPlan:
+    """Tell what `colorize_cohort` would do; nothing is written."""
+    from medcolor.config import RunSettings
+    from medcolor.run.cohort import plan_members
+    from medcolor.run.cohort_manifest import read_cohort
+    from medcolor.run.named_library import photographs_at
+    from medcolor.run.serial import SerialRunner
+    from medcolor.storage import place_of
+
+    chosen, works = settings or RunSettings(), runner or SerialRunner()
+    members = read_cohort(os.fspath(manifest))
+    photographs = photographs_at(references, chosen, works, None)
+    return plan_members(members, photographs, place_of(output), chosen, works)
+
+
+def plan_volume(
+    target: PathLike,
+    references: PathLike,
+    output: PathLike,
+    *,
+    settings: RunSettings | None = None,
+    runner: Runner | None = None,
+) -> Estimate:
+    """Tell what `colorize_volume` would take: slabs, time, memory, space; nothing is written.
+
+    Args and errors are those of `colorize_volume`; a library by name must be in the cache.
+    """
+    from medcolor.config import RunSettings
+    from medcolor.run.estimate import estimate
+    from medcolor.run.named_library import photographs_at
+    from medcolor.run.serial import SerialRunner
+    from medcolor.storage import place_of
+
+    chosen, works = settings or RunSettings(), runner or SerialRunner()
+    photographs = photographs_at(references, chosen, works, None)
+    return estimate(place_of(target), photographs, place_of(output), chosen, works)
 
 
 def render_volume(

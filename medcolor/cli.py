@@ -6,6 +6,7 @@ Exit status: 0 complete; 1 finished with failed parts, or ended early, resumable
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,6 +60,8 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="Ray actors; by default one a GPU, else one a CPU."),
 ]
+Plan = Annotated[bool, typer.Option("--plan", help="Tell what it will take, and do nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Tell it as JSON.")]
 
 
 @app.command()
@@ -79,12 +82,18 @@ def colorize(
     ray: Ray = None,
     workers: Workers = None,
     force: Annotated[bool, typer.Option(help="Begin anew over another run's output.")] = False,
+    plan: Plan = False,
+    as_json: Json = False,
 ) -> None:
     """Give TARGET the colours of REFERENCES, slice by slice, and write OUTPUT."""
-    from medcolor.api import colorize_volume
+    from medcolor.api import colorize_volume, plan_volume
 
     settings = _settings(config, overrides)
     runner = _runner(ray, workers, settings)
+    if plan:
+        found = plan_volume(target, references, output, settings=settings, runner=runner)
+        typer.echo(json.dumps(found.as_json()) if as_json else found)
+        return
     with progress_shown() as progress:
         report = colorize_volume(
             target,
@@ -136,6 +145,60 @@ def compare(
     chosen = _settings(config, overrides)
     for path in write_sheets(target, reference, output, chosen, number=number):
         typer.echo(path)
+
+
+@app.command()
+def cohort(
+    manifest: Annotated[
+        str, typer.Argument(help="YAML or parquet file of name and target, or a pattern 'scans/*'.")
+    ],
+    references: Annotated[str, typer.Argument(help="As of colorize.")],
+    output: Annotated[str, typer.Argument(help="Folder for NAME.ome.zarr and summary.parquet.")],
+    config: Config = None,
+    overrides: Set = None,
+    ray: Ray = None,
+    workers: Workers = None,
+    force: Annotated[bool, typer.Option(help="Look again at all, also at those kept.")] = False,
+    plan: Plan = False,
+    as_json: Json = False,
+) -> None:
+    """Colour the volumes of MANIFEST that are new or changed."""
+    from medcolor.api import colorize_cohort, plan_cohort
+
+    settings = _settings(config, overrides)
+    runner = _runner(ray, workers, settings)
+    if plan:
+        found = plan_cohort(manifest, references, output, settings=settings, runner=runner)
+        typer.echo(json.dumps(found.as_json()) if as_json else found)
+        return
+    with progress_shown() as progress:
+        report = colorize_cohort(
+            manifest,
+            references,
+            output,
+            settings=settings,
+            runner=runner,
+            progress=progress,
+            force=force,
+        )
+    typer.echo(report)
+    raise typer.Exit(0 if report.is_complete else 1)
+
+
+@app.command()
+def status(
+    output: Annotated[str, typer.Argument(help="Volume of a run, or folder of a cohort.")],
+    as_json: Json = False,
+) -> None:
+    """Tell how far the run that writes OUTPUT is, from any machine that sees it."""
+    from medcolor.run.status import read_status
+    from medcolor.storage import place_of
+
+    found = read_status(place_of(output))
+    if as_json:
+        typer.echo(json.dumps([one.as_json() for one in found]))
+    else:
+        typer.echo("\n".join(map(str, found)))
 
 
 @app.command()

@@ -14,6 +14,7 @@ from medcolor.retrieval.assignment import choose_references
 from medcolor.retrieval.index import ReferenceIndex
 from medcolor.retrieval.orientation import Turn, find_turn
 from medcolor.retrieval.record import Assignment, Bearing, read_assignment, write_assignment
+from medcolor.run.ledger import ASSIGNMENT
 from medcolor.run.plan import Plan
 from medcolor.run.tasks import Runner, run_all
 from medcolor.run.workers import DescribeSlices
@@ -30,7 +31,7 @@ def assign(
     Raises:
         InputError: If no slice shows a body, or the photographs' names do not say what they should.
     """
-    path = plan.ledger.folder / "assignment.parquet"
+    path = plan.ledger.folder / ASSIGNMENT
     found = read_assignment(path, plan.ledger.identity)
     if found is not None:
         return found

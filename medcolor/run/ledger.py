@@ -24,6 +24,7 @@ from medcolor.storage import (
 from medcolor.volume.files import list_files
 
 _AT_ONCE = 8
+ASSIGNMENT = "assignment.parquet"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Ledger:
             InputError: If the output holds something else and `force` is off.
         """
         plan_path = self.folder / "plan.json"
-        found = _read_json(plan_path)
+        found = read_record(plan_path)
         if found is None and _holds_anything(output):
             raise InputError(
                 output, "exists and was not written by medcolor", "Choose another output"
@@ -81,8 +82,12 @@ class Ledger:
 
     def is_done(self, stage: str, number: int) -> bool:
         """Tell whether a slab is finished under this identity."""
-        marker = _read_json(self._marker(stage, number))
+        marker = read_record(self._marker(stage, number))
         return marker is not None and marker.get("identity") == self.identity
+
+    def is_assigned(self) -> bool:
+        """Tell whether the first pass is through."""
+        return (self.folder / ASSIGNMENT).is_file()
 
     def done(self, stage: str) -> set[int]:
         """Return the numbers of the slabs of a stage that are finished under this identity.
@@ -133,16 +138,16 @@ def refuse_unfinished(volume: Place) -> None:
         InputError: Slabs are missing.
     """
     folder = Ledger.folder_of(volume)
-    if _read_json(folder / "plan.json") is None:
+    if read_record(folder / "plan.json") is None:
         return
-    record = _read_json(folder / "run.json")
+    record = read_record(folder / "run.json")
     if record is None or not record.get("complete"):
         raise InputError(
             volume, "its run has not come to its end", "Run medcolor colorize again: it goes on"
         )
 
 
-def _read_json(path: Place) -> dict[str, Any] | None:
+def read_record(path: Place) -> dict[str, Any] | None:
     """Read a JSON object; None if it is absent or cut short."""
     try:
         content = json.loads(path.read_text())

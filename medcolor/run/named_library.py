@@ -29,7 +29,7 @@ from medcolor.run.index_parts import origin_of
 from medcolor.run.plan import resolve_hardware
 from medcolor.run.prepare import prepare_references
 from medcolor.run.tasks import Runner
-from medcolor.storage import write_whole
+from medcolor.storage import Place, place_of, write_whole
 
 PHANTOM = "phantom"
 LIBRARIES = (*DATASETS, PHANTOM)
@@ -39,7 +39,32 @@ _COMPLETE = "complete"
 _log = logging.getLogger(__name__)
 
 
-def is_library(references: str | os.PathLike[str]) -> bool:
+def photographs_at(
+    references: str | os.PathLike[str] | Place,
+    settings: RunSettings,
+    runner: Runner,
+    progress: ProgressReport | None,
+) -> Place:
+    """Return where photographs lie: at a place, or of a library in the cache.
+
+    Args:
+        references: A place, or the name of a library.
+        settings: Of the run.
+        runner: Prepares a library on first use.
+        progress: Told how far that is; None if the library must be there already.
+
+    Raises:
+        InputError: No such library or region; or it is not there and must be.
+    """
+    if not is_library(references):
+        return place_of(references)
+    name = os.fspath(references)
+    if progress is None:
+        return known_index(name, settings, runner)
+    return named_index(name, settings, runner, progress)
+
+
+def is_library(references: str | os.PathLike[str] | Place) -> bool:
     """Tell a library's name from a place.
 
     Raises:
@@ -72,9 +97,8 @@ def named_index(name: str, settings: RunSettings, runner: Runner, progress: Prog
         RunError: The site does not answer; what was fetched is kept.
     """
     settings = resolve_hardware(settings, runner)
-    origin, wanted = origin_of(settings), settings.library
-    folder = cache_folder() / "libraries" / f"{name}-{_named_by(wanted)}"
-    index = folder / f"index-{_named_by(origin)}"
+    index, wanted = _place(name, settings), settings.library
+    folder = index.parent
     if is_index(index):
         return index
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,6 +113,26 @@ def named_index(name: str, settings: RunSettings, runner: Runner, progress: Prog
         prepare_references(folder / _PHOTOGRAPHS, prepared, settings, runner, progress)
         build_index(prepared, index, settings, runner, progress)
     return index
+
+
+def known_index(name: str, settings: RunSettings, runner: Runner) -> Path:
+    """Return the index of a library that was fetched before.
+
+    Raises:
+        InputError: It is not in the cache.
+    """
+    index = _place(name, resolve_hardware(settings, runner))
+    if not is_index(index):
+        raise InputError(
+            name, "not in the cache yet", "Without --plan it is fetched and indexed first"
+        )
+    return index
+
+
+def _place(name: str, settings: RunSettings) -> Path:
+    """Return where the index of a library lies, or will."""
+    folder = cache_folder() / "libraries" / f"{name}-{_named_by(settings.library)}"
+    return folder / f"index-{_named_by(origin_of(settings))}"
 
 
 def _named_by(what: object) -> str:

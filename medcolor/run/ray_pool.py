@@ -146,14 +146,20 @@ class RayRunner:
                 ray.kill(pool.idle.popitem()[1])
 
     def run(
-        self, make_worker: Callable[[], Worker], tasks: Sequence[Any], *, on_gpu: bool = True
+        self,
+        make_worker: Callable[[], Worker],
+        tasks: Sequence[Any],
+        *,
+        on_gpu: bool = True,
+        is_long: bool = False,
     ) -> Iterator[Outcome]:
         """Yield the outcome of every task as it ends."""
         if not tasks:
             return
         pool = self._pools[on_gpu] or self._pools[True]
         assert pool is not None
-        stage = _Stage(self, pool, make_worker, tasks, self._patience_s)
+        patience_s = math.inf if is_long else self._patience_s
+        stage = _Stage(self, pool, make_worker, tasks, patience_s)
         try:
             yield from stage
         finally:

@@ -28,7 +28,8 @@ class SerialRunner:
         make_worker: Callable[[], Worker],
         tasks: Sequence[Any],
         *,
-        on_gpu: bool = True,  # noqa: ARG002  (there is one worker)
+        on_gpu: bool = True,  # noqa: ARG002  (there is one worker,
+        is_long: bool = False,  # noqa: ARG002  and nobody to end it)
     ) -> Iterator[Outcome]:
         """Yield the outcome of every task in order."""
         if not tasks:

@@ -59,7 +59,12 @@ class Runner(Protocol):
     """Whether the one worker is this process."""
 
     def run(
-        self, make_worker: Callable[[], Worker], tasks: Sequence[Any], *, on_gpu: bool = True
+        self,
+        make_worker: Callable[[], Worker],
+        tasks: Sequence[Any],
+        *,
+        on_gpu: bool = True,
+        is_long: bool = False,
     ) -> Iterator[Outcome]:
         """Yield the outcome of every task as it ends.
 
@@ -67,6 +72,7 @@ class Runner(Protocol):
             make_worker: Called where the worker lives.
             tasks: Neighbours in this order go to the same worker where that costs nothing.
             on_gpu: Whether the workers that hold GPUs do it, where there are such.
+            is_long: Whether a task may take any time.
 
         Raises:
             MedcolorError: Raised where a worker was to be made: none of the tasks can be done.

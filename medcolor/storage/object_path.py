@@ -23,6 +23,7 @@ from obstore import exceptions, store
 from medcolor.errors import InputError, RunError
 
 if TYPE_CHECKING:
+    from obstore import ObjectMeta
     from obstore.store import ObjectStore
 
 SCHEMES = ("s3", "gs", "az")
@@ -39,6 +40,10 @@ _RETRY = {
     },
     "retry_timeout": timedelta(minutes=3),
 }
+
+
+def _mark(about: ObjectMeta) -> str:
+    return str(about.get("e_tag") or about["last_modified"])
 
 
 @dataclass(frozen=True)
@@ -130,11 +135,15 @@ class ObjectPath:
 
     def size(self) -> int | None:
         """Return the bytes of the object, or None if there is none of this very key."""
+        head = self._head()
+        return None if head is None else int(head["size"])
+
+    def _head(self) -> ObjectMeta | None:
         if not self.key:
             return None
         with speaking_of(self):
             try:
-                return int(obstore.head(self.store, self.key)["size"])
+                return obstore.head(self.store, self.key)
             except FileNotFoundError:
                 return None
 
@@ -176,6 +185,14 @@ class ObjectPath:
                     relative = key[len(self.key) + 1 :] if self.key else key
                     if relative:
                         yield check_key(str(self), relative), int(one["size"])
+
+    def versions(self) -> list[tuple[str, int, str]]:
+        """Return key, bytes and a mark of the content, of this object or of all below."""
+        if (head := self._head()) is not None:
+            return [("", int(head["size"]), _mark(head))]
+        with speaking_of(self), needing_bucket(self):
+            found = [one for batch in obstore.list(self.store, self.key or None) for one in batch]
+        return sorted((one["path"], int(one["size"]), _mark(one)) for one in found)
 
     def read_bytes(self) -> bytes:
         """Return the whole object.

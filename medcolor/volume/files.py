@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import overload
 
+from medcolor.errors import InputError
 from medcolor.storage import ObjectPath, Place
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -71,6 +72,23 @@ def photograph_stem(path: Place) -> str:
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
     return path.stem
+
+
+def version_of_input(place: Place) -> str:
+    """Name a file, or all files of a folder, by names, sizes and times of change.
+
+    Raises:
+        InputError: There is nothing.
+    """
+    if isinstance(place, ObjectPath):
+        found = [f"{key} {size} {version}" for key, size, version in place.versions()]
+    else:
+        files = [place] if place.is_file() else sorted(place.rglob("*"))
+        stats = ((path, path.stat()) for path in files if path.is_file())
+        found = [f"{path.relative_to(place)} {s.st_size} {s.st_mtime_ns}" for path, s in stats]
+    if not found:
+        raise InputError(place, "no such file or folder", "Check the path")
+    return hashlib.blake2b("\n".join(found).encode(), digest_size=16).hexdigest()
 
 
 def digest_file(path: Place) -> str:

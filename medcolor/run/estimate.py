@@ -1,0 +1,260 @@
+"""`--plan`: what a run will take, before it is paid for.
+
+Time is not guessed but tried: one worker of the runner colours some slices, and throws them away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from medcolor.colorize import color_slice, prepare_reference, reconstruct_slices
+from medcolor.config import RunSettings
+from medcolor.domain import ReferenceSlice
+from medcolor.errors import EmptyFrameError, InputError, RunError
+from medcolor.features.extract import describe
+from medcolor.reference import ReferenceRecord, list_references, load_reference
+from medcolor.retrieval.index import read_index
+from medcolor.run.index_copies import is_index_place, local_index
+from medcolor.run.look import look_at
+from medcolor.run.plan import Plan, resolve_hardware, staging_of
+from medcolor.run.slabs import MATCH, count_slabs, level_stage
+from medcolor.run.tasks import Failed, Runner
+from medcolor.run.threads import map_slices
+from medcolor.stopwatch import Stopwatch
+from medcolor.storage import Place, delete_tree
+
+_MB = 1 << 20
+_MOST_TRIED = 8
+"""Photographs that are looked at for one that shows a body."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run takes."""
+
+    slices: int
+    shape_zyx: tuple[int, int, int]
+    slabs: dict[str, int]
+    """By stage; a slab is a shard of the volume."""
+
+    done: dict[str, int]
+    """Of them, finished by an earlier run."""
+
+    workers: int
+    threads: int
+    """Of one worker."""
+
+    device: str
+    seconds_left: float
+    host_mb: int
+    """Memory of one worker at its most."""
+
+    gpu_mb: int
+    output_mb: int
+    """On disk, compressed."""
+
+    voxels_mb: int
+    """The same, uncompressed, all levels."""
+
+    def __str__(self) -> str:
+        """Return it as a few lines."""
+        z, y, x = self.shape_zyx
+        slabs = ", ".join(f"{n} {stage}" for stage, n in self.slabs.items())
+        done = ", ".join(f"{n} {stage}" for stage, n in self.done.items() if n) or "none"
+        gpu = f", {self.gpu_mb} MB of a GPU" if self.gpu_mb else ""
+        return "\n".join(
+            [
+                f"scan      {z} slices of {y} x {x}",
+                f"slabs     {slabs}",
+                f"done      {done}",
+                f"workers   {self.workers} on {self.device}, {self.threads} threads each",
+                f"time      about {_spoken(self.seconds_left)}",
+                f"memory    {self.host_mb} MB a worker{gpu}",
+                f"output    about {self.output_mb} MB ({self.voxels_mb} MB uncompressed)",
+            ]
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """Return all of it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a worker found out."""
+
+    slice_s: float
+    """Wall seconds a slice, with all threads at work."""
+
+    description_s: float
+    """Of a slice or photograph, one thread."""
+
+    preparation_s: float
+    """Of a photograph to be matched, one thread."""
+
+    compressed: float
+    """Share that is left of the voxels."""
+
+    host_bytes: int
+    gpu_bytes: int
+
+
+def estimate(
+    target: Place, references: Place, output: Place, settings: RunSettings, runner: Runner
+) -> Estimate:
+    """Look at the inputs and try a few slices; nothing is left behind.
+
+    Raises:
+        InputError: Unusable input.
+        RunError: No worker could try.
+    """
+    settings = resolve_hardware(settings, runner)
+    staging = staging_of(output)
+    was_there = staging.exists()
+    try:
+        plan = look_at(target, references, output, settings, runner).plan
+        records = _records(references, settings)
+        (outcome,) = runner.run(lambda: TrySlices(plan, records), ["a few slices"])
+    finally:
+        if not was_there:
+            delete_tree(staging)
+            _delete_if_empty(staging.parent)
+    if isinstance(outcome, Failed):
+        raise outcome.error or RunError(target, outcome.problem, "Try without --plan")
+    return _add_up(plan, outcome.report, len(records), is_index_place(references), runner)
+
+
+def _add_up(
+    plan: Plan, tried: Tried, photographs: int, is_indexed: bool, runner: Runner
+) -> Estimate:
+    slabs, level = count_slabs(plan), plan.levels[0]
+    done = {stage: len(plan.ledger.done(stage)) for stage in slabs}
+    left = 1 - done[level_stage(0)] / slabs[level_stage(0)]
+    described = 0 if plan.ledger.is_assigned() else level.shape[0]
+    described += 0 if is_indexed or plan.ledger.is_assigned() else photographs
+    hands = runner.workers * plan.threads
+    matched = max(left - done[MATCH] / slabs[MATCH], 0.0) if left else 0.0
+    seconds = (
+        matched * level.shape[0] * tried.slice_s / runner.workers
+        + described * tried.description_s / hands
+        + (min(photographs, level.shape[0]) * tried.preparation_s / hands if left else 0.0)
+    )
+    voxels = sum(4 * int(np.prod(one.shape)) for one in plan.levels)
+    slab_bytes = 4 * int(np.prod(level.shape[1:])) * plan.settings.store.slab_slices
+    return Estimate(
+        slices=level.shape[0],
+        shape_zyx=level.shape,
+        slabs=slabs,
+        done=done,
+        workers=runner.workers,
+        threads=plan.threads,
+        device=plan.settings.compute.device,
+        seconds_left=round(seconds, 1),
+        host_mb=(tried.host_bytes + 2 * slab_bytes) // _MB
+        + plan.settings.compute.reference_memory_mb,
+        gpu_mb=tried.gpu_bytes // _MB,
+        output_mb=round(tried.compressed * voxels / _MB),
+        voxels_mb=round(voxels / _MB),
+    )
+
+
+class TrySlices:
+    """Colours slices spread over the scan and tells what that took."""
+
+    def __init__(self, plan: Plan, records: Sequence[ReferenceRecord]) -> None:
+        """Open the scan and load the network."""
+        self._plan, self._records = plan, records
+        self._network = plan.open_network().module
+        self._read = plan.open_target()
+
+    def __call__(self, _task: str) -> Tried:
+        """Try, after once for what is compiled on first use."""
+        settings, threads = self._plan.settings, self._plan.threads
+        wanted = settings.retrieval.references
+        references = self._load(wanted)
+        begin = time.perf_counter()
+        prepared = [prepare_reference(one, self._network, settings.features) for one in references]
+        preparation_s = (time.perf_counter() - begin) / len(prepared)
+        device = torch.device(settings.compute.device)
+        weights = [1.0] * len(prepared)
+
+        def color(z: int) -> bytes:
+            target = self._read(z)
+            made = list(
+                reconstruct_slices(
+                    [target], prepared, [weights], self._network, settings, Stopwatch()
+                )
+            )
+            rgba = color_slice(target, made[0] if made else None, settings, device).rgba
+            return rgba.tobytes()
+
+        depth = self._plan.levels[0].shape[0]
+        map_slices(color, [depth // 2], 1)
+        target = self._read(depth // 2)
+        begin = time.perf_counter()
+        describe(self._network, target.matched_luminance, target.body)
+        description_s = time.perf_counter() - begin
+        chosen = np.linspace(0, depth - 1, 2 * threads + 4).astype(int)[1:-1].tolist()
+        begin = time.perf_counter()
+        colored = map_slices(color, chosen, threads)
+        slice_s = (time.perf_counter() - begin) / len(chosen)
+        codec = pa.Codec("zstd", compression_level=settings.store.compression_level)
+        compressed = sum(codec.compress(one).size for one in colored) / sum(map(len, colored))
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return Tried(
+            slice_s,
+            description_s,
+            preparation_s,
+            compressed,
+            used if sys.platform == "darwin" else 1024 * used,
+            int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else 0,
+        )
+
+    def _load(self, count: int) -> list[ReferenceSlice]:
+        """Return photographs from the middle of the library, as many as a slice hears."""
+        middle = len(self._records) // 2
+        found: list[ReferenceSlice] = []
+        for record in self._records[middle : middle + _MOST_TRIED] or self._records[:_MOST_TRIED]:
+            try:
+                found.append(load_reference(record, self._plan.settings.reference))
+            except EmptyFrameError:
+                continue
+            if len(found) == count:
+                break
+        if not found:
+            raise InputError(
+                self._records[middle].path, "no body on it and its neighbours", "Check them"
+            )
+        return [found[number % len(found)] for number in range(count)]
+
+
+def _records(references: Place, settings: RunSettings) -> Sequence[ReferenceRecord]:
+    if is_index_place(references):
+        return read_index(local_index(references)).records
+    return list_references(references.absolute(), settings.reference)
+
+
+def _delete_if_empty(folder: Path) -> None:
+    """Delete a folder, and those above, that held the staging folder alone."""
+    with contextlib.suppress(OSError):  # not empty, or not there
+        folder.rmdir()
+        folder.parent.rmdir()
+
+
+def _spoken(seconds: float) -> str:
+    """Return a time as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
