@@ -202,6 +202,35 @@ def status(
 
 
 @app.command()
+def doctor(
+    place: Annotated[
+        str | None, typer.Argument(help="Where results are to lie; or s3://..; by default here.")
+    ] = None,
+    config: Config = None,
+    overrides: Set = None,
+    ray: Ray = None,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what works of GPU, drawing, Ray, storage, disk and weights, and what to do about it."""
+    from medcolor.doctor import examine, greet_every_node
+    from medcolor.storage import place_of
+
+    settings = _settings(config, overrides)
+    where = None if place is None else place_of(place)
+
+    def join() -> str:
+        return greet_every_node(_runner(ray, workers, settings))
+
+    findings = examine(settings, where, None if ray is None else join)
+    if as_json:
+        typer.echo(json.dumps([one.as_json() for one in findings]))
+    else:
+        typer.echo("\n".join(map(str, findings)))
+    raise typer.Exit(0 if all(one.works for one in findings) else 1)
+
+
+@app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="Folder to write.")] = Path("out/demo"),
 ) -> None:

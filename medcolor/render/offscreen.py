@@ -81,6 +81,13 @@ class OffscreenRenderer:
         self._plotter.render()
         return np.ascontiguousarray(self._plotter.screenshot(return_img=True)[..., :3])
 
+    def driver(self) -> str:
+        """Return which OpenGL draws."""
+        self._plotter.render()
+        told = self._plotter.render_window.ReportCapabilities() or ""
+        named = [line.partition(":")[2].strip() for line in told.splitlines() if "renderer" in line]
+        return named[0] if named else "an unnamed OpenGL driver"
+
     def close(self) -> None:
         """Give the OpenGL context back."""
         self._plotter.close()
