@@ -5,7 +5,7 @@ READY := .venv/.ready
 # Offscreen drawing: EGL and a driver behind it (Mesa's, unless NVIDIA's is there).
 SYSTEM_PACKAGES := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libxrender1
 
-.PHONY: setup system demo test check format bench bench-gpu fuzz train clean
+.PHONY: setup system demo test check format bench bench-gpu fuzz chaos train clean
 .DEFAULT_GOAL := setup
 
 help:  ## List the targets
@@ -64,6 +64,9 @@ FUZZ_SECONDS := 600
 
 fuzz: setup  ## Fuzz the readers of binary files for ten minutes
 	$(BIN)/python tests/fuzz/fuzz_readers.py $(FUZZ_SECONDS)
+
+chaos: setup  ## Run fifty seeded schedules of losses on a Ray cluster (an hour)
+	$(BIN)/python tests/chaos/schedules.py
 
 bench-gpu:  ## Cost of matching on a GPU; needs what the numeric core needs
 	PYTHONPATH=. $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) jobs/bench_gpu.py

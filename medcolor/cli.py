@@ -16,6 +16,7 @@ import typer
 
 from medcolor.cli_data import data_app
 from medcolor.cli_export import export
+from medcolor.cli_logs import log_to_standard_error
 from medcolor.cli_progress import progress as progress_shown
 from medcolor.errors import InputError, MedcolorError
 
@@ -585,10 +586,17 @@ def _some(names: Sequence[str]) -> str:
 
 def _tell(report: RunReport) -> None:
     """Print what a run did."""
+    from medcolor.run.ledger import Ledger
+
     typer.echo(
         f"{report.output}: {report.slices} slices, {report.slabs_done} slabs written, "
         f"{report.slabs_kept} kept, {len(report.failures)} failed"
     )
+    for failure in report.failures[:_NAMED]:
+        task = failure.task
+        typer.echo(f"  failed: {task.stage}, slices {task.start} to {task.stop}: {failure.problem}")
+    if report.failures:
+        typer.echo(f"  all of them: {Ledger.folder_of(report.output) / 'failures.jsonl'}")
     typer.echo(f"photographs: {report.bearing}")
     if report.slices_colored:
         typer.echo(report.cost_table())
@@ -596,6 +604,7 @@ def _tell(report: RunReport) -> None:
 
 def main() -> None:
     """Run the command line; an error of ours becomes one line and its exit status."""
+    log_to_standard_error()
     try:
         app()
     except MedcolorError as error:

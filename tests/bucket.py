@@ -54,35 +54,65 @@ def environment(address: str) -> dict[str, str]:
     }
 
 
+class Gate:
+    """An address before a server that can refuse and cut connections for a while."""
+
+    def __init__(self, server: str) -> None:
+        """Begin shut."""
+        self._beyond = int(server.rpartition(":")[2])
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))  # bound, but nobody listens: refused
+        self._port = self._listener.getsockname()[1]
+        self._pairs: list[socket.socket] = []
+        self.address = f"http://127.0.0.1:{self._port}"
+
+    def open(self) -> None:
+        """Pass connections on from now."""
+        self._listener.listen()
+        threading.Thread(target=self._serve, args=(self._listener,), daemon=True).start()
+
+    def shut(self) -> None:
+        """Cut all connections and refuse new ones."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for one in self._pairs:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+        self._pairs.clear()
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", self._port))
+
+    def _serve(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            beyond = socket.create_connection(("127.0.0.1", self._beyond))
+            self._pairs += [client, beyond]
+            for pair in ((client, beyond), (beyond, client)):
+                threading.Thread(target=_pump, args=pair, daemon=True).start()
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
 @contextmanager
 def refusing_for(seconds: float, server: str) -> Iterator[str]:
     """Yield an address where connections are refused for a while, then passed on to `server`."""
-    port = int(server.rpartition(":")[2])
-    gate = socket.socket()
-    gate.bind(("127.0.0.1", 0))  # bound, but nobody listens yet: connections are refused
-    stopped = threading.Event()
-
-    def pump(source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(1 << 16):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-
-    def listen() -> None:
-        stopped.wait(seconds)
-        gate.listen()
-        while not stopped.is_set():
-            try:
-                client, _ = gate.accept()
-            except OSError:
-                return
-            beyond = socket.create_connection(("127.0.0.1", port))
-            for pair in ((client, beyond), (beyond, client)):
-                threading.Thread(target=pump, args=pair, daemon=True).start()
-
-    threading.Thread(target=listen, daemon=True).start()
+    gate = Gate(server)
+    timer = threading.Timer(seconds, gate.open)
+    timer.start()
     try:
-        yield f"http://127.0.0.1:{gate.getsockname()[1]}"
+        yield gate.address
     finally:
-        stopped.set()
-        gate.close()
+        timer.cancel()
+        timer.join()
+        gate.shut()

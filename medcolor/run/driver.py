@@ -129,6 +129,8 @@ def _run_level(
     runner.count("slabs", kept, stage=stage, outcome="kept")
     if level == 0:
         tasks = color_tasks(plan)
+        lacking = [task for task in open_tasks(plan, 0) if task not in tasks]
+        report.failures += [Failed(task, "what it depends on is not matched") for task in lacking]
         _run(plan, stage, lambda: ColorSlab(plan), tasks, runner, progress, report)
     else:
         tasks = open_tasks(plan, level)
@@ -165,7 +167,14 @@ def _run(
         else:
             report.failures.append(outcome)
             runner.count("slabs", 1, stage=stage, outcome="failed")
-            _log.error("%s, slices %d to %d: %s", stage, task.start, task.stop, outcome.problem)
+            about = {
+                "run": plan.ledger.identity[:12],
+                "volume": plan.output.name,
+                "stage": stage,
+                "slab": task.number,
+            }
+            where = stage, task.start, task.stop
+            _log.error("%s, slices %d to %d: %s", *where, outcome.problem, extra=about)
             full = full + 1 if isinstance(outcome.error, DiskFullError) else 0
             if full > runner.workers and outcome.error is not None:
                 raise outcome.error

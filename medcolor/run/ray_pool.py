@@ -27,7 +27,17 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from medcolor.errors import MedcolorError, RunError
 from medcolor.run.metrics import METRICS, Kind
 from medcolor.run.placement import Placement
-from medcolor.run.tasks import ATTEMPTS, DEATHS, Done, Failed, Outcome, Worker, attempt, one_line
+from medcolor.run.tasks import (
+    ATTEMPTS,
+    DEATHS,
+    Done,
+    Failed,
+    Outcome,
+    Worker,
+    about,
+    attempt,
+    one_line,
+)
 
 _log = logging.getLogger(__name__)
 _CONNECT_S = 10.0
@@ -327,9 +337,10 @@ class _Stage:
         return self._again(busy, failed, self._deaths[busy.number] < DEATHS)
 
     def _again(self, busy: _Busy, failed: Failed, may_again: bool) -> Outcome | None:
-        _log.warning("task failed: %s", failed.problem)
+        task = self._tasks[busy.number]
+        _log.warning("task failed: %s", failed.problem, extra=about(task))
         if not may_again:
-            return Failed(self._tasks[busy.number], failed.problem, failed.error)
+            return Failed(task, failed.problem, failed.error)
         self._runner.count("retries", 1)
         self._left.put_back(busy.number, busy.slot)
         return None

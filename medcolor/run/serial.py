@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from medcolor.run.tasks import ATTEMPTS, Failed, Outcome, Worker, attempt
+from medcolor.run.tasks import ATTEMPTS, Failed, Outcome, Worker, about, attempt
 from medcolor.run.threads import usable_cores
 
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class SerialRunner:
                 outcome = attempt(worker, task)
                 if not isinstance(outcome, Failed):
                     break
-                _log.warning("task failed: %s", outcome.problem)
+                _log.warning("task failed: %s", outcome.problem, extra=about(task))
             yield outcome
 
     def on_every_node(self, probe: Callable[[], T]) -> dict[str, T]:

@@ -100,6 +100,12 @@ def attempt(worker: Worker, task: Any) -> Outcome:
         return Failed(task, one_line(error), error if isinstance(error, MedcolorError) else None)
 
 
+def about(task: Any) -> dict[str, Any]:
+    """Return what a line about a task says of it beside its text."""
+    found = {"stage": getattr(task, "stage", None), "slab": getattr(task, "number", None)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def run_all(
     runner: Runner,
     make_worker: Callable[[], Worker],
