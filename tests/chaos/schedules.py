@@ -102,6 +102,7 @@ def world() -> Iterator[World]:
     import medcolor
     from medcolor.config import load_settings
 
+    before = dict(os.environ)
     os.environ.update(RAY_health_check_period_ms="1000", RAY_health_check_failure_threshold="3")
     with tempfile.TemporaryDirectory() as scratch, s3_server() as server:
         folder, gate = Path(scratch), Gate(server)
@@ -132,6 +133,9 @@ def world() -> Iterator[World]:
             yield made
         finally:
             cluster.shutdown()
+            gate.shut()
+            os.environ.clear()
+            os.environ.update(before)
 
 
 def play(schedule: Schedule, here: World) -> None:
