@@ -34,6 +34,22 @@ class Squares:
         return number * number
 
 
+class WhichGpu:
+    """Tells which GPUs its process may use, once as many as are wanted have begun."""
+
+    def __init__(self, scratch: Path, wanted: int) -> None:
+        self.scratch, self.wanted = scratch, wanted
+
+    def __call__(self, _task: int) -> str:
+        (self.scratch / str(os.getpid())).touch()
+        deadline = time.monotonic() + 120
+        while len(list(self.scratch.iterdir())) < self.wanted:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the others have not begun")
+            time.sleep(0.1)
+        return os.environ.get("CUDA_VISIBLE_DEVICES", "")
+
+
 class ProcessNumber:
     """Tells which process it works in; fails at its second task."""
 

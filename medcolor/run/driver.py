@@ -40,7 +40,7 @@ from medcolor.run.workers import (
     speaking_of_full_disks,
 )
 from medcolor.storage import Place, delete_tree
-from medcolor.volume.store import create_store
+from medcolor.volume.store import create_store, delete_unfinished_files
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +82,7 @@ def colorize(
             plan.ledger.forget(MATCH)
             delete_tree(plan.reconstructions)
             delete_tree(plan.staging_folder)
+            delete_unfinished_files(output)
     return report
 
 

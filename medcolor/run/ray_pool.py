@@ -95,6 +95,7 @@ class _Pool:
     """Actors of one kind, by the slot each fills."""
 
     options: dict[str, float]
+    size: int
     idle: dict[int, Any] = field(default_factory=dict)
 
     def start(self) -> Any:
@@ -146,13 +147,16 @@ class RayRunner:
         self.threads = max(1, cpus // self.workers) if holds else 1
         self._patience_s = patience_s
         share = {"num_cpus": 1.0, "num_gpus": gpu_share if holds else 0.0}
-        self._pools = {True: _Pool(share), False: _Pool({"num_cpus": 1.0}) if holds else None}
+        self._pools = {True: _Pool(share, self.workers)}
+        spare = cpus - self.workers  # CPUs that those who hold GPUs leave to others
+        if holds and spare > 0:
+            self._pools[False] = _Pool({"num_cpus": 1.0}, spare)
         self._meters: dict[str, Any] = {}
 
     def release(self) -> None:
         """End the actors that are kept from one `run` to the next; the driver's end does, too."""
         for pool in self._pools.values():
-            while pool is not None and pool.idle:
+            while pool.idle:
                 ray.kill(pool.idle.popitem()[1])
 
     def run(
@@ -166,8 +170,7 @@ class RayRunner:
         """Yield the outcome of every task as it ends."""
         if not tasks:
             return
-        pool = self._pools[on_gpu] or self._pools[True]
-        assert pool is not None
+        pool = self._pools.get(on_gpu, self._pools[True])
         patience_s = math.inf if is_long else self._patience_s
         stage = _Stage(self, pool, make_worker, tasks, patience_s)
         try:
@@ -242,7 +245,7 @@ class _Stage:
         self._runner, self._pool, self._tasks = runner, pool, tasks
         self._patience_s = patience_s
         self._name, self._make = uuid.uuid4().hex, ray.put(make_worker)
-        slots = min(runner.workers, len(tasks))
+        slots = min(pool.size, len(tasks))
         self._left = Placement(len(tasks), slots)
         self._failures: Counter[int] = Counter()
         self._deaths: Counter[int] = Counter()

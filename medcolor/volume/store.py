@@ -9,6 +9,7 @@ alpha leave switched off.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -163,6 +164,13 @@ def _attributes(
             "provenance": provenance,
         },
     }
+
+
+def delete_unfinished_files(path: Place) -> None:
+    """Delete what writers that were killed left beside the shards; in buckets there is nothing."""
+    if isinstance(path, Path):
+        for unfinished in path.rglob("*.partial"):  # as zarr names them
+            unfinished.unlink(missing_ok=True)
 
 
 def write_slab(path: Place, level: int, slices: range, rgba: UInt8[np.ndarray, "z y x 4"]) -> None:

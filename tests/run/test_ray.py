@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from ray_tasks import ProcessNumber, Squares
+from ray_tasks import ProcessNumber, Squares, WhichGpu
 from trees import tree_bytes
 
 import medcolor
@@ -41,7 +41,8 @@ def ray_runner():
     paths = os.pathsep.join([helpers, os.environ.get("PYTHONPATH", "")])
     ray.init(
         address="local",  # never a cluster that an earlier, killed test left on record
-        num_cpus=4,  # for four actors, whatever the machine has
+        num_cpus=8,  # for four actors of each kind, whatever the machine has
+        num_gpus=4,  # that are none: Ray gives out their numbers all the same
         include_dashboard=False,
         object_store_memory=200_000_000,
         runtime_env={"env_vars": {"PYTHONPATH": paths}},
@@ -111,13 +112,35 @@ def test_a_killed_actor_is_replaced_and_a_killer_given_up(ray_runner, tmp_path):
     assert list(failed) == [2]
 
 
-def test_two_and_four_actors_write_the_bytes_of_one_process(
+def test_each_worker_holds_a_gpu_of_its_own_or_the_share_asked_for(ray_runner, tmp_path):
+    ray_runner.release()
+
+    def held(runner, workers, **options):
+        scratch = tmp_path / str(len(list(tmp_path.iterdir())))
+        scratch.mkdir()
+        outcomes = runner.run(partial(WhichGpu, scratch, workers), range(workers), **options)
+        return sorted(outcome.report for outcome in outcomes)
+
+    for share, workers, threads in ((1.0, 4, 2), (0.5, 8, 1)):
+        runner = type(ray_runner)("auto", None, gpu_share=share)
+        assert (runner.workers, runner.threads) == (workers, threads)
+        assert held(runner, workers) == sorted("0123" * int(1 / share))
+        assert held(runner, 1, on_gpu=False) == [""]
+        runner.release()
+    without = type(ray_runner)("auto", None, uses_gpus=False)
+    assert without.workers == 8
+    assert held(without, 1) == [""]
+    without.release()
+
+
+def test_one_two_and_four_actors_write_the_bytes_of_one_process(
     ray_runner, scan, photographs, tmp_path, quick
 ):
     here = tmp_path / "here.ome.zarr"
     medcolor.colorize_volume(scan, photographs, here, settings=quick)
     ray_runner.release()
-    for runner in (ray_runner, type(ray_runner)("auto", 4)):
+    for workers in (1, 2, 4):
+        runner = type(ray_runner)("auto", workers)
         there = tmp_path / f"{runner.workers}.ome.zarr"
         report = medcolor.colorize_volume(scan, photographs, there, settings=quick, runner=runner)
         assert report.is_complete
