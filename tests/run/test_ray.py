@@ -41,7 +41,7 @@ def ray_runner():
     paths = os.pathsep.join([helpers, os.environ.get("PYTHONPATH", "")])
     ray.init(
         address="local",  # never a cluster that an earlier, killed test left on record
-        num_cpus=8,  # for four actors of each kind, whatever the machine has
+        num_cpus=9,  # for four actors of each kind, whatever the machine has
         num_gpus=4,  # that are none: Ray gives out their numbers all the same
         include_dashboard=False,
         object_store_memory=200_000_000,
@@ -128,7 +128,7 @@ def test_each_worker_holds_a_gpu_of_its_own_or_the_share_asked_for(ray_runner, t
         assert held(runner, 1, on_gpu=False) == [""]
         runner.release()
     without = type(ray_runner)("auto", None, uses_gpus=False)
-    assert without.workers == 8
+    assert without.workers == 9
     assert held(without, 1) == [""]
     without.release()
 
