@@ -50,7 +50,7 @@ up() {
     (umask 077 && python -c 'import secrets; print(secrets.token_hex(32), end="")' >"$state/token")
     RAY_AUTH_TOKEN_PATH="$state/token" setsid ray start --head --block --port="$gcs" \
         --dashboard-port="$dashboard" --dashboard-agent-listen-port="$agent" --ray-client-server-port="$client" \
-        --node-ip-address=127.0.0.1 --temp-dir="$temp" --object-store-memory=200000000 --disable-usage-stats \
+        --temp-dir="$temp" --object-store-memory=200000000 --disable-usage-stats \
         >"$state/log" 2>&1 </dev/null &
     local pid=$! waited
     echo "$pid" >"$state/pid"
