@@ -87,7 +87,11 @@ POD = ("spec", "headGroupSpec", "template", "spec")
         ("rayjob.yaml", set_field(("spec", "managedBy"), "us"), "not checked"),
         ("nightly.yaml", misspell(("spec", "concurrencyPolicy"), "concurrency"), "'concurrency'"),
         ("nightly.yaml", set_field(("spec", "concurrencyPolicy"), "Never"), "Never"),
-        ("shared-volume.yaml", set_field(("spec", "accessModes"), ["ReadWriteAll"]), "ReadWriteAll"),
+        (
+            "shared-volume.yaml",
+            set_field(("spec", "accessModes"), ["ReadWriteAll"]),
+            "ReadWriteAll",
+        ),
     ],
 )
 def test_what_the_api_would_drop_or_refuse_is_refused(name, change, told):

@@ -46,7 +46,10 @@ def test_ray_takes_every_option_of_the_start_commands(name):
         assert (ray_word, start_word) == ("ray", "start")
         taken = start.make_context("start", options).params
         assert taken["head"] == (key == "head_start_ray_commands")
-        assert taken["dashboard_host"] in ("127.0.0.1", start.make_context("s", []).params["dashboard_host"])
+        assert taken["dashboard_host"] in (
+            "127.0.0.1",
+            start.make_context("s", []).params["dashboard_host"],
+        )
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -65,4 +68,6 @@ def test_workers_on_aws_come_from_zero_and_hold_no_key():
     for kind in types.values():
         assert kind["min_workers"] == 0 < kind["max_workers"]
         assert "IamInstanceProfile" in kind["node_config"]
-    assert sum(kind["max_workers"] for kind in types.values()) == settings("aws.yaml")["max_workers"]
+    assert (
+        sum(kind["max_workers"] for kind in types.values()) == settings("aws.yaml")["max_workers"]
+    )
