@@ -15,6 +15,8 @@ from trees import tree_bytes
 
 import medcolor
 
+pytestmark = [pytest.mark.timeout(280), pytest.mark.xdist_group("ray")]
+on_ray = pytest.mark.ray
 QUICK = "features: {working_size_px: 64}\nstore: {slab_slices: 4, chunk: [4, 16, 16]}\n"
 
 
@@ -48,66 +50,73 @@ def local(tmp_path_factory):
     run("down")
 
 
-@pytest.mark.ray
-@pytest.mark.timeout(280)
-@pytest.mark.xdist_group("ray")
-class TestRay:
-    """One Ray for all: starting it takes ten seconds."""
+@pytest.fixture(scope="module")
+def started(local):
+    """Return `local` with a Ray running: one for all, since starting it takes ten seconds."""
+    done = local("up")
+    assert done.returncode == 0, done.stderr
+    return local
 
-    @pytest.fixture(scope="class", autouse=True)
-    def started(self, local):
-        done = local("up")
-        assert done.returncode == 0, done.stderr
-        yield
-        local("down")
 
-    def test_a_job_writes_the_bytes_of_one_process(self, local, scan, photographs, tmp_path, quick):
-        here, there = tmp_path / "here.ome.zarr", tmp_path / "there.ome.zarr"
-        medcolor.colorize_volume(scan, photographs, here, settings=quick)
-        config = tmp_path / "quick.yaml"
-        config.write_text(QUICK)
-        relative = Path(os.path.relpath(scan, ROOT))  # the job runs in another folder
-        done = local("job", TARGET=relative, REFERENCES=photographs, OUTPUT=there, CONFIG=config)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert tree_bytes(here) == tree_bytes(there)
+@on_ray
+def test_a_job_writes_the_bytes_of_one_process(started, scan, photographs, tmp_path, quick):
+    here, there = tmp_path / "here.ome.zarr", tmp_path / "there.ome.zarr"
+    medcolor.colorize_volume(scan, photographs, here, settings=quick)
+    config = tmp_path / "quick.yaml"
+    config.write_text(QUICK)
+    relative = Path(os.path.relpath(scan, ROOT))  # the job runs in another folder
+    done = started("job", TARGET=relative, REFERENCES=photographs, OUTPUT=there, CONFIG=config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert tree_bytes(here) == tree_bytes(there)
 
-    def test_a_second_night_does_nothing(self, local, scan, photographs, tmp_path):
-        cohort, out = tmp_path / "cohort.yaml", tmp_path / "out"
-        cohort.write_text(yaml.safe_dump({"volumes": [{"name": "a", "target": str(scan)}]}))
-        config = tmp_path / "quick.yaml"
-        config.write_text(QUICK)
-        night = {"MANIFEST": cohort, "REFERENCES": photographs, "OUTPUT": out, "CONFIG": config}
-        first = local("nightly", **night)
-        assert first.returncode == 0, first.stdout + first.stderr
-        written = {path: path.stat().st_mtime_ns for path in (out / "a.ome.zarr").rglob("c/*")}
-        assert written
-        assert local("nightly", **night).returncode == 0
-        again = {path: path.stat().st_mtime_ns for path in (out / "a.ome.zarr").rglob("c/*")}
-        assert again == written
 
-    def test_starting_again_changes_nothing(self, local):
-        pid = (local.state / "pid").read_text()
-        done = local("up")
-        assert done.returncode == 0
-        assert "runs already" in done.stdout
-        assert (local.state / "pid").read_text() == pid
+def times(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
-    def test_the_token_is_the_users_alone(self, local):
-        assert (local.state / "token").stat().st_mode & 0o077 == 0
 
-    def test_ending_it_leaves_no_process_and_no_other_touched(self, local):
-        top = psutil.Process(int((local.state / "pid").read_text()))
-        family = [top, *top.children(recursive=True)]
-        temp = Path((local.state / "temp").read_text().strip())
-        assert len(family) > 3
-        with subprocess.Popen(["sleep", "60"]) as other:
-            assert local("down").returncode == 0
-            assert other.poll() is None
-            other.kill()
-        _, alive = psutil.wait_procs(family, timeout=10)
-        assert alive == []
-        assert not temp.exists()
-        assert "No Ray" in local("down").stdout
+@on_ray
+def test_a_second_night_does_nothing(started, scan, photographs, tmp_path):
+    cohort, out = tmp_path / "cohort.yaml", tmp_path / "out"
+    cohort.write_text(yaml.safe_dump({"volumes": [{"name": "a", "target": str(scan)}]}))
+    config = tmp_path / "quick.yaml"
+    config.write_text(QUICK)
+    night = {"MANIFEST": cohort, "REFERENCES": photographs, "OUTPUT": out, "CONFIG": config}
+    first = started("nightly", **night)
+    assert first.returncode == 0, first.stdout + first.stderr
+    written = times(out / "a.ome.zarr")
+    assert written
+    assert started("nightly", **night).returncode == 0
+    assert times(out / "a.ome.zarr") == written
+
+
+@on_ray
+def test_starting_again_changes_nothing(started):
+    pid = (started.state / "pid").read_text()
+    done = started("up")
+    assert done.returncode == 0
+    assert "runs already" in done.stdout
+    assert (started.state / "pid").read_text() == pid
+
+
+@on_ray
+def test_the_token_is_the_users_alone(started):
+    assert (started.state / "token").stat().st_mode & 0o077 == 0
+
+
+@on_ray
+def test_ending_it_leaves_no_process_and_no_other_touched(started):
+    top = psutil.Process(int((started.state / "pid").read_text()))
+    family = [top, *top.children(recursive=True)]
+    temp = Path((started.state / "temp").read_text().strip())
+    assert len(family) > 3
+    with subprocess.Popen(["bash", "-c", "exec -a 'ray start --head' sleep 60"]) as other:
+        assert started("down").returncode == 0
+        assert other.poll() is None
+        other.kill()
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []
+    assert not temp.exists()
+    assert "No Ray" in started("down").stdout
 
 
 def test_a_job_without_a_cluster_says_what_to_do(local):

@@ -13,7 +13,7 @@ from ray._private.ray_constants import PROMETHEUS_SERVICE_DISCOVERY_FILE
 METRICS = {
     "medcolor_slices_total": ("counter", {"stage"}),
     "medcolor_slabs_total": ("counter", {"stage", "outcome"}),
-    "medcolor_retries_total": ("counter", {"stage"}),
+    "medcolor_retries_total": ("counter", set()),
     "medcolor_written_bytes_total": ("counter", set()),
     "medcolor_stage_seconds": ("histogram", {"stage"}),
     "medcolor_gpu_memory_bytes": ("gauge", {"node"}),
