@@ -15,6 +15,11 @@ from ray.scripts.symmetric_run import curate_and_validate_ray_start_args
 
 from medcolor.config import load_settings
 
+pytestmark = [pytest.mark.timeout(280), pytest.mark.xdist_group("ray")]
+on_ray = pytest.mark.ray
+# Where tests run there may be no GPU, two cores, and little time.
+HERE = ["--set=compute.device=cpu", "--set=features.working_size_px=64", "--workers=1"]
+
 
 @pytest.fixture
 def environment(tmp_path):
@@ -47,9 +52,8 @@ def with_data(words, target, references, output):
 
 
 def run_plan(words, environment):
-    here = ["--set", "compute.device=cpu"]  # where tests run there may be no GPU
     done = subprocess.run(
-        [*words, *here, "--plan"],
+        [*words, *HERE, "--plan"],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -61,6 +65,7 @@ def run_plan(words, environment):
     return done.stdout
 
 
+@on_ray
 def test_the_entrypoint_of_the_whole_body_run_plans(scan, photographs, environment, tmp_path):
     before = files(tmp_path)
     words = with_data(entrypoints()["rayjob.yaml"], scan, photographs, tmp_path / "out.ome.zarr")
@@ -68,6 +73,7 @@ def test_the_entrypoint_of_the_whole_body_run_plans(scan, photographs, environme
     assert [path for path in files(tmp_path) if "cache" not in path.parts] == before
 
 
+@on_ray
 def test_the_entrypoint_of_the_nightly_run_plans(scan, photographs, environment, tmp_path):
     manifest = tmp_path / "cohort.yaml"
     manifest.write_text(yaml.safe_dump({"volumes": [{"name": "a", "target": str(scan)}]}))
@@ -78,11 +84,11 @@ def test_the_entrypoint_of_the_nightly_run_plans(scan, photographs, environment,
 
 
 STAND_IN = """#!/usr/bin/env bash
-# srun without a cluster: keep the words, run what symmetric-run would run on the head.
+# srun without a cluster: keep the words, run what symmetric-run would run on the head, where no Ray is.
 printf '%s\\n' "$@" >"$SRUN_WORDS"
 while [ "$1" != -- ]; do shift; done
 shift
-"$@"
+env -u RAY_ADDRESS "$@"
 """
 
 
@@ -123,8 +129,9 @@ def slurm(environment, tmp_path):
     return submit
 
 
+@on_ray
 def test_the_batch_script_plans(slurm, scan, photographs, tmp_path):
-    done = slurm(scan, photographs, tmp_path / "out.ome.zarr", "--plan")
+    done = slurm(scan, photographs, tmp_path / "out.ome.zarr", *HERE, "--plan")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip()
     assert not (tmp_path / "out.ome.zarr").exists()

@@ -9,15 +9,9 @@ import pytest
 from manifests import CLUSTER, documents
 from ray._private.ray_constants import PROMETHEUS_SERVICE_DISCOVERY_FILE
 
-# Kind and labels of what the runs export, without Ray's prefix.
-METRICS = {
-    "medcolor_slices_total": ("counter", {"stage"}),
-    "medcolor_slabs_total": ("counter", {"stage", "outcome"}),
-    "medcolor_retries_total": ("counter", set()),
-    "medcolor_written_bytes_total": ("counter", set()),
-    "medcolor_stage_seconds": ("histogram", {"stage"}),
-    "medcolor_gpu_memory_bytes": ("gauge", {"node"}),
-}
+from medcolor.run.metrics import METRICS as EXPORTED
+
+METRICS = {one.full_name: (one.kind.value, set(one.tags)) for one in EXPORTED.values()}
 DASHBOARD = json.loads((CLUSTER / "monitoring" / "dashboard.json").read_text())
 TARGETS = [(panel["title"], target) for panel in DASHBOARD["panels"] for target in panel["targets"]]
 
