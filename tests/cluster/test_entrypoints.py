@@ -84,7 +84,7 @@ def test_the_entrypoint_of_the_nightly_run_plans(scan, photographs, environment,
 
 
 STAND_IN = """#!/usr/bin/env bash
-# srun without a cluster: keep the words, run what symmetric-run would run on the head, where no Ray is.
+# srun without a cluster or a Ray: keep the words, run what symmetric-run would run on the head.
 printf '%s\\n' "$@" >"$SRUN_WORDS"
 while [ "$1" != -- ]; do shift; done
 shift
