@@ -15,7 +15,7 @@ from ray.scripts.symmetric_run import curate_and_validate_ray_start_args
 
 from medcolor.config import load_settings
 
-pytestmark = [pytest.mark.timeout(280), pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.timeout(560), pytest.mark.xdist_group("ray")]
 on_ray = pytest.mark.ray
 # Where tests run there may be no GPU, two cores, and little time.
 HERE = ["--set=compute.device=cpu", "--set=features.working_size_px=64", "--workers=1"]
@@ -58,7 +58,7 @@ def run_plan(words, environment):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=250,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -119,7 +119,7 @@ def slurm(environment, tmp_path):
             env=variables,
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=250,
             check=False,
         )
 

@@ -15,7 +15,7 @@ from trees import tree_bytes
 
 import medcolor
 
-pytestmark = [pytest.mark.timeout(280), pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.timeout(560), pytest.mark.xdist_group("ray")]
 on_ray = pytest.mark.ray
 QUICK = "features: {working_size_px: 64}\nstore: {slab_slices: 4, chunk: [4, 16, 16]}\n"
 
@@ -41,7 +41,7 @@ def local(tmp_path_factory):
             env=kept | named,
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=250,
             check=False,
         )
 
