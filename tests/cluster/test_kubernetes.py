@@ -6,6 +6,7 @@ import copy
 import re
 
 import pytest
+import yaml
 from manifests import CLUSTER, ROOT, documents, manifest, problems
 
 FILES = sorted(path.name for path in (CLUSTER / "kuberay").glob("*.yaml"))
@@ -104,6 +105,12 @@ def test_a_misspelt_rule_of_a_network_policy_is_refused():
     policy = copy.deepcopy(documents(CLUSTER / "kuberay" / "network-policy.yaml")[0])
     policy["spec"]["egress"][0]["too"] = policy["spec"]["egress"][0].pop("to")
     assert any("'too'" in problem for problem in problems(policy))
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    (tmp_path / "twice.yaml").write_text("spec:\n  mode: token\n  mode: disabled\n")
+    with pytest.raises(yaml.constructor.ConstructorError, match="twice"):
+        documents(tmp_path / "twice.yaml")
 
 
 def test_a_run_gets_the_cluster_that_stands_in_the_other_file():
