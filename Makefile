@@ -5,11 +5,11 @@ READY := .venv/.ready
 # Offscreen drawing: EGL and a driver behind it (Mesa's, unless NVIDIA's is there).
 SYSTEM_PACKAGES := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libxrender1
 
-.PHONY: setup system demo test check format bench bench-gpu fuzz chaos train clean
+.PHONY: setup system demo test check format bench bench-gpu fuzz chaos train cluster-up cluster-down job nightly schedule clean
 .DEFAULT_GOAL := setup
 
 help:  ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(READY) system  ## Make the virtual environment .venv with everything in it
 
@@ -73,6 +73,21 @@ bench-gpu:  ## Cost of matching on a GPU; needs what the numeric core needs
 
 train: setup  ## Train the embedded network again (hours): out/weights
 	$(BIN)/python jobs/train_features.py --output out/weights
+
+cluster-up: $(READY)  ## Start a Ray on this machine, with a token; state in out/cluster
+	cluster/local.sh up
+
+cluster-down:  ## End it
+	cluster/local.sh down
+
+job: $(READY)  ## Colour one volume on it (or on RAY_API_SERVER_ADDRESS): TARGET= OUTPUT= REFERENCES= CONFIG=
+	cluster/local.sh job
+
+nightly: $(READY)  ## Colour what is new in MANIFEST= into OUTPUT=, on the same; starts and ends a Ray if none runs
+	cluster/local.sh nightly
+
+schedule:  ## Print the crontab line that runs nightly at AT='0 2 * * *'; INSTALL=1 installs it
+	@cluster/local.sh schedule
 
 clean:  ## Remove what was made here
 	rm -rf .venv out dist build .pytest_cache .mypy_cache .ruff_cache

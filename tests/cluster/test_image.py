@@ -1,0 +1,75 @@
+"""The Dockerfile and the shell scripts: what can be known of them without running them."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from manifests import CLUSTER, ROOT
+
+SCRIPTS = [CLUSTER / "local.sh", CLUSTER / "slurm" / "colorize.sbatch"]
+
+
+def tool(name):
+    """Find a program of the development extra: beside Python, or on the PATH."""
+    found = shutil.which(
+        name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    )
+    assert found, f"{name} is not installed: make setup"
+    return found
+
+
+def copied():
+    """Return the paths that the Dockerfile copies from the repository."""
+    text = (CLUSTER / "Dockerfile").read_text()
+    for words in re.findall(r"^COPY (.*)$", text, re.MULTILINE):
+        yield from words.split()[:-1]
+
+
+def test_everything_copied_exists_and_reaches_the_builder():
+    paths = list(copied())
+    assert "medcolor" in paths
+    patterns = (CLUSTER / "Dockerfile.dockerignore").read_text().splitlines()
+    let_in = [line[1:] for line in patterns if line.startswith("!")]
+    for path in paths:
+        assert (ROOT / path).exists(), path
+        assert any(fnmatch.fnmatch(path, pattern) for pattern in let_in), path
+    assert sorted(let_in) == sorted(set(paths))
+
+
+def test_the_package_finds_what_its_metadata_names():
+    project = (ROOT / "pyproject.toml").read_text()
+    named = re.findall(r'^readme = "(.*)"', project, re.M) + re.findall(
+        r'^license-files = \["(.*)"\]', project, re.M
+    )
+    assert len(named) == 2
+    assert set(named) <= set(copied())
+
+
+def test_jobs_and_settings_lie_where_entrypoints_look():
+    text = (CLUSTER / "Dockerfile").read_text()
+    assert "WORKDIR /opt/medcolor\n" in text
+    assert {"jobs", "configs"} <= set(copied())
+
+
+def test_the_image_ends_without_root():
+    users = re.findall(r"^USER (\S+)", (CLUSTER / "Dockerfile").read_text(), re.M)
+    assert users
+    assert users[-1] == "1000", "a number, or Kubernetes cannot tell that it is not root"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="hadolint comes as a package for Linux alone")
+def test_hadolint_has_nothing_to_say():
+    subprocess.run([tool("hadolint"), CLUSTER / "Dockerfile"], check=True)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_is_sound(script):
+    subprocess.run(["bash", "-n", script], check=True)
+    subprocess.run([tool("shellcheck"), script], check=True)

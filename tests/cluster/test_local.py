@@ -1,0 +1,196 @@
+"""cluster/local.sh, behind the make targets: a Ray of this machine, submitting, scheduling."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from manifests import CLUSTER, ROOT
+from trees import tree_bytes
+
+import medcolor
+
+pytestmark = [pytest.mark.timeout(560), pytest.mark.xdist_group("ray")]
+on_ray = pytest.mark.ray
+QUICK = "features: {working_size_px: 64}\nstore: {slab_slices: 4, chunk: [4, 16, 16]}\n"
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    """Return a function that runs the script with its state in a folder of this test."""
+    state = tmp_path_factory.mktemp("state")
+    binaries = Path(sys.executable).parent
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    kept |= {
+        "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "MEDCOLOR_CLUSTER": str(state),
+    }
+
+    def run(command, **variables):
+        named = {name: str(value) for name, value in variables.items()}
+        if "PATH" in named:
+            named["PATH"] += os.pathsep + kept["PATH"]
+        return subprocess.run(
+            [CLUSTER / "local.sh", command],
+            env=kept | named,
+            capture_output=True,
+            text=True,
+            timeout=250,
+            check=False,
+        )
+
+    run.state = state
+    yield run
+    run("down")
+
+
+@pytest.fixture(scope="module")
+def started(local):
+    """Return `local` with a Ray running: one for all, since starting it takes ten seconds."""
+    done = local("up")
+    assert done.returncode == 0, done.stderr
+    return local
+
+
+@on_ray
+def test_a_job_writes_the_bytes_of_one_process(started, scan, photographs, tmp_path, quick):
+    here, there = tmp_path / "here.ome.zarr", tmp_path / "there.ome.zarr"
+    medcolor.colorize_volume(scan, photographs, here, settings=quick)
+    config = tmp_path / "quick.yaml"
+    config.write_text(QUICK)
+    relative = Path(os.path.relpath(scan, ROOT))  # the job runs in another folder
+    done = started("job", TARGET=relative, REFERENCES=photographs, OUTPUT=there, CONFIG=config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert tree_bytes(here) == tree_bytes(there)
+
+
+def times(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+@on_ray
+def test_a_second_night_does_nothing(started, scan, photographs, tmp_path):
+    cohort, out = tmp_path / "cohort.yaml", tmp_path / "out"
+    cohort.write_text(yaml.safe_dump({"volumes": [{"name": "a", "target": str(scan)}]}))
+    config = tmp_path / "quick.yaml"
+    config.write_text(QUICK)
+    night = {"MANIFEST": cohort, "REFERENCES": photographs, "OUTPUT": out, "CONFIG": config}
+    first = started("nightly", **night)
+    assert first.returncode == 0, first.stdout + first.stderr
+    written = times(out / "a.ome.zarr")
+    assert written
+    assert started("nightly", **night).returncode == 0
+    assert times(out / "a.ome.zarr") == written
+
+
+@on_ray
+def test_starting_again_changes_nothing(started):
+    pid = (started.state / "pid").read_text()
+    done = started("up")
+    assert done.returncode == 0
+    assert "runs already" in done.stdout
+    assert (started.state / "pid").read_text() == pid
+
+
+@on_ray
+def test_the_token_is_the_users_alone(started):
+    assert (started.state / "token").stat().st_mode & 0o077 == 0
+
+
+@on_ray
+def test_ending_it_leaves_no_process_and_no_other_touched(started):
+    top = psutil.Process(int((started.state / "pid").read_text()))
+    family = [top, *top.children(recursive=True)]
+    temp = Path((started.state / "temp").read_text().strip())
+    assert len(family) > 3
+    with subprocess.Popen(["bash", "-c", "exec -a 'ray start --head' sleep 60"]) as other:
+        assert started("down").returncode == 0
+        assert other.poll() is None
+        other.kill()
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []
+    assert not temp.exists()
+    assert "No Ray" in started("down").stdout
+
+
+def test_a_job_without_a_cluster_says_what_to_do(local):
+    done = local("job", TARGET="a.nii.gz", OUTPUT="a.ome.zarr")
+    assert done.returncode == 2
+    assert "make cluster-up" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["job", "nightly", "schedule"])
+def test_what_is_missing_is_named(local, command):
+    done = local(command)
+    assert done.returncode == 2
+    assert f"make {command}" in done.stderr
+
+
+CRONTAB = """#!/usr/bin/env bash
+# A crontab in the file $TABLE; absent, as for a user without one; unreadable with $DENIED.
+if [ "$1" = -l ]; then
+    if [ -n "${DENIED:-}" ]; then echo "cannot read" >&2; exit 1; fi
+    [ -f "$TABLE" ] || { echo "no crontab for somebody" >&2; exit 1; }
+    cat "$TABLE"
+else
+    cat >"$TABLE.new" && mv "$TABLE.new" "$TABLE"
+fi
+"""
+MINE = "MAILTO=me\n\n# mine\n5 4 * * * true\n"
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A stand-in for crontab, in a folder of its own; returns the file it keeps."""
+    (tmp_path / "crontab").write_text(CRONTAB)
+    (tmp_path / "crontab").chmod(0o755)
+    return tmp_path / "table"
+
+
+def schedule(local, table, **variables):
+    night = {"MANIFEST": "/data/*.nii.gz", "OUTPUT": "s3://results/100% sure"}
+    return local("schedule", PATH=table.parent, TABLE=table, **{**night, **variables})
+
+
+def test_a_schedule_is_printed_and_nothing_installed(local, table):
+    done = schedule(local, table)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"0 2 * * * cd {ROOT} && make nightly ")
+    assert not table.exists()
+
+
+def test_cron_and_shell_read_the_line_as_it_was_meant(local, table):
+    command = schedule(local, table).stdout.split(" && ", 1)[1].replace(r"\%", "%")
+    words = command.split(" >> ")[0].replace("make", "printf '%s\\n'", 1)
+    read = subprocess.run(["sh", "-c", words], capture_output=True, text=True, check=True).stdout
+    assert read.splitlines() == [
+        "nightly",
+        "MANIFEST=/data/*.nii.gz",
+        "OUTPUT=s3://results/100% sure",
+    ]
+
+
+@pytest.mark.parametrize("before", ["", MINE])
+def test_installing_twice_adds_one_line_and_keeps_the_others(local, table, before):
+    if before:
+        table.write_text(before)
+    for time in ("0 2 * * *", "30 3 * * *"):
+        assert schedule(local, table, INSTALL=1, AT=time).returncode == 0
+    kept, line = table.read_text()[: len(before)], table.read_text()[len(before) :]
+    assert kept == before
+    assert line.startswith("30 3 * * * cd ")
+    assert line.count("\n") == 1
+
+
+def test_a_crontab_that_cannot_be_read_is_left_alone(local, table):
+    table.write_text(MINE)
+    done = schedule(local, table, INSTALL=1, DENIED=1)
+    assert done.returncode == 2
+    assert "left alone" in done.stderr
+    assert table.read_text() == MINE
