@@ -70,7 +70,11 @@ class _Worker:
     def run(self, stage: str, make_worker: Callable[[], Worker], task: Any) -> Outcome:
         if self._worker is None or stage != self._stage:
             self._worker = None  # its memory goes before the next one's comes
-            self._worker, self._stage = make_worker(), stage
+            try:
+                self._worker, self._stage = make_worker(), stage
+            except MedcolorError as error:  # a node that came after the others were looked at
+                place, *rest = error.args
+                raise type(error)(f"node {socket.gethostname()}: {place}", *rest) from error
         return attempt(self._worker, task)
 
 

@@ -119,7 +119,8 @@ def world() -> Iterator[World]:
             folder / "truth.ome.zarr",
             settings=settings,
         )
-        truth = tree_bytes(folder / "a.ome.zarr")
+        truth = tree_bytes(folder / "truth.ome.zarr")
+        assert truth, "no undisturbed run to compare with"
         from ray.cluster_utils import Cluster
 
         cluster = Cluster(
