@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A Ray on this machine, and jobs for it or for the cluster that RAY_API_SERVER_ADDRESS names. Called by make.
 #
-#   cluster/local.sh up | down                          state in out/cluster: pid, ports, token, log
+#   cluster/local.sh up | down                          state in out/cluster: pids, ports, token, log; NODES=2 brings
+#                                                       another node, a process of its own with one CPU
 #   cluster/local.sh job        TARGET= REFERENCES= OUTPUT= CONFIG=       (environment)
 #   cluster/local.sh nightly    MANIFEST= REFERENCES= OUTPUT= CONFIG=
 #   cluster/local.sh schedule   as nightly, AT='0 2 * * *' and INSTALL=1
@@ -18,7 +19,7 @@ export RAY_AUTH_MODE=token
 fail() { echo "$1" >&2; exit 2; }
 
 # Exit 0 if the Ray that was started here still runs; a pid may have gone to another process since.
-running() { [ -f "$state/pid" ] && ps -p "$(cat "$state/pid")" -o args= 2>/dev/null | grep -q 'ray start --head'; }
+running() { [ -f "$state/pid" ] && ps -p "$(head -1 "$state/pid")" -o args= 2>/dev/null | grep -q 'ray start --head'; }
 
 free_ports() {
     python - "$1" <<'PYTHON'
@@ -52,12 +53,19 @@ up() {
         --dashboard-port="$dashboard" --dashboard-agent-listen-port="$agent" --ray-client-server-port="$client" \
         --temp-dir="$temp" --object-store-memory=200000000 --disable-usage-stats \
         >"$state/log" 2>&1 </dev/null &
-    local pid=$! waited
+    local pid=$! waited node
     echo "$pid" >"$state/pid"
     echo "$temp" >"$state/temp"
     echo "http://127.0.0.1:$dashboard" >"$state/address"
     for waited in $(seq 180); do
         if answers "$dashboard" && answers "$agent"; then
+            for node in $(seq 2 "${NODES:-1}"); do
+                # A folder of its own, or two nodes unpack one job into one place at once.
+                RAY_AUTH_TOKEN_PATH="$state/token" setsid ray start --address="127.0.0.1:$gcs" --block --num-cpus=1 \
+                    --temp-dir="$(mktemp -d "$temp.XXXX")" --object-store-memory=100000000 --disable-usage-stats \
+                    >"$state/log-$node" 2>&1 </dev/null &
+                echo $! >>"$state/pid"
+            done
             echo "Ray runs at $(cat "$state/address"), token in $state/token (RAY_AUTH_TOKEN_PATH); make cluster-down ends it"
             echo "Prometheus: $temp/prom_metrics_service_discovery.json"
             return
@@ -77,8 +85,8 @@ down() {
         return
     fi
     # SIGTERM would drain the node for half a minute; every task may be killed and run again.
-    local pids
-    pids=$(family "$(cat "$state/pid")")
+    local pid pids
+    pids=$(while read -r pid; do family "$pid"; done <"$state/pid")
     # shellcheck disable=SC2086 # a list
     kill -KILL $pids 2>/dev/null || true
     local waited
@@ -88,7 +96,7 @@ down() {
         sleep 0.1
     done
     [ "$waited" -lt 100 ] || fail "some of these did not end: $pids"
-    rm -rf "$(cat "$state/temp")"
+    rm -rf "$(cat "$state/temp")" "$(cat "$state/temp")".*
     rm -f "$state/pid" "$state/temp" "$state/address" "$state/token"
     echo "Ray has ended"
 }

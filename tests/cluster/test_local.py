@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import nibabel as nib
 import psutil
 import pytest
 import yaml
@@ -14,6 +16,10 @@ from manifests import CLUSTER, ROOT
 from trees import tree_bytes
 
 import medcolor
+from medcolor.config import load_settings
+from medcolor.phantom import make_phantom
+from medcolor.phantom.files import write_photographs, write_scan
+from medcolor.run.threads import usable_cores
 
 pytestmark = [pytest.mark.timeout(560), pytest.mark.xdist_group("ray")]
 on_ray = pytest.mark.ray
@@ -52,22 +58,37 @@ def local(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def started(local):
-    """Return `local` with a Ray running: one for all, since starting it takes ten seconds."""
-    done = local("up")
+    """Return `local` with a Ray of two nodes: one for all, since starting it takes ten seconds."""
+    done = local("up", NODES=2)
     assert done.returncode == 0, done.stderr
     return local
 
 
+@pytest.fixture(scope="module")
+def head(tmp_path_factory):
+    """24 slices of a procedural person's head, and photographs of another."""
+    folder = tmp_path_factory.mktemp("head")
+    scan = write_scan(make_phantom(2, region="head", spacing_mm=4.0), "t1", folder)
+    image = nib.load(scan)
+    nib.save(image.slicer[:, :, 30:54], folder / "t1.nii")
+    person = make_phantom(1, region="head", spacing_mm=4.0)
+    return folder / "t1.nii", write_photographs(person, folder / "photographs", every_mm=24.0)
+
+
 @on_ray
-def test_a_job_writes_the_bytes_of_one_process(started, scan, photographs, tmp_path, quick):
+def test_a_job_on_two_nodes_writes_the_bytes_of_one_process(started, head, tmp_path):
     here, there = tmp_path / "here.ome.zarr", tmp_path / "there.ome.zarr"
-    medcolor.colorize_volume(scan, photographs, here, settings=quick)
     config = tmp_path / "quick.yaml"
     config.write_text(QUICK)
-    relative = Path(os.path.relpath(scan, ROOT))  # the job runs in another folder
-    done = started("job", TARGET=relative, REFERENCES=photographs, OUTPUT=there, CONFIG=config)
+    medcolor.colorize_volume(*head, here, settings=load_settings(config))
+    scan = Path(os.path.relpath(head[0], ROOT))  # the job runs in another folder
+    done = started("job", TARGET=scan, REFERENCES=head[1], OUTPUT=there, CONFIG=config)
     assert done.returncode == 0, done.stdout + done.stderr
     assert tree_bytes(here) == tree_bytes(there)
+    assert len((started.state / "pid").read_text().split()) == 2
+    assert json.loads((there.with_name(f"{there.name}.run") / "run.json").read_text())["runner"] == {
+        "kind": "RayRunner", "workers": usable_cores() + 1, "threads": 1
+    }  # fmt: skip
 
 
 def times(folder):
@@ -105,8 +126,8 @@ def test_the_token_is_the_users_alone(started):
 
 @on_ray
 def test_ending_it_leaves_no_process_and_no_other_touched(started):
-    top = psutil.Process(int((started.state / "pid").read_text()))
-    family = [top, *top.children(recursive=True)]
+    tops = [psutil.Process(int(pid)) for pid in (started.state / "pid").read_text().split()]
+    family = [one for top in tops for one in (top, *top.children(recursive=True))]
     temp = Path((started.state / "temp").read_text().strip())
     assert len(family) > 3
     with subprocess.Popen(["bash", "-c", "exec -a 'ray start --head' sleep 60"]) as other:

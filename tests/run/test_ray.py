@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import socket
-import subprocess
-import sys
-import time
 from functools import partial
 from pathlib import Path
 
-import psutil
 import pytest
 from ray_tasks import ProcessNumber, Squares, WhichGpu
 from trees import tree_bytes
@@ -175,82 +169,6 @@ def test_two_actors_prepare_the_frames_of_one_process(ray_runner, photographs, t
     for output, runner in ((here, SerialRunner()), (there, ray_runner)):
         report = prepare_references(photographs, output, settings, runner, Silent())
         assert report.counts["clean"] == 26
-    assert tree_bytes(here) == tree_bytes(there)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-@pytest.fixture
-def cluster(tmp_path):
-    """`ray start --head` with its dashboard; ended by pid, other Rays are left alone."""
-    port, dashboard, agent = free_port(), free_port(), free_port()
-    binaries = Path(sys.executable).parent
-    environment = os.environ | {
-        "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
-        # Ray asks for a token; client and cluster take it from the same file.
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(tmp_path / "token"),
-    }
-    (tmp_path / "token").write_text("0123456789abcdef" * 4)
-    command = [binaries / "ray", "start", "--head", "--block", f"--port={port}"]
-    command += [f"--dashboard-port={dashboard}", "--num-cpus=2", "--disable-usage-stats"]
-    command += ["--object-store-memory=200000000", f"--ray-client-server-port={free_port()}"]
-    # Its default is taken by any other Ray on this machine, and then no job is ever accepted.
-    command += [f"--dashboard-agent-listen-port={agent}"]
-    with (tmp_path / "ray.log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + 90
-        while not (answers(dashboard) and answers(agent)):
-            assert time.monotonic() < deadline, (tmp_path / "ray.log").read_text()
-            assert process.poll() is None, (tmp_path / "ray.log").read_text()
-            time.sleep(0.5)
-        yield f"http://127.0.0.1:{dashboard}", environment
-    finally:
-        end_family(process)
-
-
-def end_family(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and all below it by pid; SIGTERM would drain the node for half a minute."""
-    try:
-        family = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        family = []
-    process.kill()
-    process.wait()
-    for one in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            one.kill()
-
-
-def test_a_submitted_job_writes_the_bytes_of_one_process(
-    cluster, scan, photographs, tmp_path, quick
-):
-    address, environment = cluster
-    here, there = tmp_path / "here.ome.zarr", tmp_path / "there.ome.zarr"
-    medcolor.colorize_volume(scan, photographs, here, settings=quick)
-    settings = tmp_path / "quick.yaml"
-    settings.write_text(
-        "features: {working_size_px: 64}\nstore: {slab_slices: 4, chunk: [4, 16, 16]}\n"
-    )
-    binaries = Path(sys.executable).parent
-    command = [binaries / "ray", "job", "submit", "--address", address, "--working-dir", ROOT]
-    command += ["--", "python", "jobs/colorize.py", scan, photographs, there, "--config", settings]
-
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
-
-    assert done.returncode == 0, done.stdout + done.stderr
     assert tree_bytes(here) == tree_bytes(there)
 
 
