@@ -58,6 +58,7 @@ bench: setup  ## Cost of a slice by stage, of matching beside the machine's floo
 	$(BIN)/python jobs/bench_index.py
 	$(BIN)/python jobs/bench_volume.py
 	$(BIN)/python jobs/bench_storage.py
+	$(BIN)/python jobs/bench_run.py
 	$(if $(PEER),$(BIN)/python jobs/bench_peer.py --peer $(PEER))
 
 FUZZ_SECONDS := 600

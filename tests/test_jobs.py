@@ -36,7 +36,8 @@ def test_bench_index_builds_opens_and_searches():
 
 
 @pytest.mark.parametrize(
-    "script", ["bench.py", "bench_filters.py", "bench_matching.py", "bench_peer.py"]
+    "script",
+    ["bench.py", "bench_filters.py", "bench_matching.py", "bench_peer.py", "bench_run.py"],
 )
 def test_the_other_benchmarks_can_be_imported(script):
     code = f"import sys; sys.path.insert(0, {str(JOBS)!r}); import {script.removesuffix('.py')}"

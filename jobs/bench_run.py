@@ -1,0 +1,271 @@
+"""What running costs beside the work: actors, scheduling, memory of the driver, bodies, cohorts.
+
+    python jobs/bench_run.py [actors] [slabs] [body] [cohort]        by default all four
+
+- actors: 64 slices with one one-thread actor, two of them, and one process of two threads: ratios
+  of the passes that colour, and the share of an actor's time that no slab accounts for.
+- slabs: memory of the driver after 100 and after 10 000 slabs that are given a constant colour.
+- body: 1878 slices of 512 x 512 in a constant colour on two actors, then the same command again.
+- cohort: 200 procedural persons of 16 slices of 64 x 64 on two actors, again, and with one changed.
+
+The constant colour stands in for matching; all else is the product's: plan, ledger, Ray, store.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import ray
+from bench_volume import write_scan as write_body
+
+import medcolor
+from medcolor.config import RunSettings, load_settings
+from medcolor.phantom import make_phantom, render_mri
+from medcolor.phantom.files import write_photographs
+from medcolor.run import driver, workers
+from medcolor.run.plan import Plan, SlabTask
+from medcolor.run.ray_pool import RayRunner
+from medcolor.run.serial import SerialRunner
+from medcolor.run.tasks import Runner
+from medcolor.run.workers import SlabReport
+from medcolor.volume.store import write_slab
+
+_COLOR = (200, 150, 110)
+_SMALL = ["features.working_size_px=64", "coherence.reach_mm=0", "compute.device=cpu"]
+
+
+class ConstantMatch:
+    """Marks slabs as matched."""
+
+    def __init__(self, plan: Plan, _turn: str) -> None:
+        """Take what the real one takes."""
+        self._ledger = plan.ledger
+
+    def __call__(self, task: SlabTask) -> SlabReport:
+        """Do a slab."""
+        self._ledger.mark_done(task.stage, task.number, "", 0.0)
+        return SlabReport(len(task.slices), {})
+
+
+class ConstantColor:
+    """Gives every voxel one colour, and the scan's luminance as alpha."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Open the scan."""
+        self._plan, self._read = plan, plan.open_target()
+
+    def __call__(self, task: SlabTask) -> SlabReport:
+        """Do a slab."""
+        begin = time.perf_counter()
+        rgba = np.empty((len(task.slices), *self._plan.levels[0].shape[1:], 4), np.uint8)
+        for number, z in enumerate(task.slices):
+            rgba[number, ..., :3] = _COLOR
+            rgba[number, ..., 3] = np.rint(255 * self._read.luminance(z))
+        write_slab(self._plan.output, 0, task.slices, rgba)
+        self._plan.ledger.mark_done(task.stage, task.number, "", time.perf_counter() - begin)
+        return SlabReport(len(task.slices), {}, rgba.nbytes)
+
+
+def write_head(path: Path, seed: int, slices: int, spacing_mm: float, side: int) -> None:
+    """Write slices of a person's head, `side` pixels square."""
+    volume = render_mri(make_phantom(seed, region="head", spacing_mm=spacing_mm), "T1")
+    first = max(0, (len(volume) - slices) // 2)
+    chosen = volume[first : first + slices]
+    rows, cols = chosen.shape[1:]
+    padded = np.zeros((len(chosen), side, side), chosen.dtype)
+    rows, cols = min(rows, side), min(cols, side)
+    padded[:, :rows, :cols] = chosen[:, :rows, :cols]
+    affine = np.diag([-spacing_mm, -spacing_mm, spacing_mm, 1.0])
+    nib.save(nib.Nifti1Image(np.ascontiguousarray(padded.transpose(2, 1, 0)), affine), path)
+
+
+def colored_s(folder: Path, name: str, settings: RunSettings, runner: Runner) -> float:
+    """Colour the head; return the wall seconds of the passes that colour."""
+    output = folder / f"{name}.ome.zarr"
+    report = medcolor.colorize_volume(
+        folder / "head.nii", folder / "photographs", output, settings=settings, runner=runner
+    )
+    return report.stage_seconds["match"] + report.stage_seconds["color"]
+
+
+def memory_mb() -> float:
+    """Return what this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def bench_actors(folder: Path) -> None:
+    """Compare one actor, two, and one process."""
+    write_head(folder / "head.nii", 2, 64, 3.0, 96)
+    write_photographs(
+        make_phantom(1, region="head", spacing_mm=3.0), folder / "photographs", every_mm=15.0
+    )
+    settings = load_settings(
+        None, ["compute.device=cpu", "store.slab_slices=8", "store.chunk=[8,32,32]"]
+    )
+    ray.init(address="local", num_cpus=2, include_dashboard=False, logging_level=logging.WARNING)
+    took = {}
+    for round_ in range(2):  # the first compiles and fills caches
+        for name, runner in (
+            ("one actor", RayRunner("auto", 1)),
+            ("two actors", RayRunner("auto", 2)),
+            ("two threads", SerialRunner(2)),
+        ):
+            begin = time.perf_counter()
+            took[name] = colored_s(folder, f"{name}-{round_}", settings, runner)
+            whole = time.perf_counter() - begin
+            if isinstance(runner, RayRunner):
+                runner.release()
+            print(f"  {name:<12} {took[name]:6.1f} s of match and color, {whole:6.1f} s in all")
+    ratio = took["one actor"] / took["two actors"]
+    against_threads = took["two threads"] / took["two actors"]
+    print(f"two actors are {ratio:.2f} times one, {against_threads:.2f} times two threads")
+
+
+def bench_overhead(tasks: int = 400, seconds: float = 0.25) -> None:
+    """Give two actors slabs that take a known time."""
+    runner = RayRunner("auto", 2)
+    list(runner.run(Sleeping, [0.0] * 2))
+    begin = time.perf_counter()
+    list(runner.run(Sleeping, [seconds] * tasks))
+    wall = time.perf_counter() - begin
+    runner.release()
+    share = 1 - tasks * seconds / (2 * wall)
+    print(f"scheduling {tasks} slabs of {seconds} s on two actors takes {share:.1%} of their time")
+
+
+class Sleeping:
+    """Takes as long as the task says."""
+
+    def __call__(self, seconds: float) -> None:
+        """Take them."""
+        time.sleep(seconds)
+
+
+def constant(work: Callable[[], None]) -> None:
+    """Do something with the constant colour in the place of matching."""
+    stand_ins = {"MatchSlab": ConstantMatch, "ColorSlab": ConstantColor}
+    for name, stand_in in stand_ins.items():
+        setattr(driver, name, stand_in)
+    try:
+        work()
+    finally:
+        for name in stand_ins:
+            setattr(driver, name, getattr(workers, name))
+
+
+def bench_slabs(folder: Path) -> None:
+    """Measure the driver's memory with few and many slabs."""
+    write_photographs(
+        make_phantom(1, region="head", spacing_mm=6.0), folder / "photographs", every_mm=60.0
+    )
+    settings = load_settings(
+        None, [*_SMALL, "store.slab_slices=1", "store.chunk=[1,8,8]", "store.smallest_side=20000"]
+    )
+    runner = RayRunner("auto", 2)
+    before = {}
+    for slabs in (100, 10_000):
+        body = np.zeros((8, 8, slabs), np.int16)
+        body[2:6, 2:6] = 500
+        nib.save(nib.Nifti1Image(body, np.eye(4)), folder / f"{slabs}.nii")
+        begin = time.perf_counter()
+        report = medcolor.colorize_volume(
+            folder / f"{slabs}.nii",
+            folder / "photographs",
+            folder / f"{slabs}.ome.zarr",
+            settings=settings,
+            runner=runner,
+        )
+        took = time.perf_counter() - begin
+        before[slabs] = memory_mb()
+        print(f"  {report.slabs_done} slabs: driver {before[slabs]:.0f} MB, {took:.0f} s")
+    runner.release()
+    print(f"driver's memory, 10 000 slabs against 100: {before[10_000] - before[100]:+.0f} MB")
+
+
+def bench_body(folder: Path) -> None:
+    """Run a body, and run it again."""
+    write_body(folder / "body.nii", 1878)
+    write_photographs(
+        make_phantom(1, region="head", spacing_mm=6.0), folder / "photographs", every_mm=60.0
+    )
+    settings = load_settings(None, [*_SMALL, "volume.window=[-350,650]"])
+    runner = RayRunner("auto", 2)
+    for name in ("a body", "again"):
+        begin = time.perf_counter()
+        report = medcolor.colorize_volume(
+            folder / "body.nii",
+            folder / "photographs",
+            folder / "body.ome.zarr",
+            settings=settings,
+            runner=runner,
+        )
+        done = f"{report.slabs_done} slabs written, {report.slabs_kept} kept"
+        print(
+            f"  {name}: {done}, {len(report.failures)} failed, {time.perf_counter() - begin:.0f} s"
+        )
+    print(f"  driver {memory_mb():.0f} MB")
+    runner.release()
+
+
+def bench_cohort(folder: Path, count: int = 200) -> None:
+    """Run a cohort, run it again, and with one changed."""
+    write_photographs(
+        make_phantom(1, region="head", spacing_mm=5.0), folder / "photographs", every_mm=20.0
+    )
+    (folder / "scans").mkdir()
+    for seed in range(count):
+        write_head(folder / "scans" / f"{seed:03}.nii", 2 + seed, 16, 8.0, 64)
+    settings = load_settings(None, [*_SMALL, "store.slab_slices=16", "store.chunk=[16,32,32]"])
+    runner = RayRunner("auto", 2)
+    for name in ("a cohort", "again", "one changed"):
+        if name == "one changed":
+            write_head(folder / "scans" / "007.nii", 1000, 16, 8.0, 64)
+        begin = time.perf_counter()
+        report = medcolor.colorize_cohort(
+            str(folder / "scans" / "*.nii"),
+            folder / "photographs",
+            folder / "cohort",
+            settings=settings,
+            runner=runner,
+        )
+        counts = str(report).splitlines()[0].partition(": ")[2]
+        print(f"  {name}: {counts}, {time.perf_counter() - begin:.0f} s")
+    runner.release()
+
+
+def main() -> None:
+    """Run the parts that are asked for."""
+    wanted = sys.argv[1:] or ["actors", "slabs", "body", "cohort"]
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    )
+    parts: dict[str, Callable[[Path], None]] = {
+        "actors": bench_actors,
+        "slabs": lambda folder: constant(lambda: bench_slabs(folder)),
+        "body": lambda folder: constant(lambda: bench_body(folder)),
+        "cohort": bench_cohort,
+    }
+    for name in wanted:
+        if not ray.is_initialized():
+            ray.init(
+                address="local", num_cpus=2, include_dashboard=False, logging_level=logging.WARNING
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            print(name, flush=True)
+            parts[name](Path(folder))
+            if name == "actors":
+                bench_overhead()
+
+
+if __name__ == "__main__":
+    main()
