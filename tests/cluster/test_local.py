@@ -86,7 +86,8 @@ def test_a_job_on_two_nodes_writes_the_bytes_of_one_process(started, head, tmp_p
     assert done.returncode == 0, done.stdout + done.stderr
     assert tree_bytes(here) == tree_bytes(there)
     assert len((started.state / "pid").read_text().split()) == 2
-    assert json.loads((there.with_name(f"{there.name}.run") / "run.json").read_text())["runner"] == {
+    record = json.loads((there.with_name(f"{there.name}.run") / "run.json").read_text())
+    assert record["runner"] == {
         "kind": "RayRunner", "workers": usable_cores() + 1, "threads": 1
     }  # fmt: skip
 
