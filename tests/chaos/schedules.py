@@ -9,6 +9,7 @@ again, as a cron job would.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -207,12 +208,12 @@ def _wait_for_work(log: Path, driver: subprocess.Popen[bytes]) -> None:
 
 
 def _kill_an_actor(seed: int) -> None:
-    """Kill one of the processes that work, if there is any."""
-    actors = [
-        one.pid
-        for one in psutil.process_iter(["cmdline"])
-        if " ".join(one.info["cmdline"] or []).startswith("ray::_Worker")
-    ]
+    """Kill one of the processes of this cluster that work, if there is any."""
+    actors = []
+    for one in psutil.Process().children(recursive=True):  # other clusters of the machine are not
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if " ".join(one.cmdline()).startswith("ray::_Worker"):
+                actors.append(one.pid)
     if actors:
         os.kill(sorted(actors)[seed % len(actors)], signal.SIGKILL)
 

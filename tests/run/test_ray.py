@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
+from conftest import make_scan
 from ray_tasks import ProcessNumber, Squares, WhichGpu
 from trees import tree_bytes
 
@@ -140,6 +142,27 @@ def test_one_two_and_four_actors_write_the_bytes_of_one_process(
         assert report.is_complete
         assert tree_bytes(here) == tree_bytes(there)
         runner.release()
+
+
+def test_whole_volumes_on_actors_have_the_bytes_of_one_process(
+    ray_runner, photographs, tmp_path, quick
+):
+    """As many volumes as workers: each is made by one, and a broken one holds none up."""
+    for number in range(3):
+        make_scan(tmp_path / "scans" / f"{number}.nii", slices=4 + number, size=30)
+    manifest = tmp_path / "cohort.yaml"
+    volumes = [{"name": f"n{n}", "target": f"scans/{n}.nii"} for n in range(4)]
+    manifest.write_text(yaml.safe_dump({"volumes": volumes}))
+    trees = []
+    for folder, runner in (("here", SerialRunner()), ("there", type(ray_runner)("auto", 2))):
+        report = medcolor.colorize_cohort(
+            manifest, photographs, tmp_path / folder, settings=quick, runner=runner
+        )
+        assert [row.state for row in report.rows.values()].count("complete") == 3
+        assert report.rows["n3"].state == "failed"
+        trees.append([tree_bytes(tmp_path / folder / f"n{n}.ome.zarr") for n in range(3)])
+    assert trees[0] == trees[1]
+    runner.release()
 
 
 def test_an_actor_lives_on_from_stage_to_stage_until_released(ray_runner):
