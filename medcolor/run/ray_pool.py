@@ -190,18 +190,19 @@ class RayRunner:
                 where = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
                 call = ray.remote(num_cpus=0, max_retries=0)(_probe)
                 name = str(node.get("NodeManagerAddress") or node["NodeID"])
-                asked[f"{name} ({node['NodeID'][:6]})"] = call.options(
-                    scheduling_strategy=where
-                ).remote(probe)
+                answer = call.options(scheduling_strategy=where).remote(probe)
+                asked[f"{name} ({node['NodeID'][:6]})"] = node["NodeID"], answer
         found = {}
-        for name, reference in asked.items():
+        for name, (node_id, answer) in asked.items():
             try:
-                found[name] = ray.get(reference, timeout=_PROBE_S)
+                found[name] = ray.get(answer, timeout=_PROBE_S)
             except ray.exceptions.RayError as error:
                 cause = getattr(error, "cause", None) or error
                 if isinstance(cause, MedcolorError):
                     place, problem, remedy = cause.args
                     raise type(cause)(f"node {name}: {place}", problem, remedy) from error
+                if not any(one["NodeID"] == node_id and one["Alive"] for one in ray.nodes()):
+                    continue  # lost meanwhile, as nodes are: it will do no work
                 raise RunError(
                     f"node {name}", f"does not answer ({one_line(cause)})", "Look at its logs"
                 ) from error
