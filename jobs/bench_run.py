@@ -8,7 +8,7 @@
 - body: 1878 slices of 512 x 512 in a constant colour on two actors, then the same command again.
 - cohort: 200 procedural persons of 16 slices of 64 x 64 on two actors, again, and with one changed.
 
-The constant colour stands in for matching; all else is the product's: plan, ledger, Ray, store.
+The constant colour stands in for describing and matching; all else is the product's: plan, ledger, Ray, store.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -31,7 +31,8 @@ import medcolor
 from medcolor.config import RunSettings, load_settings
 from medcolor.phantom import make_phantom, render_mri
 from medcolor.phantom.files import write_photographs
-from medcolor.run import driver, workers
+from medcolor.progress import Silent
+from medcolor.run import assign, driver, workers
 from medcolor.run.plan import Plan, SlabTask
 from medcolor.run.ray_pool import RayRunner
 from medcolor.run.serial import SerialRunner
@@ -41,6 +42,18 @@ from medcolor.volume.store import write_slab
 
 _COLOR = (200, 150, 110)
 _SMALL = ["features.working_size_px=64", "coherence.reach_mm=0", "compute.device=cpu"]
+
+
+class ConstantDescriptions:
+    """Describes every slice alike, whichever way it lies."""
+
+    def __init__(self, plan: Plan, codes: tuple[str, ...]) -> None:
+        """Take what the real one takes."""
+        self._shape = len(codes), plan.open_network().spec.descriptor_size
+
+    def __call__(self, slices: Sequence[int]) -> np.ndarray:
+        """Describe some."""
+        return np.full((len(slices), *self._shape), 0.01, np.float32)
 
 
 class ConstantMatch:
@@ -153,43 +166,50 @@ class Sleeping:
 
 def constant(work: Callable[[], None]) -> None:
     """Do something with the constant colour in the place of matching."""
-    stand_ins = {"MatchSlab": ConstantMatch, "ColorSlab": ConstantColor}
-    for name, stand_in in stand_ins.items():
-        setattr(driver, name, stand_in)
+    stand_ins = (
+        (driver, "MatchSlab", ConstantMatch),
+        (driver, "ColorSlab", ConstantColor),
+        (assign, "DescribeSlices", ConstantDescriptions),
+    )
+    for module, name, stand_in in stand_ins:
+        setattr(module, name, stand_in)
     try:
         work()
     finally:
-        for name in stand_ins:
-            setattr(driver, name, getattr(workers, name))
+        for module, name, _ in stand_ins:
+            setattr(module, name, getattr(workers, name))
+
+
+class SlabMemory(Silent):
+    """Notes what the driver holds when the first slab is given out."""
+
+    before_mb = 0.0
+
+    def begin(self, stage: str, total: int) -> None:
+        """Note it."""
+        if stage == "match":
+            self.before_mb = memory_mb()
 
 
 def bench_slabs(folder: Path) -> None:
-    """Measure the driver's memory with few and many slabs."""
-    write_photographs(
-        make_phantom(1, region="head", spacing_mm=6.0), folder / "photographs", every_mm=60.0
-    )
-    settings = load_settings(
-        None, [*_SMALL, "store.slab_slices=1", "store.chunk=[1,8,8]", "store.smallest_side=20000"]
-    )
+    """Measure the driver's memory over few and over many slabs."""
+    person = make_phantom(1, region="head", spacing_mm=6.0)
+    photographs = write_photographs(person, folder / "photographs", every_mm=60.0)
+    small = ("store.slab_slices=1", "store.chunk=[1,8,8]", "store.smallest_side=20000")
+    settings = load_settings(None, [*_SMALL, *small])
     runner = RayRunner("auto", 2)
-    before = {}
     for slabs in (100, 10_000):
         body = np.zeros((8, 8, slabs), np.int16)
         body[2:6, 2:6] = 500
-        nib.save(nib.Nifti1Image(body, np.eye(4)), folder / f"{slabs}.nii")
-        begin = time.perf_counter()
+        scan, output = folder / f"{slabs}.nii", folder / f"{slabs}.ome.zarr"
+        nib.save(nib.Nifti1Image(body, np.eye(4)), scan)
+        begin, memory = time.perf_counter(), SlabMemory()
         report = medcolor.colorize_volume(
-            folder / f"{slabs}.nii",
-            folder / "photographs",
-            folder / f"{slabs}.ome.zarr",
-            settings=settings,
-            runner=runner,
+            scan, photographs, output, settings=settings, runner=runner, progress=memory
         )
-        took = time.perf_counter() - begin
-        before[slabs] = memory_mb()
-        print(f"  {report.slabs_done} slabs: driver {before[slabs]:.0f} MB, {took:.0f} s")
+        took, grown = time.perf_counter() - begin, memory_mb() - memory.before_mb
+        print(f"  {report.slabs_done} slabs: {took:.0f} s, driver {grown:+.0f} MB over its slabs")
     runner.release()
-    print(f"driver's memory, 10 000 slabs against 100: {before[10_000] - before[100]:+.0f} MB")
 
 
 def bench_body(folder: Path) -> None:
