@@ -8,7 +8,8 @@
 - body: 1878 slices of 512 x 512 in a constant colour on two actors, then the same command again.
 - cohort: 200 procedural persons of 16 slices of 64 x 64 on two actors, again, and with one changed.
 
-The constant colour stands in for describing and matching; all else is the product's: plan, ledger, Ray, store.
+The constant colour stands in for describing and matching; all else is the product's: plan,
+ledger, Ray, store.
 """
 
 from __future__ import annotations
@@ -185,7 +186,7 @@ class SlabMemory(Silent):
 
     before_mb = 0.0
 
-    def begin(self, stage: str, total: int) -> None:
+    def begin(self, stage: str, total: int) -> None:  # noqa: ARG002
         """Note it."""
         if stage == "match":
             self.before_mb = memory_mb()
