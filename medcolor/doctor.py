@@ -21,7 +21,7 @@ from medcolor.errors import MedcolorError
 from medcolor.render.offscreen import OffscreenRenderer
 from medcolor.render.settings import RenderSettings
 from medcolor.run.plan import Capabilities, open_network
-from medcolor.run.tasks import Failed, Runner
+from medcolor.run.tasks import Runner, one_line
 from medcolor.run.threads import usable_cores
 from medcolor.storage import Place
 from medcolor.weights import verify_weights
@@ -86,17 +86,7 @@ def greet_every_node(runner: Runner) -> str:
     if len(set(versions.values())) > 1:
         told = ", ".join(f"{node} has {one}" for node, one in versions.items())
         raise NotWorkingError(f"medcolor differs: {told}. Install one version everywhere")
-    (outcome,) = runner.run(_Answering, ["hello"])
-    if isinstance(outcome, Failed):
-        raise NotWorkingError(f"no worker answers ({outcome.problem}). Look at the nodes' logs")
     return f"{len(versions)} nodes, {runner.workers} workers of {runner.threads} threads"
-
-
-class _Answering:
-    """A worker that answers."""
-
-    def __call__(self, task: str) -> str:
-        return task
 
 
 def _version() -> str:
@@ -108,6 +98,8 @@ def _try(name: str, probe: Callable[[], str]) -> Finding:
         return Finding(name, True, probe())
     except (NotWorkingError, MedcolorError, OSError) as error:
         return Finding(name, False, " ".join(str(error).split()))
+    except Exception as error:  # a probe is there to tell what goes wrong, whatever it is
+        return Finding(name, False, one_line(error))
 
 
 def _python() -> str:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from medcolor.config import RunSettings
-from medcolor.errors import InputError, MedcolorError
+from medcolor.errors import MedcolorError
 from medcolor.progress import ProgressReport, Silent
 from medcolor.run.cohort_manifest import Member
 from medcolor.run.driver import colorize
@@ -28,7 +28,7 @@ from medcolor.run.index_copies import is_index_place
 from medcolor.run.ledger import Ledger, read_record
 from medcolor.run.plan import digest_network, resolve_hardware, resolve_threads
 from medcolor.run.serial import SerialRunner
-from medcolor.run.tasks import Failed, Runner
+from medcolor.run.tasks import Failed, Runner, one_line
 from medcolor.storage import Place, write_json, write_whole
 from medcolor.volume.files import version_of_input
 
@@ -112,7 +112,7 @@ class Job:
             force=True,
         )
         write_json(Ledger.folder_of(output) / _FINGERPRINT, {"fingerprint": own})
-        problem = report.failures[0].problem if report.failures else ""
+        problem = report.failures[0].nameless if report.failures else ""
         return Row(
             member.name,
             "complete" if report.is_complete else "incomplete",
@@ -125,13 +125,16 @@ class Job:
 
     def is_kept(self, member: Member) -> bool:
         """Tell whether an earlier run made this volume of just this."""
-        folder = Ledger.folder_of(self.volume(member))
-        made_of, record = (read_record(folder / name) or {} for name in (_FINGERPRINT, "run.json"))
+        volume = self.volume(member)
+        folder = Ledger.folder_of(volume)
         try:
+            made_of = read_record(folder / _FINGERPRINT) or {}
+            record = read_record(folder / "run.json") or {}
+            is_there = (volume / "zarr.json").is_file()
             own = self.fingerprint(member)
-        except InputError:  # is said when it is its turn
+        except (MedcolorError, OSError):  # is said when it is its turn
             return False
-        return made_of.get("fingerprint") == own and bool(record.get("complete"))
+        return is_there and made_of.get("fingerprint") == own and bool(record.get("complete"))
 
 
 @dataclass(frozen=True)
@@ -236,12 +239,12 @@ def _rows(job: Job, todo: Sequence[Member], runner: Runner) -> Iterator[Row]:
         for member in todo:
             try:
                 yield job.colorize(member, runner, Silent())
-            except MedcolorError as error:
-                yield _failed(member, str(error))
+            except Exception as error:  # whatever it is, it is about this volume
+                yield _failed(Failed(member, one_line(error), _readable(error)))
         return
     for outcome in runner.run(lambda: _WholeVolumes(job), todo, is_long=True):
         if isinstance(outcome, Failed):
-            yield _failed(outcome.task, outcome.problem)
+            yield _failed(outcome)
         else:
             yield outcome.report
 
@@ -256,9 +259,14 @@ class _WholeVolumes:
         return self._job.colorize(member, self._runner, Silent())
 
 
-def _failed(member: Member, problem: str) -> Row:
-    _log.error("volume %s: %s", member.name, problem)
-    return Row(member.name, "failed", problem=problem)
+def _failed(failed: Failed) -> Row:
+    """Say all of it to who runs this, and write down what names nobody."""
+    _log.error("volume %s: %s", failed.task.name, failed.problem)
+    return Row(failed.task.name, "failed", problem=failed.nameless)
+
+
+def _readable(error: Exception) -> MedcolorError | None:
+    return error if isinstance(error, MedcolorError) else None
 
 
 def _write_summary(report: CohortReport, members: Iterable[Member]) -> None:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from medcolor.errors import InputError
-from medcolor.storage import ObjectPath, Place, place_of
+from medcolor.storage import Place, place_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _REMEDY = "Give `volumes: [{name: a, target: PATH}, ..]`, or a parquet file of name and target"
@@ -84,12 +84,20 @@ def _from(manifest: Place, target: str) -> Place:
 
 
 def _matching(pattern: str) -> list[Place]:
-    folder = re.split(r"[*?\[]", pattern)[0].rpartition("/")[0]
-    place = place_of(folder or ".")
-    if isinstance(place, ObjectPath):
-        keys = (place / key for key, _ in place.walk())
-        return sorted((one for one in keys if fnmatch.fnmatch(str(one), pattern)), key=str)
-    return [one.absolute() for one in sorted(place.glob(pattern[len(folder) :].lstrip("/")))]
+    """Return the files and folders that a pattern finds; `*` stays within a part of a path."""
+    head = re.split(r"[*?\[]", pattern)[0]
+    folder = head.rpartition("/")[0] or ("/" if pattern.startswith("/") else ".")
+    rest = pattern[len(head.rpartition("/")[0]) :].lstrip("/")
+    place = place_of(folder)
+    if isinstance(place, Path):
+        return [one.absolute() for one in sorted(place.glob(rest))]
+    wanted = rest.split("/")
+    found = set()
+    for key, _ in place.walk():
+        parts = key.split("/")[: len(wanted)]
+        if len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted)):
+            found.add("/".join(parts))
+    return [place / one for one in sorted(found)]
 
 
 def _digest(place: Place) -> str:

@@ -10,26 +10,31 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from medcolor.config import RunSettings
 from medcolor.errors import DiskFullError, InputError
 from medcolor.progress import ProgressReport
 from medcolor.retrieval.index import ReferenceIndex
+from medcolor.retrieval.record import Assignment
 from medcolor.run.assign import assign
 from medcolor.run.index import open_index, refuse_changed_photographs
 from medcolor.run.ledger import Ledger
 from medcolor.run.look import look_at
 from medcolor.run.plan import Plan, SlabTask, resolve_hardware, staging_of
-from medcolor.run.preflight import check_every_node
-from medcolor.run.report import RunReport, write_report
+from medcolor.run.preflight import check_inputs_on_every_node, check_output_on_every_node
+from medcolor.run.reconstructions import LostReconstructionError
+from medcolor.run.report import RunReport, write_failures, write_report
 from medcolor.run.slabs import (
     MATCH,
     all_tasks,
     color_tasks,
     count_slabs,
     is_done_by_now,
+    level_stage,
     match_tasks,
     open_tasks,
+    slabs_around,
 )
 from medcolor.run.tasks import Failed, Runner, Worker
 from medcolor.run.workers import (
@@ -40,7 +45,7 @@ from medcolor.run.workers import (
     speaking_of_full_disks,
 )
 from medcolor.storage import Place, delete_tree
-from medcolor.volume.store import create_store, delete_unfinished_files
+from medcolor.volume.store import create_store, delete_unfinished_files, has_level
 
 _log = logging.getLogger(__name__)
 
@@ -59,24 +64,20 @@ def colorize(
     settings = resolve_hardware(settings, runner)
     report = RunReport(output)
     with speaking_of_full_disks(output):
-        with _nothing_left_on_bad_input(output):
+        with _nothing_left_on_bad_input(output) as begun:
             with report.stage("prepare"):
                 plan, index = _prepare(
-                    target, references, output, settings, runner, progress, force
+                    target, references, output, settings, runner, progress, begun, force=force
                 )
             report.slices = plan.levels[0].shape[0]
             with report.stage("describe"):
                 assignment = assign(plan, index, runner, progress)
                 report.bearing = assignment.bearing
                 refuse_changed_photographs(index, assignment)
-        with report.stage("match"):
-            turn, tasks = assignment.bearing.turn, match_tasks(plan, assignment)
-            _run(plan, MATCH, lambda: MatchSlab(plan, turn), tasks, runner, progress, report)
-        for level in plan.levels:
-            # A level is the source of the next: a slab missing here would be a hole there.
-            if level.index == 0 or report.is_complete:
-                with report.stage("color" if level.index == 0 else "pyramid"):
-                    _run_level(plan, level.index, runner, progress, report)
+        try:
+            _color(plan, assignment, runner, progress, report)
+        finally:
+            write_failures(plan, report)
         write_report(plan, report, runner)
         if report.is_complete:
             plan.ledger.forget(MATCH)
@@ -93,31 +94,66 @@ def _prepare(
     settings: RunSettings,
     runner: Runner,
     progress: ProgressReport,
+    begun: list[Place],
+    *,
     force: bool,
 ) -> tuple[Plan, ReferenceIndex]:
-    """Look at all inputs, from every node, and write the empty volume."""
+    """Look at all inputs, from every node, and write the empty volume.
+
+    Nothing of an earlier run is deleted before every node has seen the inputs.
+    """
     look = look_at(target, references, output, settings, runner)
     plan = look.plan
-    plan.ledger.begin(output, look.about, count_slabs(plan), force=force)
-    check_every_node(plan, references, runner)
+    check_inputs_on_every_node(look, references, runner)
+    if plan.ledger.begin(output, look.about, count_slabs(plan), force=force):
+        begun += [output, plan.ledger.folder]
+    check_output_on_every_node(plan, runner)
     kept = plan.ledger.folder / "index"
     index = open_index(references, kept, look.photographs, settings, runner, progress)
+    for level in plan.levels:  # what was deleted by hand is made anew, whatever the markers say
+        if not has_level(output, level.index):
+            plan.ledger.forget(level_stage(level.index))
     create_store(output, look.geometry, settings.store, look.about)
     return plan, index
 
 
 @contextmanager
-def _nothing_left_on_bad_input(output: Place) -> Iterator[None]:
-    """If the input is refused, remove what this run began; what an earlier one wrote stays."""
-    folder = Ledger.folder_of(output)
-    places = (output, folder, staging_of(output))
-    begun = [place for place in places if not place.exists()]
+def _nothing_left_on_bad_input(output: Place) -> Iterator[list[Place]]:
+    """If the input is refused, remove what this driver began; what others wrote stays.
+
+    Yields a list to which the driver adds what it begins.
+    """
+    begun: list[Place] = []
+    folder, staging = Ledger.folder_of(output), staging_of(output)
+    was_staged = staging.exists()
     try:
-        yield
+        yield begun
     except InputError:
         for place in begun:
             delete_tree(place)
+        if not was_staged and not (folder / "plan.json").is_file():
+            delete_tree(staging)
+            if isinstance(folder, Path) and folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
         raise
+
+
+def _color(
+    plan: Plan,
+    assignment: Assignment,
+    runner: Runner,
+    progress: ProgressReport,
+    report: RunReport,
+) -> None:
+    """Match and colour the slabs that are not finished, and write the coarser levels."""
+    with report.stage("match"):
+        turn, tasks = assignment.bearing.turn, match_tasks(plan, assignment)
+        _run(plan, MATCH, lambda: MatchSlab(plan, turn), tasks, runner, progress, report)
+    for level in plan.levels:
+        # A level is the source of the next: a slab missing here would be a hole there.
+        if level.index == 0 or report.is_complete:
+            with report.stage("color" if level.index == 0 else "pyramid"):
+                _run_level(plan, level.index, runner, progress, report)
 
 
 def _run_level(
@@ -176,6 +212,8 @@ def _run(
             }
             where = stage, task.start, task.stop
             _log.error("%s, slices %d to %d: %s", *where, outcome.problem, extra=about)
+            if isinstance(outcome.error, LostReconstructionError):
+                plan.ledger.forget(MATCH, slabs_around(plan, task))
             full = full + 1 if isinstance(outcome.error, DiskFullError) else 0
             if full > runner.workers and outcome.error is not None:
                 raise outcome.error

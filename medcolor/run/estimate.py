@@ -5,9 +5,9 @@ Time is not guessed but tried: one worker of the runner colours some slices, and
 
 from __future__ import annotations
 
-import contextlib
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -26,12 +26,12 @@ from medcolor.reference import ReferenceRecord, list_references, load_reference
 from medcolor.retrieval.index import read_index
 from medcolor.run.index_copies import is_index_place, local_index
 from medcolor.run.look import look_at
-from medcolor.run.plan import Plan, resolve_hardware, staging_of
+from medcolor.run.plan import Plan, resolve_hardware
 from medcolor.run.slabs import MATCH, count_slabs, level_stage
 from medcolor.run.tasks import Failed, Runner
 from medcolor.run.threads import map_slices
 from medcolor.stopwatch import Stopwatch
-from medcolor.storage import Place, delete_tree
+from medcolor.storage import Place
 
 _MB = 1 << 20
 _MOST_TRIED = 8
@@ -56,6 +56,9 @@ class Estimate:
 
     device: str
     seconds_left: float
+    is_other: bool
+    """Whether the output was begun with other settings or inputs: it needs --force."""
+
     host_mb: int
     """Memory of one worker at its most."""
 
@@ -76,7 +79,7 @@ class Estimate:
             [
                 f"scan      {z} slices of {y} x {x}",
                 f"slabs     {slabs}",
-                f"done      {done}",
+                f"done      {done}{' of another run: it needs --force' if self.is_other else ''}",
                 f"workers   {self.workers} on {self.device}, {self.threads} threads each",
                 f"time      about {_spoken(self.seconds_left)}",
                 f"memory    {self.host_mb} MB a worker{gpu}",
@@ -95,6 +98,9 @@ class Tried:
 
     slice_s: float
     """Wall seconds a slice, with all threads at work."""
+
+    color_share: float
+    """Of that, by the pass that colours."""
 
     description_s: float
     """Of a slice or photograph, one thread."""
@@ -119,16 +125,10 @@ def estimate(
         RunError: No worker could try.
     """
     settings = resolve_hardware(settings, runner)
-    staging = staging_of(output)
-    was_there = staging.exists()
-    try:
-        plan = look_at(target, references, output, settings, runner).plan
+    with tempfile.TemporaryDirectory() as folder:
+        plan = look_at(target, references, output, settings, runner, Path(folder)).plan
         records = _records(references, settings)
         (outcome,) = runner.run(lambda: TrySlices(plan, records), ["a few slices"])
-    finally:
-        if not was_there:
-            delete_tree(staging)
-            _delete_if_empty(staging.parent)
     if isinstance(outcome, Failed):
         raise outcome.error or RunError(target, outcome.problem, "Try without --plan")
     return _add_up(plan, outcome.report, len(records), is_index_place(references), runner)
@@ -139,15 +139,19 @@ def _add_up(
 ) -> Estimate:
     slabs, level = count_slabs(plan), plan.levels[0]
     done = {stage: len(plan.ledger.done(stage)) for stage in slabs}
-    left = 1 - done[level_stage(0)] / slabs[level_stage(0)]
-    described = 0 if plan.ledger.is_assigned() else level.shape[0]
-    described += 0 if is_indexed or plan.ledger.is_assigned() else photographs
+    begun = plan.ledger.begun_identity()
+    is_assigned = begun == plan.ledger.identity and plan.ledger.is_assigned()
+    to_color = slabs[level_stage(0)] - done[level_stage(0)]
+    to_match = max(to_color - done[MATCH], 0)
+    described = 0 if is_assigned else level.shape[0] + (0 if is_indexed else photographs)
     hands = runner.workers * plan.threads
-    matched = max(left - done[MATCH] / slabs[MATCH], 0.0) if left else 0.0
+    # Of few slabs some workers have none.
+    slab_s = plan.settings.store.slab_slices * tried.slice_s / max(1, min(runner.workers, to_color))
     seconds = (
-        matched * level.shape[0] * tried.slice_s / runner.workers
+        to_match * slab_s * (1 - tried.color_share)
+        + to_color * slab_s * tried.color_share
         + described * tried.description_s / hands
-        + (min(photographs, level.shape[0]) * tried.preparation_s / hands if left else 0.0)
+        + (min(photographs, level.shape[0]) * tried.preparation_s / hands if to_match else 0.0)
     )
     voxels = sum(4 * int(np.prod(one.shape)) for one in plan.levels)
     slab_bytes = 4 * int(np.prod(level.shape[1:])) * plan.settings.store.slab_slices
@@ -160,6 +164,7 @@ def _add_up(
         threads=plan.threads,
         device=plan.settings.compute.device,
         seconds_left=round(seconds, 1),
+        is_other=begun not in (None, plan.ledger.identity),
         host_mb=(tried.host_bytes + 2 * slab_bytes) // _MB
         + plan.settings.compute.reference_memory_mb,
         gpu_mb=tried.gpu_bytes // _MB,
@@ -186,23 +191,23 @@ class TrySlices:
         prepared = [prepare_reference(one, self._network, settings.features) for one in references]
         preparation_s = (time.perf_counter() - begin) / len(prepared)
         device = torch.device(settings.compute.device)
-        weights = [1.0] * len(prepared)
+        weights, watch = [1.0] * len(prepared), Stopwatch()
 
         def color(z: int) -> bytes:
-            target = self._read(z)
-            made = list(
-                reconstruct_slices(
-                    [target], prepared, [weights], self._network, settings, Stopwatch()
-                )
-            )
-            rgba = color_slice(target, made[0] if made else None, settings, device).rgba
+            with watch("match"):
+                target = self._read(z)
+                given = [target], prepared, [weights], self._network, settings, Stopwatch()
+                made = list(reconstruct_slices(*given))
+            with watch("color"):
+                rgba = color_slice(target, made[0] if made else None, settings, device).rgba
             return rgba.tobytes()
 
         depth = self._plan.levels[0].shape[0]
         map_slices(color, [depth // 2], 1)
         target = self._read(depth // 2)
         begin = time.perf_counter()
-        describe(self._network, target.matched_luminance, target.body)
+        if target.body.any():
+            describe(self._network, target.matched_luminance, target.body)
         description_s = time.perf_counter() - begin
         chosen = np.linspace(0, depth - 1, 2 * threads + 4).astype(int)[1:-1].tolist()
         begin = time.perf_counter()
@@ -213,6 +218,7 @@ class TrySlices:
         used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return Tried(
             slice_s,
+            watch.seconds["color"] / sum(watch.seconds.values()),
             description_s,
             preparation_s,
             compressed,
@@ -242,13 +248,6 @@ def _records(references: Place, settings: RunSettings) -> Sequence[ReferenceReco
     if is_index_place(references):
         return read_index(local_index(references)).records
     return list_references(references.absolute(), settings.reference)
-
-
-def _delete_if_empty(folder: Path) -> None:
-    """Delete a folder, and those above, that held the staging folder alone."""
-    with contextlib.suppress(OSError):  # not empty, or not there
-        folder.rmdir()
-        folder.parent.rmdir()
 
 
 def _spoken(seconds: float) -> str:

@@ -8,11 +8,12 @@ writes `assignment.parquet`, `failures.jsonl` and `run.json` there.
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
-from medcolor.errors import InputError
+from medcolor.errors import InputError, RunError
 from medcolor.storage import (
     ObjectPath,
     Place,
@@ -47,8 +48,8 @@ class Ledger:
 
     def begin(
         self, output: Place, about: dict[str, str], slabs: dict[str, int], *, force: bool
-    ) -> None:
-        """Begin the ledger of `output`, or go on with it.
+    ) -> bool:
+        """Begin the ledger of `output`, or go on with it; return whether this call began it.
 
         Args:
             output: The volume.
@@ -59,26 +60,52 @@ class Ledger:
         Raises:
             InputError: If the output holds something else and `force` is off.
         """
-        plan_path = self.folder / "plan.json"
-        found = read_record(plan_path)
+        found = self._plan()
         if found is None and _holds_anything(output):
             raise InputError(
                 output, "exists and was not written by medcolor", "Choose another output"
             )
-        is_other = found is not None and found.get("identity") != self.identity
-        if found is not None and is_other and not force:
-            differing = [key for key, value in about.items() if found.get(key) != value]
-            done = len(_markers(self.folder))
-            raise InputError(
-                output,
-                f"begun with other {' and '.join(differing) or 'contents'}, {done} slabs are done",
-                "Choose another output, or begin anew with --force",
-            )
-        if is_other:
-            delete_tree(output)
-            delete_tree(self.folder)
-        if found is None or is_other:
-            write_json(plan_path, {"identity": self.identity, **about, "slabs": slabs})
+        if found is not None and found.get("identity") == self.identity:
+            return False
+        if found is not None:
+            if not force:
+                self._refuse(output, found, about)
+            self._clear(output)
+        content = json_bytes({"identity": self.identity, **about, "slabs": slabs})
+        if not create_whole(self.folder / "plan.json", content):
+            found = self._plan() or {}
+            if found.get("identity") != self.identity:  # another driver was quicker
+                self._refuse(output, found, about)
+            return False
+        return True
+
+    def _refuse(self, output: Place, found: dict[str, Any], about: dict[str, str]) -> NoReturn:
+        differing = [key for key, value in about.items() if found.get(key) != value]
+        raise InputError(
+            output,
+            f"begun with other {' and '.join(differing) or 'contents'}, "
+            f"{len(_markers(self.folder))} slabs are done",
+            "Choose another output, or begin anew with --force",
+        )
+
+    def _clear(self, output: Place) -> None:
+        """Delete what another identity left: first what says that something of it is done."""
+        delete_tree(self.folder / "done")
+        (self.folder / "run.json").unlink(missing_ok=True)
+        delete_tree(output)
+        delete_tree(self.folder)
+
+    def is_ours(self) -> bool:
+        """Tell whether this is still the run that writes the output: another may be forced."""
+        return (self._plan() or {}).get("identity") == self.identity
+
+    def begun_identity(self) -> str | None:
+        """Return the identity of the run that was begun, whichever it is."""
+        found = self._plan()
+        return None if found is None else str(found.get("identity"))
+
+    def _plan(self) -> dict[str, Any] | None:
+        return read_record(self.folder / "plan.json")
 
     def is_done(self, stage: str, number: int) -> bool:
         """Tell whether a slab is finished under this identity."""
@@ -119,13 +146,28 @@ class Ledger:
             "identity": self.identity, "checksum": checksum, "seconds": round(seconds, 3)
         }  # fmt: skip
         if not create_whole(marker, json_bytes(content)) and not self.is_done(stage, number):
-            write_json(marker, content)
+            self.refuse_if_replaced()
+            write_json(marker, content)  # of an identity that was forced away, or cut short
 
-    def forget(self, stage: str) -> None:
-        """Take back the marks of a stage, before its data goes."""
+    def refuse_if_replaced(self) -> None:
+        """Stop working on an output that another run has been forced over.
+
+        Raises:
+            RunError: It has.
+        """
+        if not self.is_ours():
+            raise RunError(
+                self.folder, "another run has begun here with other settings or inputs", "Stop one"
+            )
+
+    def forget(self, stage: str, numbers: Container[int] | None = None) -> None:
+        """Take back the marks of a stage, or of some slabs of it, before its data goes."""
+        beginning = f"{stage}-slab"
         for marker in _markers(self.folder):
-            if marker.name.startswith(f"{stage}-slab"):
-                marker.unlink(missing_ok=True)
+            if marker.name.startswith(beginning):
+                number = int(marker.stem.removeprefix(beginning))
+                if numbers is None or number in numbers:
+                    marker.unlink(missing_ok=True)
 
     def _marker(self, stage: str, number: int) -> Place:
         return self.folder / "done" / f"{stage}-slab{number:05d}.json"

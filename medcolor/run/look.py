@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from medcolor.config import RunSettings
 from medcolor.domain import VolumeGeometry
@@ -35,7 +36,12 @@ class Look:
 
 
 def look_at(
-    target: Place, references: Place, output: Place, settings: RunSettings, runner: Runner
+    target: Place,
+    references: Place,
+    output: Place,
+    settings: RunSettings,
+    runner: Runner,
+    staging: Path | None = None,
 ) -> Look:
     """Open the scan, find its window, digest everything.
 
@@ -47,14 +53,15 @@ def look_at(
         output: Volume to be.
         settings: With hardware resolved.
         runner: That will work.
+        staging: For copies of the input; by default beside the output.
 
     Raises:
         InputError: Unusable input.
     """
     photographs = library_digest(references, settings)
     network = digest_network(settings)
-    staging = staging_of(output)
-    volume = open_volume(local_copy(target, staging), settings.volume, staging)
+    folder = staging or staging_of(output)
+    volume = open_volume(local_copy(target, folder), settings.volume, folder)
     window = find_window(volume, settings.volume, settings.features.equalization)
     about = {
         "settings": settings.digest(),
@@ -72,6 +79,7 @@ def look_at(
         window=window,
         levels=plan_levels(volume.geometry, settings.store),
         network_digest=network,
+        staging=staging,
         input_facts={**volume.facts, "steps": volume.geometry.steps},
     )
     return Look(plan, about, volume.geometry, photographs)

@@ -24,8 +24,13 @@ class Placement:
         """Return how many are left to hand out."""
         return sum(map(len, self._runs)) + len(self._again)
 
-    def take(self, worker: int) -> int | None:
-        """Return the next task of a worker, None if nothing is left."""
+    def take(self, worker: int, *, is_alone: bool = False) -> int | None:
+        """Return the next task of a worker; None if there is nothing, or nothing for this one.
+
+        Args:
+            worker: Who asks.
+            is_alone: Whether no other works: then it may have what it failed with.
+        """
         own = self._runs[worker]
         if not own:
             longest = max(self._runs, key=len)
@@ -40,7 +45,7 @@ class Placement:
             if failed_with != worker:
                 return number
             self._again.append((number, failed_with))
-        return self._again.popleft()[0]
+        return self._again.popleft()[0] if is_alone else None
 
     def put_back(self, number: int, worker: int) -> None:
         """Take back a task that failed with a worker."""

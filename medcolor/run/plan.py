@@ -172,15 +172,25 @@ class Plan:
     window: Window
     levels: tuple[Level, ...]
     network_digest: str
+    staging: Path | None = None
+    """Where copies of the input lie, if not beside the output."""
+
     input_facts: dict[str, str | float | tuple[str, ...]] = field(default_factory=dict)
     """What may be told of the scan: its format, numbers of the acquisition, steps of reading."""
 
     def open_target(self) -> TargetReader:
         """Open the scan; what must be fetched or inflated first lies in the staging folder."""
         staging = self.staging_folder
-        return TargetReader.open(
+        reader = TargetReader.open(
             local_copy(self.target, staging), self.window, self.settings.volume, staging
         )
+        if reader.shape != self.levels[0].shape:
+            raise InputError(
+                self.target,
+                f"{reader.shape} voxels, the run began with {self.levels[0].shape}",
+                "Begin anew: the scan has changed",
+            )
+        return reader
 
     def with_halo(self, slices: range) -> range:
         """Return slices and those whose reconstruction their colours depend on."""
@@ -195,7 +205,7 @@ class Plan:
     @property
     def staging_folder(self) -> Path:
         """Where fetched and inflated copies of the input lie while the run lasts."""
-        return staging_of(self.output)
+        return self.staging or staging_of(self.output)
 
     def open_network(self) -> LoadedNetwork:
         """Load the network, and refuse one that differs from the driver's."""

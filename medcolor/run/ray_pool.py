@@ -94,6 +94,16 @@ class _Busy:
     since: float
 
 
+@dataclass(frozen=True)
+class _Starting:
+    """An actor that has not answered yet."""
+
+    actor: Any
+    slot: int
+    is_fresh: bool
+    """Begun for this; else kept from before."""
+
+
 @dataclass
 class _Pool:
     """Actors of one kind, by the slot each fills."""
@@ -255,22 +265,22 @@ class _Stage:
         self._failures: Counter[int] = Counter()
         self._deaths: Counter[int] = Counter()
         self._failed_starts = 0
-        self._alone_since = time.monotonic()
+        self._began = self._none_since = time.monotonic()
         self._idle: dict[int, Any] = {}
         self._busy: dict[Any, tuple[Any, _Busy]] = {}
-        self._starting: dict[Any, tuple[Any, int]] = {}
+        self._starting: dict[Any, _Starting] = {}
         for slot in range(slots):
-            # A kept one may have died with its node meanwhile: it has to answer, too.
-            self._greet(pool.idle.pop(slot, None) or pool.start(), slot)
+            kept = pool.idle.pop(slot, None)  # may have died meanwhile: it has to answer, too
+            self._greet(kept or pool.start(), slot, is_fresh=kept is None)
 
     def __iter__(self) -> Iterator[Outcome]:
         while self._left or self._busy:
             for slot in sorted(self._idle):
-                if (number := self._left.take(slot)) is not None:
+                if (number := self._left.take(slot, is_alone=self._is_alone(slot))) is not None:
                     self._give(number, slot)
             awaited = [*self._busy, *self._starting]
             ready, _ = ray.wait(awaited, num_returns=1, timeout=_LOOK_S)
-            self._tell_if_alone()
+            self._make_room_if_none_comes()
             for reference in ready:
                 if reference in self._starting:
                     self._welcome(reference)
@@ -282,33 +292,45 @@ class _Stage:
     def end(self) -> None:
         """Keep who is idle; end who still works, or has not answered."""
         self._pool.idle.update(self._idle)
-        for actor, _ in (*self._busy.values(), *self._starting.values()):
+        for actor in (
+            *(actor for actor, _ in self._busy.values()),
+            *(one.actor for one in self._starting.values()),
+        ):
             ray.kill(actor)
 
-    def _tell_if_alone(self) -> None:
-        """Say it once if the cluster has had no room for any worker for a while."""
-        if self._busy or self._idle:
-            self._alone_since = time.monotonic()
-        elif time.monotonic() - self._alone_since > _ALONE_S:
-            _log.warning("still waiting for a worker that asks for %s", self._pool.options)
-            self._alone_since = math.inf
+    def _is_alone(self, slot: int) -> bool:
+        """Tell whether no other works, nor will within a minute of the beginning."""
+        others = {busy.slot for _, busy in self._busy.values()} | set(self._idle)
+        if time.monotonic() - self._began < _ALONE_S:
+            others |= {one.slot for one in self._starting.values()}
+        return others <= {slot}
 
-    def _greet(self, actor: Any, slot: int) -> None:
-        self._starting[actor.ping.remote()] = actor, slot
+    def _make_room_if_none_comes(self) -> None:
+        """If no worker has come for a while, end idle ones of other kinds, and say so once."""
+        if self._busy or self._idle:
+            self._none_since = time.monotonic()
+        elif time.monotonic() - self._none_since > _ALONE_S:
+            self._runner.release()
+            _log.warning("still waiting for a worker that asks for %s", self._pool.options)
+            self._none_since = math.inf
+
+    def _greet(self, actor: Any, slot: int, *, is_fresh: bool) -> None:
+        self._starting[actor.ping.remote()] = _Starting(actor, slot, is_fresh)
 
     def _welcome(self, reference: Any) -> None:
-        actor, slot = self._starting.pop(reference)
+        one = self._starting.pop(reference)
+        actor, slot = one.actor, one.slot
         try:
             ray.get(reference)
         except ray.exceptions.RayError as error:
-            self._failed_starts += 1
+            self._failed_starts += one.is_fresh  # a kept one may have gone with its node
             if self._failed_starts >= _STARTS:
                 raise RunError(
                     "Ray",
                     f"{_STARTS} workers in a row died as they began ({one_line(error)})",
                     "Look at the logs of Ray's nodes; then run the same command again",
                 ) from error
-            self._greet(self._pool.start(), slot)
+            self._greet(self._pool.start(), slot, is_fresh=True)
             return
         self._failed_starts = 0
         self._idle[slot] = actor
@@ -339,7 +361,9 @@ class _Stage:
         return self._again(busy, outcome, self._failures[busy.number] < ATTEMPTS)
 
     def _died(self, busy: _Busy, problem: str) -> Outcome | None:
-        self._greet(self._pool.start(), busy.slot)
+        self._greet(self._pool.start(), busy.slot, is_fresh=True)
+        for slot in list(self._idle):  # they may have gone with the same node: they answer first
+            self._greet(self._idle.pop(slot), slot, is_fresh=False)
         self._deaths[busy.number] += 1
         failed = Failed(self._tasks[busy.number], problem)
         return self._again(busy, failed, self._deaths[busy.number] < DEATHS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 
@@ -13,14 +14,19 @@ from medcolor.errors import RunError
 from medcolor.storage import Place, write_whole
 
 _AT_ONCE = 8
+_NO_BODY = b"no body"
 _STORED = np.float16
 """Steps of at most 0.06 in L*, a* and b*: a quarter of what 8 bit sRGB tells apart."""
 
 
+class LostReconstructionError(RunError):
+    """A slice was matched, and what came of it is not there, or damaged: it has to be again."""
+
+
 def write_reconstruction(folder: Place, z: int, made: Reconstruction | None) -> None:
-    """Write a slice, whole or not at all; an empty file for one that shows no body."""
+    """Write a slice, whole or not at all; a word for one that shows no body."""
     if made is None:
-        write_whole(_path(folder, z), b"")
+        write_whole(_path(folder, z), _NO_BODY)
         return
     content = io.BytesIO()
     arrays = {name: getattr(made, name).astype(_STORED) for name in ("grey", "lab", "trust")}
@@ -39,16 +45,17 @@ def read_reconstruction(folder: Place, z: int) -> Reconstruction | None:
     """Read a slice; None for one that showed no body.
 
     Raises:
-        RunError: Its file is damaged or gone: another run on the same output may have ended.
+        LostReconstructionError: Its file is damaged or gone: another run on the same output may
+            have ended.
     """
     path = _path(folder, z)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise RunError(
+        raise LostReconstructionError(
             path, "gone: has another run on this output ended?", "Run the same command again"
         ) from None
-    if not content:
+    if content == _NO_BODY:
         return None
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
@@ -56,10 +63,8 @@ def read_reconstruction(folder: Place, z: int) -> Reconstruction | None:
             grey, lab, trust = (
                 stored[name].astype(np.float32) for name in ("grey", "lab", "trust")
             )
-    except (OSError, ValueError, KeyError) as error:
-        raise RunError(
-            path, f"damaged ({error})", f"Delete {folder} and run the same command again"
-        ) from error
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise LostReconstructionError(path, "damaged", "Run the same command again") from error
     return Reconstruction(z, box, grey, lab, trust)
 
 

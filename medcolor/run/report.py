@@ -16,6 +16,7 @@ from medcolor.run.tasks import Failed, Runner
 from medcolor.run.workers import SlabReport
 from medcolor.storage import Place, write_json, write_whole
 
+_TASK = ("stage", "level", "number", "start", "stop")
 _PACKAGES = ("medcolor", "torch", "numpy", "opencv-contrib-python", "zarr", "pyarrow")
 
 
@@ -84,9 +85,9 @@ class RunReport:
 
 
 def write_report(plan: Plan, report: RunReport, runner: Runner) -> None:
-    """Write `run.json` and, if slabs failed, `failures.jsonl` into the ledger's folder.
+    """Write `run.json` into the ledger's folder.
 
-    Neither names the input: file names may carry a patient's name.
+    It and `failures.jsonl` do not name the input: file names may carry a patient's name.
     """
     content = {
         "complete": report.is_complete,
@@ -115,7 +116,14 @@ def write_report(plan: Plan, report: RunReport, runner: Runner) -> None:
         "slice_seconds": _rounded(report.slice_seconds),
     }
     write_json(plan.ledger.folder / "run.json", content)
-    lines = [json.dumps({"task": asdict(f.task), "problem": f.problem}) for f in report.failures]
+
+
+def write_failures(plan: Plan, report: RunReport) -> None:
+    """Write `failures.jsonl`, or delete it if nothing failed."""
+    lines = []
+    for failure in report.failures:
+        task = {name: getattr(failure.task, name) for name in _TASK}
+        lines.append(json.dumps({"task": task, "problem": failure.nameless}))
     failures = plan.ledger.folder / "failures.jsonl"
     if lines:
         write_whole(failures, ("\n".join(lines) + "\n").encode())

@@ -41,6 +41,14 @@ class Failed:
     error: MedcolorError | None = None
     """What the worker raised, if it was an error for users to read."""
 
+    @property
+    def nameless(self) -> str:
+        """What may be kept beside results: no place, as file names may carry a patient's."""
+        if self.error is None:
+            return self.problem.partition(":")[0]
+        _place, problem, remedy = self.error.args
+        return f"{problem}. {remedy}."
+
 
 Outcome = Done | Failed
 

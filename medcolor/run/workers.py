@@ -134,6 +134,7 @@ class MatchSlab:
     def __call__(self, task: SlabTask) -> SlabReport:
         """Match, write, mark as done."""
         begin, stopwatch = time.perf_counter(), Stopwatch()
+        self._plan.ledger.refuse_if_replaced()
         batches = task.batches(self._plan.settings.compute.batch_slices)
 
         def read(batch: Batch) -> tuple[Batch, list[TargetSlice]]:
@@ -229,6 +230,7 @@ class CoarsenSlab:
 
 def _write(plan: Plan, task: SlabTask, rgba: UInt8[np.ndarray, "z y x 4"], begin: float) -> None:
     """Write a slab, then its marker."""
+    plan.ledger.refuse_if_replaced()
     with speaking_of_full_disks(plan.output):
         write_slab(plan.output, task.level, task.slices, rgba)
         checksum = hashlib.blake2b(rgba.tobytes(), digest_size=16).hexdigest()

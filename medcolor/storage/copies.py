@@ -42,6 +42,10 @@ def local_copy(place: Place, folder: Path) -> Path:
     if not place.is_dir():
         raise InputError(place, "no such object or folder", "Check the address")
     copy_tree(place, copy)
+    there = {key for key, _ in place.walk()}
+    for path in [one for one in copy.rglob("*") if one.is_file() and one.suffix != ".version"]:
+        if path.relative_to(copy).as_posix() not in there:  # deleted in the bucket since
+            path.unlink()
     return copy
 
 

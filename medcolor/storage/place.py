@@ -62,14 +62,24 @@ def write_whole(place: Place, content: bytes) -> None:
 def create_whole(place: Place, content: bytes) -> bool:
     """Write a file unless there is one; return whether this call wrote it.
 
-    In a bucket by a conditional request, so that of several writers one wins; locally by a look
-    first, as the move into place is whole either way.
+    In a bucket by a conditional request, locally by a link: of several writers one wins.
     """
     if isinstance(place, ObjectPath):
         return place.create(content)
     if place.exists():
         return False
-    write_whole(place, content)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
+    part.write_bytes(content)
+    try:
+        os.link(part, place)  # fails if there is one, and shows it whole
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links
+        part.replace(place)
+        return True
+    finally:
+        part.unlink(missing_ok=True)
     return True
 
 

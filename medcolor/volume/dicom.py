@@ -39,7 +39,7 @@ def open_dicom(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     if not found:
         raise InputError(path, "no images and no DICOM slices", "Give a folder of one series")
     slices = _choose_series(path, found, settings)
-    _refuse_mixture(path, slices)
+    _refuse_mixture(slices)
     if any(one.is_burned_in for one in slices):
         _log.warning("the series says that text is painted into its pixels: it may name a person")
     first = slices[0]
@@ -111,7 +111,7 @@ def _choose_series(
     )
 
 
-def _refuse_mixture(path: Path, slices: list[DicomSlice]) -> None:
+def _refuse_mixture(slices: list[DicomSlice]) -> None:
     """Refuse slices of different size or direction."""
     first = slices[0]
     for one in slices:
@@ -119,9 +119,9 @@ def _refuse_mixture(path: Path, slices: list[DicomSlice]) -> None:
         is_parallel = np.allclose(one.normal, first.normal, atol=1e-3)
         if not same or not is_parallel or one.is_hounsfield != first.is_hounsfield:
             raise InputError(
-                path,
-                f"{one.path.name} is {one.shape[1]} x {one.shape[0]} pixels of "
-                f"{one.pixel_mm[1]:g} x {one.pixel_mm[0]:g} mm, {first.path.name} is "
+                one.path,
+                f"{one.shape[1]} x {one.shape[0]} pixels of "
+                f"{one.pixel_mm[1]:g} x {one.pixel_mm[0]:g} mm, another of the series is "
                 f"{first.shape[1]} x {first.shape[0]} of {first.pixel_mm[1]:g} x "
                 f"{first.pixel_mm[0]:g} mm, or their directions or units differ",
                 "Keep slices of one size and direction",

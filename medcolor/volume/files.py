@@ -13,6 +13,7 @@ from medcolor.storage import ObjectPath, Place
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 RAW_SUFFIXES = (".raw", ".raw.z")
+_HEADERS = (".hdr", ".hdr.gz", ".nhdr")
 
 
 def natural_key(path: Place) -> tuple[object, ...]:
@@ -75,17 +76,38 @@ def photograph_stem(path: Place) -> str:
 
 
 def version_of_input(place: Place) -> str:
-    """Name a file, or all files of a folder, by names, sizes and times of change.
+    """Name an input by names, sizes and times of change of its files; content is not read.
 
     Raises:
         InputError: There is nothing.
     """
+    return _named(place, [f"{name} {size} {mark}" for name, size, mark in _files_of_input(place)])
+
+
+def sizes_of_input(place: Place) -> str:
+    """Name an input by names and sizes of its files alone: copies on other machines are alike.
+
+    Raises:
+        InputError: There is nothing.
+    """
+    return _named(place, [f"{name} {size}" for name, size, _ in _files_of_input(place)])
+
+
+def _files_of_input(place: Place) -> list[tuple[str, int, str]]:
+    """Return name, size and mark of a file and what may belong to it, or of all of a folder."""
     if isinstance(place, ObjectPath):
-        found = [f"{key} {size} {version}" for key, size, version in place.versions()]
+        return place.versions()
+    if place.is_file():
+        # The voxels of a header lie beside it, under any name.
+        is_header = place.name.lower().endswith(_HEADERS)
+        files = [*place.parent.iterdir()] if is_header else [place]
     else:
-        files = [place] if place.is_file() else sorted(place.rglob("*"))
-        stats = ((path, path.stat()) for path in files if path.is_file())
-        found = [f"{path.relative_to(place)} {s.st_size} {s.st_mtime_ns}" for path, s in stats]
+        files = [*place.rglob("*"), *place.with_name(f"{place.name}Headers").rglob("*")]
+    stats = ((path, path.stat()) for path in sorted(files) if path.is_file())
+    return [(path.name, status.st_size, str(status.st_mtime_ns)) for path, status in stats]
+
+
+def _named(place: Place, found: list[str]) -> str:
     if not found:
         raise InputError(place, "no such file or folder", "Check the path")
     return hashlib.blake2b("\n".join(found).encode(), digest_size=16).hexdigest()

@@ -41,11 +41,11 @@ def open_image_stack(folder: Path, settings: VolumeSettings) -> GrayVolume:
         )
     kinds = {_size_and_bits(path): path for path in files}
     if len(kinds) > 1:
-        (first, one), (second, other) = list(kinds.items())[:2]
+        (first, _), (second, other) = list(kinds.items())[:2]
         raise InputError(
-            folder,
-            f"slices differ: {one.name} is {first[1]} x {first[0]} pixels of {first[2]} bit, "
-            f"{other.name} {second[1]} x {second[0]} of {second[2]}",
+            other,
+            f"slices differ: {second[1]} x {second[0]} pixels of {second[2]} bit, another is "
+            f"{first[1]} x {first[0]} of {first[2]}",
             "Keep one stack of one size and kind in the folder",
         )
     ((rows, cols, _bits),) = kinds

@@ -94,6 +94,18 @@ def create_store(
         provenance: Digests of what decides the pixels; nothing that names a person or place.
     """
     levels = plan_levels(geometry, settings)
+    with speaking_of_place(path):
+        _create(path, levels, geometry, settings, provenance)
+    return levels
+
+
+def _create(
+    path: Place,
+    levels: tuple[Level, ...],
+    geometry: VolumeGeometry,
+    settings: StoreSettings,
+    provenance: dict[str, str],
+) -> None:
     group = zarr.open_group(zarr_store(path), mode="a")
     for level in levels:
         if str(level.index) in group:
@@ -112,7 +124,6 @@ def create_store(
             fill_value=0,
         )
     group.attrs.update(_attributes(geometry, levels, provenance))
-    return levels
 
 
 def _attributes(
@@ -164,6 +175,11 @@ def _attributes(
             "provenance": provenance,
         },
     }
+
+
+def has_level(path: Place, index: int) -> bool:
+    """Tell whether a level has its metadata."""
+    return (path / str(index) / "zarr.json").is_file()
 
 
 def delete_unfinished_files(path: Place) -> None:

@@ -35,6 +35,11 @@ class TargetReader:
         """Read an open scan through the window that a run would find for it."""
         return cls(volume, find_window(volume, settings, equalization), settings)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along (z, y, x)."""
+        return self._volume.geometry.shape
+
     def __call__(self, z: int) -> TargetSlice:
         """Read slice `z`."""
         position = self._position(z)

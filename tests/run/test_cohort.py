@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 
+import nibabel as nib
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +20,7 @@ from medcolor.cli import main
 from medcolor.config import load_settings
 from medcolor.errors import InputError
 from medcolor.run.cohort_manifest import read_cohort
+from medcolor.storage import ObjectPath
 
 SETTINGS = [
     *("features.working_size_px=32", "store.slab_slices=4", "store.chunk=[4,16,16]"),
@@ -95,7 +99,9 @@ def test_a_volume_that_cannot_be_made_holds_no_other_up(run, tmp_path):
     report = run()
     assert not report.is_complete
     assert states(report) == {"person-0": "failed", "person-1": "complete", "person-2": "failed"}
-    assert "not a kind of file" in summary(tmp_path)["person-0"]["problem"]
+    problem = summary(tmp_path)["person-0"]["problem"]
+    assert "not a kind of file" in problem
+    assert "0.nii" not in problem, "a file name may be a patient's"
     make_scan(tmp_path / "scans" / "0.nii", slices=5, size=30)
     make_scan(tmp_path / "scans" / "2.nii", slices=5, size=30)
     assert states(run()) == {"person-0": "complete", "person-1": "kept", "person-2": "complete"}
@@ -164,3 +170,35 @@ def test_bad_manifests_are_one_line(tmp_path, content):
     with pytest.raises(InputError) as caught:
         read_cohort(str(tmp_path / "m.yaml"))
     assert "\n" not in str(caught.value)
+
+
+def test_voxels_beside_their_header_and_volumes_deleted_by_hand_count(run, tmp_path, manifest):
+    image = nib.load(make_scan(tmp_path / "scans" / "pair.nii", slices=4, size=30))
+    nib.save(nib.Nifti1Pair(np.asarray(image.dataobj), image.affine), tmp_path / "scans/p.hdr")
+    manifest.write_text(yaml.safe_dump({"volumes": [{"name": "p", "target": "scans/p.hdr"}]}))
+    assert states(run()) == {"p": "complete"}
+    assert states(run()) == {"p": "kept"}
+    voxels = tmp_path / "scans" / "p.img"
+    voxels.write_bytes(voxels.read_bytes()[::-1])
+    assert states(run()) == {"p": "complete"}
+    shutil.rmtree(tmp_path / "out" / "p.ome.zarr")
+    assert states(run()) == {"p": "complete"}
+    assert (tmp_path / "out" / "p.ome.zarr" / "0" / "c").is_dir()
+
+
+def test_a_pattern_finds_folders_in_a_bucket_as_it_does_here(monkeypatch, tmp_path):
+    keys = ["A/1.dcm", "A/2.dcm", "B/1.dcm", "note.txt"]
+    for key in keys:
+        (tmp_path / "cases" / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "cases" / key).write_bytes(b"")
+    monkeypatch.setattr(ObjectPath, "walk", lambda _: iter([(key, 0) for key in keys]))
+    for pattern in ("*", "*/*.dcm", "[AB]", "*.txt"):
+        here = {
+            str(one.target.relative_to(tmp_path))
+            for one in read_cohort(f"{tmp_path}/cases/{pattern}")
+        }
+        there = {
+            str(one.target)[len("s3://bucket/") :]
+            for one in read_cohort(f"s3://bucket/cases/{pattern}")
+        }
+        assert here == there

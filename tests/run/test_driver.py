@@ -112,7 +112,7 @@ def test_a_slab_that_always_fails_is_listed_and_the_others_are_kept(
     assert report.slabs_done == 2
     folder = output.with_name("scan.ome.zarr.run")
     (line,) = (folder / "failures.jsonl").read_text().splitlines()
-    assert json.loads(line)["problem"] == "ValueError: poison"
+    assert json.loads(line)["problem"] == "ValueError"
 
     monkeypatch.setattr(workers, "write_slab", real)
     report = medcolor.colorize_volume(scan, photographs, output, settings=quick)

@@ -16,7 +16,7 @@ from trees import tree_bytes
 import medcolor
 from medcolor.config import load_settings
 from medcolor.errors import RunError
-from medcolor.run import driver, workers
+from medcolor.run import driver, ledger, workers
 from medcolor.run.ledger import Ledger
 from medcolor.run.reconstructions import read_reconstruction, write_reconstruction
 
@@ -76,7 +76,9 @@ def test_an_input_that_is_cut_midway(scan, photographs, truth, tmp_path, monkeyp
     monkeypatch.undo()
     assert not report.is_complete
     listed = {(one["task"]["stage"], one["task"]["number"]): one for one in failures(output)}
-    assert "05.png" in listed.pop(("match", 2))["problem"]
+    assert listed.pop(("match", 2))["problem"].startswith("no readable image")
+    names = (Ledger.folder_of(output) / "failures.jsonl").read_text()
+    assert "05.png" not in names, "a file name may be a patient's"
     assert set(listed) == {("level0", number) for number in (1, 2, 3)}, "smoothed over slab 2"
     made = shards(tree_bytes(output))
     assert set(made) == {0, 4}
@@ -161,3 +163,94 @@ def test_a_reconstruction_that_is_gone_is_no_empty_slice(tmp_path):
     shutil.rmtree(tmp_path)
     with pytest.raises(RunError, match="gone"):
         read_reconstruction(tmp_path, 3)
+
+
+def test_a_volume_that_was_deleted_by_hand_is_made_anew(scan, photographs, truth, tmp_path):
+    output = tmp_path / "out.ome.zarr"
+    medcolor.colorize_volume(scan, photographs, output, settings=SETTINGS)
+    for victim in (output, output / "0"):
+        shutil.rmtree(victim)
+        report = medcolor.colorize_volume(scan, photographs, output, settings=SETTINGS)
+        assert report.slabs_done == SLICES // 2
+        assert tree_bytes(output) == truth
+
+
+def test_a_forced_run_that_is_cut_off_while_it_deletes_keeps_no_marker(
+    scan, photographs, truth, tmp_path, monkeypatch
+):
+    output, real = tmp_path / "out.ome.zarr", ledger.delete_tree
+    medcolor.colorize_volume(scan, photographs, output, settings=SETTINGS)
+
+    def cut(place):
+        if place == output:
+            shutil.rmtree(output / "0" / "c" / "0" / "1")
+            raise KeyboardInterrupt
+        real(place)
+
+    monkeypatch.setattr(ledger, "delete_tree", cut)
+    other = load_settings(None, ["features.working_size_px=32", "volume.spacing_mm=[1,1,1]"])
+    with pytest.raises(KeyboardInterrupt):
+        medcolor.colorize_volume(scan, photographs, output, settings=other, force=True)
+    monkeypatch.undo()
+    report = medcolor.colorize_volume(scan, photographs, output, settings=SETTINGS)
+    assert report.slabs_done == SLICES // 2
+    assert tree_bytes(output) == truth
+
+
+def test_a_refused_driver_takes_nothing_from_one_that_began_meanwhile(
+    scan, photographs, truth, tmp_path, monkeypatch
+):
+    output, real = tmp_path / "out.ome.zarr", driver.look_at
+    other = load_settings(None, ["features.working_size_px=32", "volume.spacing_mm=[1,1,1]"])
+
+    def overtaken(*arguments):
+        look = real(*arguments)
+        monkeypatch.setattr(driver, "look_at", real)
+        medcolor.colorize_volume(scan, photographs, output, settings=SETTINGS)
+        return look
+
+    monkeypatch.setattr(driver, "look_at", overtaken)
+    with pytest.raises(medcolor.InputError, match="begun with other settings"):
+        medcolor.colorize_volume(scan, photographs, output, settings=other)
+    assert tree_bytes(output) == truth
+    assert (Ledger.folder_of(output) / "run.json").is_file()
+
+
+def test_a_run_that_another_was_forced_over_writes_no_more(
+    scan, photographs, tmp_path, monkeypatch
+):
+    output, real, forced = tmp_path / "out.ome.zarr", workers.write_slab, []
+    other = load_settings(
+        None, ["features.working_size_px=32", "volume.spacing_mm=[1,1,1]", "compute.threads=1"]
+    )
+
+    def overtaken(path, level, slices, rgba):
+        real(path, level, slices, rgba)
+        if slices.start == 2 and not forced:
+            forced.append(True)
+            medcolor.colorize_volume(scan, photographs, output, settings=other, force=True)
+
+    monkeypatch.setattr(workers, "write_slab", overtaken)
+    report = medcolor.colorize_volume(scan, photographs, output, settings=SETTINGS)
+    assert not report.is_complete
+    alone = tmp_path / "alone.ome.zarr"
+    medcolor.colorize_volume(scan, photographs, alone, settings=other)
+    assert tree_bytes(output) == tree_bytes(alone)
+
+
+def test_a_reconstruction_that_is_damaged_is_made_again_the_next_time(
+    scan, photographs, truth, tmp_path, monkeypatch
+):
+    output, real = tmp_path / "out.ome.zarr", driver.color_tasks
+
+    def damage(plan):
+        tasks = real(plan)
+        (plan.reconstructions / "00004.npz").write_bytes(b"PK" + bytes(20))
+        (plan.reconstructions / "00009.npz").unlink()
+        return tasks
+
+    monkeypatch.setattr(driver, "color_tasks", damage)
+    assert not medcolor.colorize_volume(scan, photographs, output, settings=SETTINGS).is_complete
+    monkeypatch.undo()
+    assert medcolor.colorize_volume(scan, photographs, output, settings=SETTINGS).is_complete
+    assert tree_bytes(output) == truth

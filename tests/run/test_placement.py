@@ -46,5 +46,18 @@ def test_what_failed_is_tried_last_and_by_another():
     assert [placement.take(1) for _ in range(2)] == [1, 2]
     placement.put_back(1, 1)
     assert placement.take(0) == 1
-    assert placement.take(0) == failed  # nobody else asks
+    assert placement.take(0) is None, "another may have it"
+    assert placement.take(0, is_alone=True) == failed
     assert placement.take(1) is None
+
+
+def test_one_bad_worker_cannot_give_up_what_others_could_do():
+    placement, failures = Placement(64, 8), {}
+    for _ in range(500):  # it fails everything at once, while the others are at their first slab
+        number = placement.take(0)
+        if number is None:
+            break
+        failures[number] = failures.get(number, 0) + 1
+        placement.put_back(number, 0)
+    assert set(failures.values()) == {1}
+    assert sorted(placement.take(1) for _ in range(64)) == list(range(64))

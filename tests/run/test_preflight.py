@@ -13,56 +13,79 @@ from conftest import make_photographs, make_scan
 import medcolor
 from medcolor.config import load_settings
 from medcolor.errors import InputError
+from medcolor.progress import Silent
 from medcolor.run import preflight
+from medcolor.run.index import build_index
 from medcolor.run.look import look_at
 from medcolor.run.plan import resolve_hardware
-from medcolor.run.preflight import NodeCheck
+from medcolor.run.preflight import InputCheck, OutputCheck
 from medcolor.run.serial import SerialRunner
 from medcolor.run.slabs import count_slabs
 from medcolor.run.threads import overlapped
+from medcolor.volume.files import sizes_of_input
 
 
 @pytest.fixture
-def check(tmp_path):
-    """A check of a run that has been begun."""
+def inputs(tmp_path):
+    """A check of a run's inputs."""
     scan, photographs = make_scan(tmp_path / "scan.nii"), make_photographs(tmp_path / "photographs")
     settings = resolve_hardware(load_settings(None, ["features.working_size_px=32"]))
     output = tmp_path / "out" / "a.ome.zarr"
     look = look_at(scan, photographs, output, settings, SerialRunner())
     look.plan.ledger.begin(output, look.about, count_slabs(look.plan), force=False)
-    return NodeCheck(look.plan, photographs, medcolor_version())
+    return InputCheck(look.plan, photographs, sizes_of_input(scan), preflight.version("medcolor"))
 
 
-def medcolor_version():
-    return preflight.version("medcolor")
+@pytest.fixture
+def outputs(inputs):
+    """A check of where its output goes; the run has been begun."""
+    return OutputCheck(inputs.plan)
 
 
-def test_a_sound_node_leaves_nothing(check):
-    before = sorted(check.plan.ledger.folder.iterdir())
-    check()
-    assert sorted(check.plan.ledger.folder.iterdir()) == before
+def test_a_sound_node_leaves_nothing(inputs, outputs):
+    before = sorted(outputs.plan.ledger.folder.iterdir())
+    inputs()
+    outputs()
+    assert sorted(outputs.plan.ledger.folder.iterdir()) == before
 
 
-def test_what_a_node_lacks_is_named_with_its_path(check, monkeypatch):
+def test_what_a_node_lacks_is_named_with_its_path(inputs, tmp_path):
     gone = Path("/nowhere/at/all")
     with pytest.raises(InputError, match=r"/nowhere/at/all: no such scan here"):
-        replace(check, plan=replace(check.plan, target=gone))()
+        replace(inputs, plan=replace(inputs.plan, target=gone))()
     with pytest.raises(InputError, match=r"/nowhere/at/all: no such photographs here"):
-        replace(check, references=gone)()
+        replace(inputs, references=gone)()
     with pytest.raises(InputError, match=r"medcolor: .* the driver has 9\.9"):
-        replace(check, version="9.9")()
+        replace(inputs, version="9.9")()
     with pytest.raises(InputError, match=r"weights .* the driver's are 0000"):
-        replace(check, plan=replace(check.plan, network_digest="0" * 64))()
-    elsewhere = replace(check.plan.ledger, folder=Path("/nowhere/a.run"))
+        replace(inputs, plan=replace(inputs.plan, network_digest="0" * 64))()
+    make_scan(tmp_path / "scan.nii", slices=11)
+    with pytest.raises(InputError, match="another scan than the driver sees"):
+        inputs()
+
+
+def test_an_index_whose_photographs_are_not_seen_is_named(inputs, tmp_path):
+    index = tmp_path / "index"
+    settings = inputs.plan.settings
+    build_index(inputs.references, index, settings, SerialRunner(), Silent())
+    replace(inputs, references=index)()
+    for frame in inputs.references.iterdir():
+        frame.unlink()
+    with pytest.raises(InputError, match=r"1000\.png: no such photograph here"):
+        replace(inputs, references=index)()
+
+
+def test_an_output_that_a_node_does_not_share_or_may_not_write(outputs, monkeypatch):
+    elsewhere = replace(outputs.plan.ledger, folder=Path("/nowhere/a.run"))
     with pytest.raises(InputError, match="what the driver wrote is not seen here"):
-        replace(check, plan=replace(check.plan, ledger=elsewhere))()
+        OutputCheck(replace(outputs.plan, ledger=elsewhere))()
 
     def refuse(*_):
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(Path, "write_bytes", refuse)
     with pytest.raises(InputError, match=r"a\.ome\.zarr: cannot be written to \(Read-only"):
-        check()
+        outputs()
 
 
 def test_a_node_that_lacks_something_ends_the_run_before_it_is_paid_for(tmp_path):

@@ -93,3 +93,13 @@ def test_a_store_that_refuses_for_a_while_is_asked_again(bucket, server, monkeyp
         monkeypatch.setenv("AWS_ENDPOINT_URL", address)
         object_path._bucket.cache_clear()
         assert place.read_bytes() == b"content"
+
+
+def test_what_was_deleted_in_a_bucket_goes_from_its_copy(bucket, tmp_path):
+    place = place_of(f"{bucket}/series")
+    for name in ("0.png", "1.png", "2.png"):
+        (place / name).write_bytes(name.encode())
+    copy = local_copy(place, tmp_path)
+    (place / "1.png").unlink()
+    assert local_copy(place, tmp_path) == copy
+    assert sorted(one.name for one in copy.glob("*.png")) == ["0.png", "2.png"]
