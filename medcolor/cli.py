@@ -16,6 +16,7 @@ import typer
 
 from medcolor.cli_data import data_app
 from medcolor.cli_export import export
+from medcolor.cli_fetch import fetch
 from medcolor.cli_logs import log_to_standard_error
 from medcolor.cli_progress import progress as progress_shown
 from medcolor.errors import InputError, MedcolorError
@@ -38,6 +39,7 @@ reference_app = typer.Typer(no_args_is_help=True, help="Photographs, before they
 weights_app = typer.Typer(no_args_is_help=True, help="Networks: published ones and our own.")
 evaluate_app = typer.Typer(no_args_is_help=True, help="Quality where the truth is known.")
 app.command()(export)
+app.command()(fetch)
 app.add_typer(data_app, name="data")
 app.add_typer(index_app, name="index")
 app.add_typer(reference_app, name="reference")

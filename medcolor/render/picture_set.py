@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from medcolor.fetch import write_checksums
 from medcolor.progress import ProgressReport
 from medcolor.render.offscreen import OffscreenRenderer
 from medcolor.render.page import write_page
@@ -37,7 +38,9 @@ def write_picture_set(
         "frames": len(frames),
     }
     write_json(output / "render.json", {**facts, "settings": asdict(settings)})
-    return write_page(output, facts, sections, size_px=settings.size_px)
+    page = write_page(output, facts, sections, size_px=settings.size_px)
+    write_checksums(output)
+    return page
 
 
 def _choose_level(levels: tuple[Level, ...], longest_side: int) -> Level:

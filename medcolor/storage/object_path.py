@@ -178,21 +178,35 @@ class ObjectPath:
         Raises:
             InputError: A key that would leave the folder it is copied to.
         """
+        for key, one in self._below():
+            yield key, int(one["size"])
+
+    def versions(self) -> list[tuple[str, int, str]]:
+        """Return key, bytes and a mark of the content, of this object or of all below.
+
+        Keys are relative, of the object itself empty.
+        """
+        if (head := self._head()) is not None:
+            return [("", int(head["size"]), _mark(head))]
+        return sorted((key, int(one["size"]), _mark(one)) for key, one in self._below())
+
+    def modified(self, name: str) -> dict[str, float]:
+        """Return when the objects below of this file name were written, by their relative keys."""
+        return {
+            key: one["last_modified"].timestamp()
+            for key, one in self._below()
+            if key.rpartition("/")[2] == name
+        }
+
+    def _below(self) -> Iterator[tuple[str, ObjectMeta]]:
+        """Yield relative key and what is known of every object below."""
         with speaking_of(self), needing_bucket(self):
             for batch in obstore.list(self.store, self.key or None):
                 for one in batch:
                     key = one["path"]
                     relative = key[len(self.key) + 1 :] if self.key else key
                     if relative:
-                        yield check_key(str(self), relative), int(one["size"])
-
-    def versions(self) -> list[tuple[str, int, str]]:
-        """Return key, bytes and a mark of the content, of this object or of all below."""
-        if (head := self._head()) is not None:
-            return [("", int(head["size"]), _mark(head))]
-        with speaking_of(self), needing_bucket(self):
-            found = [one for batch in obstore.list(self.store, self.key or None) for one in batch]
-        return sorted((one["path"], int(one["size"]), _mark(one)) for one in found)
+                        yield check_key(str(self), relative), one
 
     def read_bytes(self) -> bytes:
         """Return the whole object.
