@@ -114,7 +114,7 @@ def workers_without_ray(folder):
         (one_coloured_reference, "none of 1 photographs shows a body"),
         (grey_reference, "grey image has no colours"),
         (absent_target, "no such file or folder"),
-        (mixed_sizes, "slices differ in size"),
+        (mixed_sizes, "slices differ"),
         (unknown_key, "a"),
         (value_out_of_range, "guide_sigma, luminance_sigma"),
         (absent_settings_file, "no readable settings file"),

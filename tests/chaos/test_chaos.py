@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from schedules import KINDS, Schedule, play, world
+from chaos.schedules import KINDS, Schedule, play, world
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(900), pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900), pytest.mark.xdist_group("chaos")]
 
 
 @pytest.fixture(scope="module")
