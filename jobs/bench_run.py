@@ -126,20 +126,19 @@ def bench_actors(folder: Path) -> None:
     settings = load_settings(
         None, ["compute.device=cpu", "store.slab_slices=8", "store.chunk=[8,32,32]"]
     )
-    ray.init(address="local", num_cpus=2, include_dashboard=False, logging_level=logging.WARNING)
+    runners: dict[str, Runner] = {
+        "one actor": RayRunner("auto", 1),
+        "two actors": RayRunner("auto", 2),
+        "two threads": SerialRunner(2),
+    }
     took = {}
-    for round_ in range(2):  # the first compiles and fills caches
-        for name, runner in (
-            ("one actor", RayRunner("auto", 1)),
-            ("two actors", RayRunner("auto", 2)),
-            ("two threads", SerialRunner(2)),
-        ):
-            begin = time.perf_counter()
+    for round_ in range(2):  # in the first, processes start, and load what is compiled
+        for name, runner in runners.items():
             took[name] = colored_s(folder, f"{name}-{round_}", settings, runner)
-            whole = time.perf_counter() - begin
-            if isinstance(runner, RayRunner):
-                runner.release()
-            print(f"  {name:<12} {took[name]:6.1f} s of match and color, {whole:6.1f} s in all")
+            print(f"  {name:<12} {took[name]:6.1f} s of match and color", flush=True)
+    for runner in runners.values():
+        if isinstance(runner, RayRunner):
+            runner.release()
     ratio = took["one actor"] / took["two actors"]
     against_threads = took["two threads"] / took["two actors"]
     print(f"two actors are {ratio:.2f} times one, {against_threads:.2f} times two threads")
@@ -279,7 +278,7 @@ def main() -> None:
     for name in wanted:
         if not ray.is_initialized():
             ray.init(
-                address="local", num_cpus=2, include_dashboard=False, logging_level=logging.WARNING
+                address="local", num_cpus=4, include_dashboard=False, logging_level=logging.WARNING
             )
         with tempfile.TemporaryDirectory() as folder:
             print(name, flush=True)
