@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from conftest import make_photographs, make_scan
 
+# What a module makes once is made by one worker.
+pytestmark = pytest.mark.xdist_group("cli")
+
 QUICK = ["--set", "features.working_size_px=32", "--set", "store.slab_slices=32"]
 
 

@@ -35,6 +35,9 @@ from medcolor.volume.open import open_volume
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.store import create_store, read_slices, write_slab
 
+# What a module makes once is made by one worker.
+pytestmark = pytest.mark.xdist_group("across")
+
 SMALL = Case("head", "t1", 8.0)
 QUICK = load_settings(None, ["features.working_size_px=64"])
 

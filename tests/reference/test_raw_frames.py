@@ -20,6 +20,9 @@ from medcolor.reference.gray_card import find_card, gains_of_card, unclipped
 from medcolor.reference.prepare import cut_out
 from medcolor.volume.images import read_image
 
+# What a module makes once is made by one worker.
+pytestmark = pytest.mark.xdist_group("raw")
+
 LAI = ReferenceSettings()
 LEAST_DICE = 0.97
 PERSONS: tuple[tuple[int, Region, int], ...] = (
