@@ -14,7 +14,7 @@ function apply() {
     item.hidden = !name.includes(words);
     shown += item.hidden ? 0 : 1;
   }
-  count.textContent = words ? `${shown} of ${entries.length}` : `${entries.length}`;
+  count.textContent = words ? `${shown} of ${entries.length}` : `${entries.length} in all`;
 }
 
 filter.addEventListener("input", apply);

@@ -316,6 +316,7 @@ class Sections extends Stage {
   constructor(root, wipe, stacks) {
     super(root, wipe);
     root.hidden = false;
+    root.parentElement.classList.add("paired");
     this.tabs = root.querySelector("[role=tablist]");
     this.stacks = stacks.map((stack) => {
       const pictures = new Pictures(stack);
@@ -350,7 +351,7 @@ class Sections extends Stage {
     this.range.setAttribute("aria-label", `${named(plane)} section, place in mm`);
     const digits = finestStep(positions_mm) < 1 ? 1 : 0;
     this.take(this.stack.pictures, this.stack.index, (index) =>
-      `${named(plane)}, ${positions_mm[index].toFixed(digits)} mm`);
+      `${named(plane)}, ${positions_mm[index].toFixed(digits).replace("-", "−")} mm`);
     this.range.disabled = positions_mm.length < 2;
   }
 

@@ -49,7 +49,7 @@ class View:
 
 @dataclass(frozen=True)
 class Section:
-    """One section through the body; around the body it is black or transparent."""
+    """One section through the body: transparent around it, for it may lie in a larger frame."""
 
     pictures: PicturePair
 
