@@ -10,6 +10,7 @@ const SIDES = {
 };
 const DECODED_AT_ONCE = 8;
 const WHEEL_STEP_PX = 40;
+const AWAY_MS = 1000; // Longer between two frames: the page was out of sight, and nothing was missed.
 
 const content = JSON.parse(document.getElementById("content").textContent);
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
@@ -245,25 +246,27 @@ class Turntable extends Stage {
   }
 
   play() {
+    this.pause();
     if (!this.wraps && this.index === this.pictures.count - 1) this.show(0);
     this.#setPlaying(true);
     const frame_ms = 1000 / this.framesPerSecond;
     let shown_ms = performance.now();
     const tick = (now_ms) => {
-      if (!this.playing) return;
-      const due = Math.floor((now_ms - shown_ms) / frame_ms);
+      if (now_ms - shown_ms > AWAY_MS) shown_ms = now_ms;
+      const due = Math.max(0, Math.floor((now_ms - shown_ms) / frame_ms));
       if (due > 0) {
         shown_ms += due * frame_ms;
         this.show(this.index + due);
-        if (!this.wraps && this.index === this.pictures.count - 1) this.pause();
       }
-      requestAnimationFrame(tick);
+      if (!this.wraps && this.index === this.pictures.count - 1) this.pause();
+      else this.next = requestAnimationFrame(tick);
     };
-    requestAnimationFrame(tick);
+    this.next = requestAnimationFrame(tick);
   }
 
   pause() {
     this.touched = true;
+    cancelAnimationFrame(this.next);
     this.#setPlaying(false);
     this.announce();
   }
@@ -419,6 +422,6 @@ const sections =
 
 await turntable.load();
 const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
-if (!isStill && turntable.pictures.count > 1 && !turntable.touched) turntable.play();
+if (!isStill && !turntable.touched && turntable.pictures.count > 1) turntable.play();
 if (sections) await sections.load();
 document.documentElement.dataset.ready = "true";

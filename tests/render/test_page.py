@@ -183,6 +183,21 @@ def test_a_cohort_leads_to_its_own_pages_alone(tmp_path, href):
         cohort(tmp_path, entry(href=href))
 
 
+def luminance(color):
+    """Return the relative luminance of #rrggbb, WCAG 2.2."""
+    shares = [int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_text_stands_out_as_wcag_aa_asks(written):
+    colors = dict(re.findall(r"--(\w+): (#\w{6});", written(make_content(1))))
+    for text in ("text", "quiet", "accent"):
+        for ground in ("ground", "raised"):
+            light, dark = luminance(colors[text]), luminance(colors[ground])
+            assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
 def test_a_cohort_lists_its_entries_in_order_as_links(tmp_path):
     names = [f"person-{k:03d}" for k in range(300)]
     page = cohort(tmp_path, *(entry(name, f"{name}/index.html", slices="9") for name in names))
