@@ -257,10 +257,23 @@ def test_sections_are_leafed_through_by_slider_keys_and_wheel(shown):
             assert section_shown(page)[1] == expected
         assert page.locator(SECTIONS).get_attribute("aria-valuetext") == "Axial, −20 mm"
         page.locator(SECTIONS).hover(position={"x": 50, "y": 50})
-        page.mouse.wheel(0, -80)
-        expect(page.locator(".sections .controls input")).to_have_value("2")
-        assert section_shown(page) == (1, 2, "Axial, −10 mm")
+        place = page.locator(".sections .controls input")
+        for wheel, expected in ((-120, "3"), (80, "1")):
+            page.mouse.wheel(0, wheel)
+            expect(place).to_have_value(expected)
+        assert section_shown(page) == (1, 1, "Axial, −15 mm")
         assert page.evaluate("scrollY") == 0
+
+
+def test_at_the_last_section_the_wheel_scrolls_the_page_on(shown):
+    with shown(make_content(), height=600) as page:
+        page.locator(SECTIONS).focus()
+        page.keyboard.press("Home")
+        page.locator(SECTIONS).hover(position={"x": 50, "y": 50})
+        page.mouse.wheel(0, 80)
+        page.wait_for_timeout(300)
+        assert section_shown(page)[1] == 0
+        assert page.evaluate("scrollY") > 0
 
 
 def test_every_plane_has_its_tab_its_letters_and_its_place(shown):
@@ -384,7 +397,7 @@ def test_the_filter_shows_the_names_that_hold_what_is_typed(opened, cohort):
         links = page.locator(".grid a:visible")
         assert links.count() == 30
         assert page.locator("output").text_content() == "30 in all"
-        page.get_by_label("Filter by name").press_sequentially("person-02")
+        page.get_by_label("Filter by name").press_sequentially("pERSON-02")
         assert links.locator("h2").all_text_contents() == [f"Person-02{k}" for k in range(10)]
         assert page.locator("output").text_content() == "10 of 30"
         page.keyboard.press("7")
