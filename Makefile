@@ -5,7 +5,7 @@ READY := .venv/.ready
 # Offscreen drawing: EGL and a driver behind it (Mesa's, unless NVIDIA's is there).
 SYSTEM_PACKAGES := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libxrender1
 
-.PHONY: setup system demo test check format bench bench-gpu fuzz chaos train cluster-up cluster-down job nightly schedule clean
+.PHONY: setup system system-test demo test check format bench bench-gpu fuzz chaos train cluster-up cluster-down job nightly schedule clean
 .DEFAULT_GOAL := setup
 
 help:  ## List the targets
@@ -35,10 +35,22 @@ system:  ## Install the system libraries that offscreen drawing needs, if permit
 	echo "Installing for offscreen drawing: $(SYSTEM_PACKAGES)"; \
 	$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo $$install -qq >/dev/null
 
+system-test:  ## Install the browser in which pages are tested, if permitted; else those tests are skipped
+	@if command -v chromium >/dev/null; then exit 0; fi; \
+	install="apt-get install -y --no-install-recommends chromium"; \
+	skip() { echo "Pages are not tested in a browser: no chromium, and $$1"; exit 0; }; \
+	command -v apt-get >/dev/null || skip "no apt-get to install it with"; \
+	if [ "$$(id -u)" = 0 ]; then sudo=; \
+	elif sudo -n true 2>/dev/null; then sudo=sudo; \
+	else skip "no right to: sudo $$install"; fi; \
+	echo "Installing for the tests: chromium"; \
+	{ $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo $$install -qq >/dev/null; } || \
+	  skip "it could not be installed"
+
 demo: setup  ## Colour a procedural person's head and draw it: out/demo
 	$(BIN)/medcolor demo --output out/demo
 
-test: setup  ## Run the tests
+test: setup system-test  ## Run the tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 check: $(READY)  ## Lint, types, layers

@@ -44,6 +44,14 @@ def test_the_wheel_holds_every_module(wheel):
     assert packaged == tracked
 
 
+def test_the_wheel_holds_the_sources_of_the_pages(wheel):
+    kinds = (".html", ".css", ".js")
+    packaged = {name for name in wheel.namelist() if name.endswith(kinds)}
+    sources = (ROOT / "medcolor").rglob("*.*")
+    assert packaged == {str(path.relative_to(ROOT)) for path in sources if path.suffix in kinds}
+    assert {"medcolor/render/page.html", "medcolor/render/cohort.html"} <= packaged
+
+
 def test_the_wheel_installs_the_command(wheel):
     name = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     assert "medcolor = medcolor.cli:main" in wheel.read(name).decode()

@@ -1,83 +1,245 @@
-"""A plain page over one picture set: turntable to drag, video, sections."""
+"""The page of one picture set and that of a cohort: single files of HTML that ask for nothing.
+
+Pictures, styles and scripts lie in the file itself, so that it works from a disk, from a bucket
+and by mail. The sources lie beside this module: `page.*`, `cohort.*`, and `look.css` for both.
+"""
 
 from __future__ import annotations
 
-import html
+import json
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from html import escape
+from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 from string import Template
+from urllib.parse import urlsplit
+
+from PIL import Image
 
 _NOTICE = (
     "Not a medical device. The colours are plausible, taken from photographs of other bodies; "
     "they are no measurement of this one."
 )
 
-_PAGE = Template("""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-:root { color-scheme: dark; }
-body { margin: 0 auto; padding: 1.5rem; max-width: 76rem; background: #101114; color: #e8e4dc;
-  font: 1rem/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.4rem; margin: 0 0 .2rem; } h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; }
-.notice { color: #d9b36c; } img, video { max-width: 100%; height: auto; display: block; }
-.turn { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); }
-input[type=range] { width: 100%; } dl { display: grid; grid-template-columns: max-content 1fr;
-  gap: .1rem 1rem; } dt { color: #a9a294; } dd { margin: 0; }
-</style>
-</head>
-<body>
-<h1>$title</h1>
-<p class="notice">$notice</p>
-<div class="turn">
-<div>
-<h2><label for="angle">Turn it</label></h2>
-<img id="frame" src="frames/0000.png" width="$size" height="$size" alt="Coloured volume, ray cast">
-<input id="angle" type="range" min="0" max="$last" value="0">
-</div>
-<div>
-<h2>Turntable</h2>
-<video src="turntable.mp4" width="$size" height="$size" controls loop muted playsinline></video>
-</div>
-</div>
-$sections
-<h2>About</h2>
-<dl>$facts</dl>
-<script>
-const frame = document.getElementById("frame"), angle = document.getElementById("angle");
-angle.addEventListener("input", () => {
-  frame.src = "frames/" + angle.value.padStart(4, "0") + ".png";
-});
-</script>
-</body>
-</html>
-""")
+
+@dataclass(frozen=True)
+class PicturePair:
+    """The same view in colour and in grey."""
+
+    color: bytes
+    """WebP file."""
+
+    grey: bytes | None
+    """WebP file of the grey scan, as large as `color`; None if the volume holds no scan."""
 
 
-def write_page(
-    folder: Path, facts: dict[str, object], sections: list[Path], *, size_px: int
-) -> Path:
-    """Write `index.html` over the pictures of `folder`; it asks for nothing outside it."""
-    pictures = "\n".join(
-        f"<h2>{html.escape(path.stem.capitalize())}, scan and colour</h2>\n"
-        f'<img src="sections/{html.escape(path.name)}" loading="lazy" '
-        f'alt="{html.escape(path.stem)}: the grey scan beside its colours">'
-        for path in sections
+@dataclass(frozen=True)
+class View:
+    """One frame of the camera's path."""
+
+    pictures: PicturePair
+
+    label: str
+    """Where the camera is, in words: "135°", "axial cut at 42 mm"."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section through the body: transparent around it, for it may lie in a larger frame."""
+
+    pictures: PicturePair
+
+    position_mm: float
+    """Along the axis at right angles to the plane."""
+
+
+@dataclass(frozen=True)
+class SectionStack:
+    """Parallel sections, in the order in which they are leafed through."""
+
+    plane: str
+    """axial, coronal, sagittal."""
+
+    sections: tuple[Section, ...]
+    """At least one, all of one size."""
+
+    mm_per_px: float
+    """Of the pictures, along both sides."""
+
+    edges: tuple[str, str, str, str]
+    """Which side of the patient lies at the left, right, top and bottom: R, L, A, P, S or H, I
+    or F."""
+
+
+@dataclass(frozen=True)
+class PageContent:
+    """All that a page shows."""
+
+    title: str
+
+    views: tuple[View, ...]
+    """At least one, all of one size: a turntable or a way through the body."""
+
+    is_loop: bool
+    """Whether the first view follows the last."""
+
+    frames_per_second: int
+
+    stacks: tuple[SectionStack, ...]
+    """May be empty."""
+
+    facts: Mapping[str, str]
+    """What is told of volume and run."""
+
+    credits: tuple[str, ...]
+    """Lines that name whose data was used."""
+
+
+@dataclass(frozen=True)
+class CohortEntry:
+    """One picture set among several."""
+
+    name: str
+
+    href: str
+    """Address of its page from the cohort's page, percent-encoded where names need it."""
+
+    thumbnail: bytes
+    """WebP file."""
+
+    facts: Mapping[str, str]
+
+
+def write_page(path: Path, content: PageContent) -> None:
+    """Write the page of one picture set.
+
+    Raises:
+        ValueError: No view, a plane without sections, a picture that is no WebP, or a grey scan
+            in some pictures of a path or plane and not in others.
+    """
+    first = content.views[0] if content.views else None
+    if first is None:
+        raise ValueError(f"{path}: a page shows at least one view")
+    with Image.open(BytesIO(first.pictures.color)) as image:
+        width, height = image.size
+    views = {
+        "title": content.title,
+        "labels": [view.label for view in content.views],
+        "isLoop": content.is_loop,
+        "framesPerSecond": content.frames_per_second,
+        **_sources([view.pictures for view in content.views]),
+    }
+    data = {"views": views, "stacks": [_stack(stack) for stack in content.stacks]}
+    _write(
+        path,
+        "page",
+        title=escape(content.title),
+        aspect=f"{width / height:.4f}",
+        width=str(width),
+        height=str(height),
+        first=_data_uri(first.pictures.color),
+        label=escape(first.label),
+        alt=escape(f"{content.title}: {first.label}"),
+        facts=_headed("About this volume", "facts", _definitions(content.facts)),
+        credits=_headed("Credits", "credits", _list(content.credits)),
+        content=_inert_json(data),
     )
-    listed = "".join(
-        f"<dt>{html.escape(name)}</dt><dd>{html.escape(str(value))}</dd>"
-        for name, value in facts.items()
+
+
+def write_cohort_page(path: Path, title: str, entries: Sequence[CohortEntry]) -> None:
+    """Write the page that leads to those of several picture sets, in the order given.
+
+    Raises:
+        ValueError: An address that is not relative, or a thumbnail that is no WebP.
+    """
+    items = "\n".join(_entry(entry) for entry in entries)
+    _write(path, "cohort", title=escape(title), entries=items)
+
+
+def _write(path: Path, kind: str, **texts: str) -> None:
+    """Fill the template `kind` with its style, its script and `texts`, which are HTML."""
+    script = f"\n{_source(f'{kind}.js')}\n"
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    # The one script that runs is named by its digest: none that slips into a text ever would.
+    policy = (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     )
-    page = _PAGE.substitute(
-        title=html.escape(str(facts["volume"])),
-        notice=_NOTICE,
-        size=size_px,
-        last=int(str(facts["frames"])) - 1,
-        sections=pictures,
-        facts=listed,
+    page = Template(_source(f"{kind}.html")).substitute(
+        texts,
+        policy=policy,
+        notice=escape(_NOTICE),
+        style=_source("look.css") + _source(f"{kind}.css"),
+        script=script.strip("\n"),
     )
-    path = folder / "index.html"
-    path.write_text(page)
-    return path
+    # Names of files may hold what is no text; a question mark stands for it.
+    path.write_text(page, encoding="utf-8", errors="replace", newline="\n")
+
+
+def _source(name: str) -> str:
+    return files("medcolor.render").joinpath(name).read_text(encoding="utf-8").strip("\n")
+
+
+def _stack(stack: SectionStack) -> dict[str, object]:
+    if not stack.sections:
+        raise ValueError(f"{stack.plane}: a plane needs at least one section")
+    return {
+        "plane": stack.plane,
+        "mm_per_px": stack.mm_per_px,
+        "edges": stack.edges,
+        "positions_mm": [section.position_mm for section in stack.sections],
+        **_sources([section.pictures for section in stack.sections]),
+    }
+
+
+def _sources(pairs: Sequence[PicturePair]) -> dict[str, list[str] | None]:
+    """Return the addresses of the pictures in colour, and of those in grey if there are any."""
+    grey = [_data_uri(pair.grey) for pair in pairs if pair.grey is not None]
+    if grey and len(grey) < len(pairs):
+        raise ValueError(f"{len(grey)} of {len(pairs)} pictures have a grey one: all or none do")
+    return {"color": [_data_uri(pair.color) for pair in pairs], "grey": grey or None}
+
+
+def _data_uri(webp: bytes) -> str:
+    if webp[:4] != b"RIFF" or webp[8:12] != b"WEBP":
+        raise ValueError(f"pictures are WebP files, this one begins with {webp[:12]!r}")
+    return "data:image/webp;base64," + b64encode(webp).decode()
+
+
+def _inert_json(data: object) -> str:
+    """Return JSON that can stand inside a script element: nothing in it ends the element."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", r"\u003c")
+
+
+def _headed(heading: str, name: str, body: str) -> str:
+    if not body:
+        return ""
+    return f'<section class="{name}">\n<h2>{heading}</h2>\n{body}\n</section>'
+
+
+def _definitions(facts: Mapping[str, str]) -> str:
+    pairs = "\n".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts.items())
+    return f"<dl>\n{pairs}\n</dl>" if pairs else ""
+
+
+def _list(lines: Sequence[str]) -> str:
+    items = "\n".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<ul>\n{items}\n</ul>" if items else ""
+
+
+def _entry(entry: CohortEntry) -> str:
+    address = urlsplit(entry.href)
+    if address.scheme or address.netloc or address.path.startswith("/"):
+        raise ValueError(f"{entry.href}: addresses of a cohort's pages are relative to its own")
+    # The name stands in the heading; the picture adds nothing to it for those who hear the page.
+    return (
+        f'<li><a href="{escape(entry.href)}">'
+        f'<img src="{_data_uri(entry.thumbnail)}" alt="" decoding="async">'
+        f'<div class="words"><h2>{escape(entry.name)}</h2>'
+        f"{_definitions(entry.facts)}</div></a></li>"
+    )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8
 
 from medcolor.fetch import write_checksums
 from medcolor.progress import ProgressReport
 from medcolor.render.offscreen import OffscreenRenderer
-from medcolor.render.page import write_page
+from medcolor.render.page import PageContent, PicturePair, View, write_page
 from medcolor.render.sections import write_sections
 from medcolor.render.settings import RenderSettings
 from medcolor.render.video import write_video
@@ -27,7 +28,7 @@ def write_picture_set(
     levels = read_levels(volume)
     level = _choose_level(levels, settings.longest_side)
     output.mkdir(parents=True, exist_ok=True)
-    sections = write_sections(volume, levels[0], output / "sections", settings.opacity_low)
+    write_sections(volume, levels[0], output / "sections", settings.opacity_low)
     frames = _write_turntable(volume, level, output / "frames", settings, progress)
     write_video(output / "turntable.mp4", frames, settings.frames_per_second)
     facts = {
@@ -38,9 +39,35 @@ def write_picture_set(
         "frames": len(frames),
     }
     write_json(output / "render.json", {**facts, "settings": asdict(settings)})
-    page = write_page(output, facts, sections, size_px=settings.size_px)
+    page = output / "index.html"
+    write_page(page, _page_content(frames, facts, settings))
     write_checksums(output)
     return page
+
+
+def _page_content(
+    frames: list[UInt8[np.ndarray, "row col 3"]],
+    facts: dict[str, object],
+    settings: RenderSettings,
+) -> PageContent:
+    """Return the turntable as a page shows it."""
+    views = tuple(
+        View(PicturePair(_webp(frame), None), f"{360 * number / len(frames):g}°")
+        for number, frame in enumerate(frames)
+    )
+    return PageContent(
+        title=str(facts["volume"]),
+        views=views,
+        is_loop=True,
+        frames_per_second=settings.frames_per_second,
+        stacks=(),
+        facts={name: str(value) for name, value in facts.items()},
+        credits=(),
+    )
+
+
+def _webp(rgb: UInt8[np.ndarray, "row col 3"]) -> bytes:
+    return bytes(cv2.imencode(".webp", rgb[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 85])[1])
 
 
 def _choose_level(levels: tuple[Level, ...], longest_side: int) -> Level:
