@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -161,15 +160,18 @@ def render_volume(
     output: PathLike,
     *,
     settings: RunSettings | None = None,
+    runner: Runner | None = None,
     progress: ProgressReport | None = None,
 ) -> Place:
     """Draw a coloured volume: turntable, sections grey beside colour, video, web page.
 
     Args:
-        volume: OME-Zarr folder written by `colorize_volume`.
-        output: Folder to write; `frames/`, `sections/`, `turntable.mp4`, `index.html`
-            and `render.json`.
-        settings: Its `render` part decides the pictures.
+        volume: OME-Zarr folder written by `colorize_volume`, or a folder of several: each
+            gets a folder of its own, and all of them a page.
+        output: Folder to write: `frames/`, `grey/`, `sections/`, `turntable.mp4`, `index.html`
+            and others. It and the volume may lie in a bucket.
+        settings: Its `scene` and `render` parts decide the pictures.
+        runner: By default this process.
         progress: Told how far the run is; by default nobody.
 
     Returns:
@@ -181,18 +183,12 @@ def render_volume(
     """
     from medcolor.config import RunSettings
     from medcolor.progress import Silent
-    from medcolor.render.picture_set import write_picture_set
-    from medcolor.storage import copy_tree, place_of
+    from medcolor.run.pictures import write_pictures
+    from medcolor.run.serial import SerialRunner
+    from medcolor.storage import place_of
 
-    chosen = settings or RunSettings()
-    told = progress or Silent()
-    source, target = place_of(volume), place_of(output)
-    if isinstance(target, Path):
-        return write_picture_set(source, target, chosen.render, told)
-    with tempfile.TemporaryDirectory() as folder:
-        page = write_picture_set(source, Path(folder), chosen.render, told)
-        copy_tree(Path(folder), target)
-        return target / page.name
+    chosen, works, told = settings or RunSettings(), runner or SerialRunner(), progress or Silent()
+    return write_pictures(place_of(volume), place_of(output), chosen, works, told)
 
 
 def export_volume(

@@ -113,21 +113,27 @@ def colorize(
 
 @app.command()
 def render(
-    volume: Annotated[str, typer.Argument(help="Volume written by colorize.")],
+    volume: Annotated[
+        str, typer.Argument(help="Volume written by colorize, or a folder of several.")
+    ],
     output: Annotated[str, typer.Argument(help="Folder for pictures and page; local or s3://..")],
     config: Config = None,
     overrides: Set = None,
     frames: Annotated[int | None, typer.Option(help="Alias of render.frames.")] = None,
     size: Annotated[int | None, typer.Option(help="Alias of render.size_px.")] = None,
+    opacity: Annotated[str | None, typer.Option(help="Alias of scene.opacity.")] = None,
+    ray: Ray = None,
+    workers: Workers = None,
 ) -> None:
     """Draw VOLUME: turntable, sections grey beside colour, video and a web page."""
     from medcolor.api import render_volume
 
-    aliases = {"render.frames": frames, "render.size_px": size}
+    aliases = {"render.frames": frames, "render.size_px": size, "scene.opacity": opacity}
     extra = [f"{key}={value}" for key, value in aliases.items() if value is not None]
     settings = _settings(config, [*(overrides or []), *extra])
+    runner = _runner(ray, workers, settings)
     with progress_shown() as progress:
-        page = render_volume(volume, output, settings=settings, progress=progress)
+        page = render_volume(volume, output, settings=settings, runner=runner, progress=progress)
     typer.echo(page)
 
 

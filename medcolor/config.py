@@ -23,6 +23,7 @@ from medcolor.features.extract import FeatureSettings
 from medcolor.filters import PoolingSettings, SmoothingSettings
 from medcolor.matching import MatchingSettings
 from medcolor.reference import ReferenceSettings
+from medcolor.render.scene import SceneSettings
 from medcolor.render.settings import RenderSettings
 from medcolor.retrieval.settings import RetrievalSettings
 from medcolor.settings import Settings
@@ -110,15 +111,23 @@ class RunSettings(BaseModel):
     store: StoreSettings = StoreSettings()
     """Layout of the OME-Zarr volume."""
 
+    scene: SceneSettings = SceneSettings()
+    """What pictures show: camera, light, opacity. Decides no voxel."""
+
     render: RenderSettings = RenderSettings()
-    """Pictures. Decides no voxel."""
+    """Size and number of pictures. Decides no voxel."""
 
     compute: ComputeSettings = ComputeSettings()
     """Where and how fast."""
 
     def digest(self, *parts: str) -> str:
         """Return a digest of the named parts, or of all that decide a voxel."""
-        chosen = set(parts) or set(type(self).model_fields) - {"library", "render", "compute"}
+        chosen = set(parts) or set(type(self).model_fields) - {
+            "library",
+            "scene",
+            "render",
+            "compute",
+        }
         values = self.model_dump(mode="json", include=chosen)
         if not parts:
             values["device"] = self.compute.device, self.compute.batch_slices

@@ -18,8 +18,10 @@ import torch
 from medcolor.cache import cache_folder
 from medcolor.config import RunSettings
 from medcolor.errors import MedcolorError
+from medcolor.render.drawn import make_drawn
 from medcolor.render.offscreen import OffscreenRenderer
-from medcolor.render.settings import RenderSettings
+from medcolor.render.scene import Frame, SceneSettings
+from medcolor.render.tissue import Overview
 from medcolor.run.plan import Capabilities, open_network
 from medcolor.run.tasks import Runner, one_line
 from medcolor.run.threads import usable_cores
@@ -134,10 +136,12 @@ def _drawing() -> str:
     """Draw a bright cube: a driver may come up and draw nothing."""
     rgba = np.zeros((8, 8, 8, 4), np.uint8)
     rgba[2:6, 2:6, 2:6] = 255
-    settings = RenderSettings(size_px=32, background=(0, 0, 0))
-    renderer = OffscreenRenderer(rgba, (1.0, 1.0, 1.0), settings)
+    scene = SceneSettings(opacity="ramp", background=(0, 0, 0))
+    overview = Overview.alone(rgba, (1.0, 1.0, 1.0))
+    drawn = make_drawn(lambda z: rgba[z.start : z.stop], overview, scene)
+    renderer = OffscreenRenderer(drawn, scene, size_px=32)
     try:
-        frame, driver = renderer.frame(0.0), renderer.driver()
+        frame, driver = renderer.frame(Frame(0.0)), renderer.driver()
     finally:
         renderer.close()
     if frame.max() < 60:

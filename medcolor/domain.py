@@ -40,6 +40,21 @@ class VolumeGeometry:
 
 
 @dataclass(frozen=True)
+class GreyLevels:
+    """What alpha of a coloured volume says of the scan."""
+
+    black: float
+    white: float
+    """Stored values shown as display grey 0 and 1."""
+
+    unit: Literal["HU", "raw"]
+    """Of stored values."""
+
+    is_alpha: bool
+    """Whether alpha is the display grey, and not the opacity of another rule."""
+
+
+@dataclass(frozen=True)
 class GrayVolume:
     """A scan, read lazily."""
 

@@ -14,7 +14,6 @@ from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from io import BytesIO
-from pathlib import Path
 from string import Template
 from urllib.parse import urlsplit
 
@@ -114,8 +113,8 @@ class CohortEntry:
     facts: Mapping[str, str]
 
 
-def write_page(path: Path, content: PageContent) -> None:
-    """Write the page of one picture set.
+def page_file(content: PageContent) -> bytes:
+    """Return the page of one picture set: a file of HTML.
 
     Raises:
         ValueError: No view, a plane without sections, a picture that is no WebP, or a grey scan
@@ -123,7 +122,7 @@ def write_page(path: Path, content: PageContent) -> None:
     """
     first = content.views[0] if content.views else None
     if first is None:
-        raise ValueError(f"{path}: a page shows at least one view")
+        raise ValueError("a page shows at least one view")
     with Image.open(BytesIO(first.pictures.color)) as image:
         width, height = image.size
     views = {
@@ -134,8 +133,7 @@ def write_page(path: Path, content: PageContent) -> None:
         **_sources([view.pictures for view in content.views]),
     }
     data = {"views": views, "stacks": [_stack(stack) for stack in content.stacks]}
-    _write(
-        path,
+    return _filled(
         "page",
         title=escape(content.title),
         aspect=f"{width / height:.4f}",
@@ -150,17 +148,17 @@ def write_page(path: Path, content: PageContent) -> None:
     )
 
 
-def write_cohort_page(path: Path, title: str, entries: Sequence[CohortEntry]) -> None:
-    """Write the page that leads to those of several picture sets, in the order given.
+def cohort_file(title: str, entries: Sequence[CohortEntry]) -> bytes:
+    """Return the page that leads to those of several picture sets, in the order given.
 
     Raises:
         ValueError: An address that is not relative, or a thumbnail that is no WebP.
     """
     items = "\n".join(_entry(entry) for entry in entries)
-    _write(path, "cohort", title=escape(title), entries=items)
+    return _filled("cohort", title=escape(title), entries=items)
 
 
-def _write(path: Path, kind: str, **texts: str) -> None:
+def _filled(kind: str, **texts: str) -> bytes:
     """Fill the template `kind` with its style, its script and `texts`, which are HTML."""
     script = f"\n{_source(f'{kind}.js')}\n"
     digest = b64encode(sha256(script.encode()).digest()).decode()
@@ -177,7 +175,7 @@ def _write(path: Path, kind: str, **texts: str) -> None:
         script=script.strip("\n"),
     )
     # Names of files may hold what is no text; a question mark stands for it.
-    path.write_text(page, encoding="utf-8", errors="replace", newline="\n")
+    return page.encode("utf-8", errors="replace")
 
 
 def _source(name: str) -> str:

@@ -1,97 +1,194 @@
-"""The picture set of one coloured volume: turntable, sections, video, page."""
+"""What a picture set holds beside its frames: video, stills, sections, page and record."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 
-import cv2
 import numpy as np
-from jaxtyping import UInt8
 
-from medcolor.fetch import write_checksums
-from medcolor.progress import ProgressReport
-from medcolor.render.offscreen import OffscreenRenderer
-from medcolor.render.page import PageContent, PicturePair, View, write_page
-from medcolor.render.sections import write_sections
-from medcolor.render.settings import RenderSettings
-from medcolor.render.video import write_video
-from medcolor.storage import Place, write_json
-from medcolor.volume.images import write_png
-from medcolor.volume.store import Level, read_levels, read_slices
+from medcolor.fetch import CHECKSUMS
+from medcolor.render.frames import FrameReport, FrameTask, Kind, SetPlan, frame_name
+from medcolor.render.page import (
+    PageContent,
+    PicturePair,
+    Section,
+    SectionStack,
+    View,
+    page_file,
+)
+from medcolor.render.scene import Frame, is_loop
+from medcolor.render.sections import EDGES, PLANES, cut, middle_sections, spread
+from medcolor.render.video import (
+    Rgb,
+    decode_png,
+    encode_animation,
+    encode_png,
+    encode_video,
+    encode_webp,
+    figure,
+)
+from medcolor.storage import ObjectPath, Place, json_bytes, write_whole
+from medcolor.volume.store import read_slices
+
+_THUMBNAIL_PX = 256
+_ANIMATION_PX = 384
+_PAGE_VIEWS = 72
+"""Most frames that a page carries: more than this nobody tells apart, and it is to be mailed."""
+
+_SECTION_PX = 420
+_PAGE_BLACK = np.array([16, 17, 20], np.uint8)
+_FIGURE_VIEWS = 4
+
+RECORD = "render.json"
+_FOLDERS: tuple[Kind, ...] = ("frames", "grey")
 
 
-def write_picture_set(
-    volume: Place, output: Path, settings: RenderSettings, progress: ProgressReport
-) -> Path:
-    """Write `frames/`, `sections/`, `turntable.mp4`, `render.json` and `index.html`."""
-    levels = read_levels(volume)
-    level = _choose_level(levels, settings.longest_side)
-    output.mkdir(parents=True, exist_ok=True)
-    write_sections(volume, levels[0], output / "sections", settings.opacity_low)
-    frames = _write_turntable(volume, level, output / "frames", settings, progress)
-    write_video(output / "turntable.mp4", frames, settings.frames_per_second)
-    facts = {
-        "volume": volume.name,
-        "voxels": " x ".join(str(side) for side in levels[0].shape[::-1]),
-        "spacing_mm": " x ".join(f"{side:g}" for side in levels[0].spacing_mm[::-1]),
-        "drawn_level": level.index,
-        "frames": len(frames),
-    }
-    write_json(output / "render.json", {**facts, "settings": asdict(settings)})
-    page = output / "index.html"
-    write_page(page, _page_content(frames, facts, settings))
-    write_checksums(output)
+def frame_tasks(plan: SetPlan) -> list[FrameTask]:
+    """Return all frames to draw: those of the scan after those in colour."""
+    kinds = _FOLDERS if plan.settings.grey and plan.has_grey else _FOLDERS[:1]
+    return [FrameTask(kind, number) for kind in kinds for number in range(plan.settings.frames)]
+
+
+def delete_stale_frames(plan: SetPlan) -> None:
+    """Delete the frames of an earlier set, which may have had more; nothing else."""
+    for kind in _FOLDERS:
+        folder = plan.output / kind
+        if not folder.is_dir():
+            continue
+        for path in folder.files() if isinstance(folder, ObjectPath) else folder.iterdir():
+            if path.suffix == ".png" and path.stem.isdecimal():
+                path.unlink()
+
+
+def finish_set(plan: SetPlan, drawn: Mapping[FrameTask, FrameReport]) -> Place:
+    """Write all but the frames, which lie there; return the page.
+
+    Args:
+        plan: Of the set.
+        drawn: What came of each frame.
+    """
+    sums = {f"{task.stage}/{frame_name(task.number)}": one.sha256 for task, one in drawn.items()}
+
+    def put(name: str, content: bytes) -> Place:
+        sums[name] = hashlib.sha256(content).hexdigest()
+        write_whole(plan.output / name, content)
+        return plan.output / name
+
+    color = _read_frames(plan, "frames")
+    grey = _read_frames(plan, "grey") if FrameTask("grey", 0) in drawn else None
+    put("turntable.mp4", encode_video(color, plan.settings.frames_per_second))
+    put("turntable.webp", encode_animation(color, plan.settings.frames_per_second, _ANIMATION_PX))
+    put("thumbnail.webp", encode_webp(color[0], _THUMBNAIL_PX))
+    put("figure.png", encode_png(_figure(plan, color, grey)))
+    for name, picture in middle_sections(
+        plan.volume, plan.levels[0], has_grey=plan.has_grey
+    ).items():
+        put(f"sections/{name}.png", encode_png(picture))
+    page = put("index.html", _page(plan, color, grey))
+    put(RECORD, json_bytes(_record(plan, drawn)))
+    write_whole(plan.output / CHECKSUMS, json_bytes(sums))
     return page
 
 
-def _page_content(
-    frames: list[UInt8[np.ndarray, "row col 3"]],
-    facts: dict[str, object],
-    settings: RenderSettings,
-) -> PageContent:
-    """Return the turntable as a page shows it."""
+def _read_frames(plan: SetPlan, kind: Kind) -> list[Rgb]:
+    """Return the frames of a folder, as workers wrote them."""
+    folder = plan.output / kind
+    return [
+        decode_png((folder / frame_name(number)).read_bytes())
+        for number in range(plan.settings.frames)
+    ]
+
+
+def _figure(plan: SetPlan, color: list[Rgb], grey: list[Rgb] | None) -> Rgb:
+    """Return the scan above its colours from a few sides, as the paper's figures 8 and 9."""
+    count = min(_FIGURE_VIEWS, len(color))
+    at = [number * len(color) // count for number in range(count)]
+    rows = [grey, color] if grey else [color]
+    return figure([[row[number] for number in at] for row in rows], plan.scene.background)
+
+
+def _page(plan: SetPlan, color: list[Rgb], grey: list[Rgb] | None) -> bytes:
+    step = -(-len(color) // _PAGE_VIEWS)
     views = tuple(
-        View(PicturePair(_webp(frame), None), f"{360 * number / len(frames):g}°")
-        for number, frame in enumerate(frames)
+        View(
+            PicturePair(
+                encode_webp(color[number]), None if grey is None else encode_webp(grey[number])
+            ),
+            _label(plan.frames[number]),
+        )
+        for number in range(0, len(color), step)
     )
-    return PageContent(
-        title=str(facts["volume"]),
-        views=views,
-        is_loop=True,
-        frames_per_second=settings.frames_per_second,
-        stacks=(),
-        facts={name: str(value) for name, value in facts.items()},
-        credits=(),
+    return page_file(
+        PageContent(
+            title=plan.volume.name.removesuffix(".ome.zarr"),
+            views=views,
+            is_loop=is_loop(plan.scene),
+            frames_per_second=max(1, round(plan.settings.frames_per_second / step)),
+            stacks=_stacks(plan),
+            facts=_facts(plan),
+            credits=plan.settings.credits,
+        )
     )
 
 
-def _webp(rgb: UInt8[np.ndarray, "row col 3"]) -> bytes:
-    return bytes(cv2.imencode(".webp", rgb[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 85])[1])
+def _label(frame: Frame) -> str:
+    if frame.cut is None:
+        return f"{frame.angle_deg:.0f}°"
+    axis, position = frame.cut
+    return f"{PLANES[axis]} cut at {100 * position:.0f} %"
 
 
-def _choose_level(levels: tuple[Level, ...], longest_side: int) -> Level:
-    """Return the finest level within the bound, or the coarsest there is."""
-    return next((level for level in levels if max(level.shape) <= longest_side), levels[-1])
+def _stacks(plan: SetPlan) -> tuple[SectionStack, ...]:
+    """Return sections of the drawn level through the whole body."""
+    level = plan.drawn
+    rgba = read_slices(plan.volume, level.index, range(level.shape[0]))
+    stacks = []
+    for axis, plane in enumerate(PLANES):
+        pixel_mm = tuple(mm for other, mm in enumerate(level.spacing_mm) if other != axis)
+        sections, mm_per_px = [], 1.0
+        for index, position_mm in spread(level, plane, plan.settings.sections):
+            one = np.take(rgba, index, axis=axis)
+            rows_mm, cols_mm = pixel_mm
+            made = cut(one, (rows_mm, cols_mm), plane, _SECTION_PX, has_grey=plan.has_grey)
+            mm_per_px = made.mm_per_px
+            # Black of the page's own darkness: no box shows around a section.
+            color, grey = (
+                None if one is None else encode_webp(np.maximum(one, _PAGE_BLACK))
+                for one in (made.color, made.grey)
+            )
+            assert color is not None
+            pair = PicturePair(color, grey)
+            sections.append(Section(pair, position_mm))
+        stacks.append(SectionStack(plane, tuple(sections), mm_per_px, EDGES[plane]))
+    return tuple(stacks)
 
 
-def _write_turntable(
-    volume: Place, level: Level, folder: Path, settings: RenderSettings, progress: ProgressReport
-) -> list[UInt8[np.ndarray, "row col 3"]]:
-    """Draw a full turn, and write each frame as PNG."""
-    folder.mkdir(exist_ok=True)
-    for stale in folder.glob("*.png"):
-        stale.unlink()
-    rgba = read_slices(volume, level.index, range(level.shape[0]))
-    renderer = OffscreenRenderer(rgba, level.spacing_mm, settings)
-    progress.begin("render", settings.frames)
-    frames = []
-    try:
-        for number in range(settings.frames):
-            frame = renderer.frame(settings.start_deg + 360 * number / settings.frames)
-            write_png(folder / f"{number:04d}.png", frame)
-            frames.append(frame)
-            progress.advance(1)
-    finally:
-        renderer.close()
-    return frames
+def _facts(plan: SetPlan) -> dict[str, str]:
+    finest, scene = plan.levels[0], plan.scene
+    chosen = scene.opacity if scene.opacity_points is None else "points of its own"
+    return {
+        "Voxels": " x ".join(str(side) for side in finest.shape[::-1]),
+        "Voxel size": " x ".join(f"{side:.3g}" for side in finest.spacing_mm[::-1]) + " mm",
+        "Drawn from": " x ".join(str(side) for side in plan.drawn.shape[::-1]),
+        "Opacity": chosen,
+        "Frames": f"{plan.settings.frames}, {scene.path}",
+    }
+
+
+def _record(plan: SetPlan, drawn: Mapping[FrameTask, FrameReport]) -> dict[str, object]:
+    """Return what was drawn and how, so that it can be drawn again."""
+    cameras = [
+        {**asdict(frame), **asdict(drawn[FrameTask("frames", number)].camera)}
+        for number, frame in enumerate(plan.frames)
+    ]
+    return {
+        "volume": plan.volume.name,
+        "voxels": list(plan.levels[0].shape[::-1]),
+        "spacing_mm": list(plan.levels[0].spacing_mm[::-1]),
+        "drawn_level": plan.drawn.index,
+        "scene": asdict(plan.scene),
+        "settings": asdict(plan.settings),
+        "cameras": cameras,
+    }

@@ -1,32 +1,104 @@
-"""Frames to H.264."""
+"""Frames as H.264, WebP and figures; as bytes, so that they may go to a bucket."""
 
 from __future__ import annotations
 
+import io
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
+
+Rgb = UInt8[np.ndarray, "_row _col 3"]
+
+_WEBP_QUALITY = 82
+_GAP_PX = 8
 
 
-def write_video(
-    path: Path, frames: Sequence[UInt8[np.ndarray, "row col 3"]], frames_per_second: int
-) -> None:
-    """Write an MP4 that every browser plays (yuv420p, index at the front).
+def encode_video(frames: Sequence[Rgb], frames_per_second: int) -> bytes:
+    """Return an MP4 that every browser plays (H.264, yuv420p, index at the front).
 
     Args:
-        path: *.mp4.
-        frames: RGB, at least one, equal even sides.
+        frames: At least one, equal even sides.
         frames_per_second: Of the video.
     """
-    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
-        stream = container.add_stream("libx264", rate=frames_per_second)
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": "18", "preset": "medium"}
-        stream.height, stream.width = frames[0].shape[:2]
-        for frame in frames:
-            for packet in stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")):
+    with tempfile.TemporaryDirectory() as folder:  # a file: the index is put in front afterwards
+        path = Path(folder) / "video.mp4"
+        with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+            stream = container.add_stream("libx264", rate=frames_per_second)
+            stream.pix_fmt = "yuv420p"
+            stream.options = {"crf": "18", "preset": "medium"}
+            stream.height, stream.width = frames[0].shape[:2]
+            for frame in frames:
+                for packet in stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")):
+                    container.mux(packet)
+            for packet in stream.encode():
                 container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)
+        return path.read_bytes()
+
+
+def encode_animation(frames: Sequence[Rgb], frames_per_second: int, side_px: int) -> bytes:
+    """Return an animated WebP that plays for ever, no larger than `side_px`."""
+    first, *rest = [Image.fromarray(_within(frame, side_px)) for frame in frames]
+    target = io.BytesIO()
+    first.save(
+        target,
+        "WEBP",
+        save_all=True,
+        append_images=rest,
+        duration=round(1000 / frames_per_second),
+        loop=0,
+        quality=_WEBP_QUALITY,
+    )
+    return target.getvalue()
+
+
+def encode_webp(picture: Rgb, side_px: int | None = None) -> bytes:
+    """Return a WebP, no larger than `side_px`."""
+    small = picture if side_px is None else _within(picture, side_px)
+    target = io.BytesIO()
+    Image.fromarray(small).save(target, "WEBP", quality=_WEBP_QUALITY)
+    return target.getvalue()
+
+
+def encode_png(picture: Rgb) -> bytes:
+    """Return a PNG."""
+    return bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
+
+
+def decode_png(content: bytes) -> Rgb:
+    """Return the pixels of a PNG."""
+    found = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    return np.ascontiguousarray(np.asarray(found, np.uint8)[..., ::-1])
+
+
+def figure(rows: Sequence[Sequence[Rgb]], background: tuple[int, int, int]) -> Rgb:
+    """Return pictures of one size as a table with gaps."""
+    height, width = rows[0][0].shape[:2]
+    table = np.empty(
+        (
+            len(rows) * (height + _GAP_PX) - _GAP_PX,
+            len(rows[0]) * (width + _GAP_PX) - _GAP_PX,
+            3,
+        ),
+        np.uint8,
+    )
+    table[:] = background
+    for i, row in enumerate(rows):
+        for j, picture in enumerate(row):
+            top, left = i * (height + _GAP_PX), j * (width + _GAP_PX)
+            table[top : top + height, left : left + width] = picture
+    return table
+
+
+def _within(picture: Rgb, side_px: int) -> Rgb:
+    """Return a picture no larger than `side_px`."""
+    scale = side_px / max(picture.shape[:2])
+    if scale >= 1:
+        return picture
+    size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from medcolor.config import RunSettings
+from medcolor.domain import GreyLevels
 from medcolor.errors import DiskFullError, InputError
 from medcolor.progress import ProgressReport
 from medcolor.retrieval.index import ReferenceIndex
@@ -113,7 +114,9 @@ def _prepare(
     for level in plan.levels:  # what was deleted by hand is made anew, whatever the markers say
         if not has_level(output, level.index):
             plan.ledger.forget(level_stage(level.index))
-    create_store(output, look.geometry, settings.store, look.about)
+    window = plan.window
+    grey = GreyLevels(window.black, window.white, window.unit, settings.opacity.is_luminance)
+    create_store(output, look.geometry, settings.store, look.about, grey)
     return plan, index
 
 

@@ -35,6 +35,11 @@ class OpacitySettings(Settings):
     full_gradient: float = 0.1
     """Change of display grey from pixel to pixel that counts as a border."""
 
+    @property
+    def is_luminance(self) -> bool:
+        """Whether alpha is the scan's display grey alone."""
+        return self.base == "luminance" and self.window[0] == self.window[1] and not self.gradient
+
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         low, high = self.window

@@ -8,16 +8,16 @@ alpha leave switched off.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import zarr
 from jaxtyping import UInt8
 from zarr.codecs import ZstdCodec
 
-from medcolor.domain import Affine, VolumeGeometry
+from medcolor.domain import Affine, GreyLevels, VolumeGeometry
 from medcolor.errors import InputError
 from medcolor.storage import Place, zarr_store
 from medcolor.storage.place import speaking_of_place
@@ -83,7 +83,11 @@ def _three(values: Any) -> Any:
 
 
 def create_store(
-    path: Place, geometry: VolumeGeometry, settings: StoreSettings, provenance: dict[str, str]
+    path: Place,
+    geometry: VolumeGeometry,
+    settings: StoreSettings,
+    provenance: dict[str, str],
+    grey: GreyLevels | None = None,
 ) -> tuple[Level, ...]:
     """Write the metadata of an empty volume; doing so again changes nothing.
 
@@ -92,19 +96,20 @@ def create_store(
         geometry: Of the scan.
         settings: Layout.
         provenance: Digests of what decides the pixels; nothing that names a person or place.
+        grey: What alpha will say of the scan; None if nothing.
     """
     levels = plan_levels(geometry, settings)
     with speaking_of_place(path):
-        _create(path, levels, geometry, settings, provenance)
+        _create(path, levels, settings)
+        group = zarr.open_group(zarr_store(path), mode="a")
+        group.attrs.update(_attributes(geometry, levels, provenance, grey))
     return levels
 
 
 def _create(
     path: Place,
     levels: tuple[Level, ...],
-    geometry: VolumeGeometry,
     settings: StoreSettings,
-    provenance: dict[str, str],
 ) -> None:
     group = zarr.open_group(zarr_store(path), mode="a")
     for level in levels:
@@ -123,11 +128,13 @@ def _create(
             compressors=ZstdCodec(level=settings.compression_level),
             fill_value=0,
         )
-    group.attrs.update(_attributes(geometry, levels, provenance))
 
 
 def _attributes(
-    geometry: VolumeGeometry, levels: tuple[Level, ...], provenance: dict[str, str]
+    geometry: VolumeGeometry,
+    levels: tuple[Level, ...],
+    provenance: dict[str, str],
+    grey: GreyLevels | None,
 ) -> dict[str, Any]:
     """Return OME-NGFF 0.5 metadata and ours beside it."""
     datasets = [
@@ -173,6 +180,7 @@ def _attributes(
             "affine_ras_mm": [list(row) for row in geometry.affine],
             "orientation_steps": list(geometry.steps),
             "provenance": provenance,
+            "grey": None if grey is None else asdict(grey),
         },
     }
 
@@ -218,6 +226,19 @@ def read_affine(path: Place, level: int) -> Affine:
     affine[:3, :3] = directions * chosen.spacing_mm[::-1]
     affine[:3, 3] = finest[:3, 3] + directions @ np.array(chosen.translation_mm[::-1])
     return as_affine(affine)
+
+
+def read_grey_levels(path: Place) -> GreyLevels | None:
+    """Return what alpha of a volume says of the scan; None if the volume does not tell."""
+    with speaking_of_place(path):
+        group = zarr.open_group(zarr_store(path), mode="r")
+    about = group.attrs.get("medcolor")
+    told = about.get("grey") if isinstance(about, dict) else None
+    if not isinstance(told, dict):
+        return None
+    black, white = float(cast(float, told["black"])), float(cast(float, told["white"]))
+    unit: Literal["HU", "raw"] = "HU" if told["unit"] == "HU" else "raw"
+    return GreyLevels(black, white, unit, bool(told["is_alpha"]))
 
 
 def read_slices(path: Place, level: int, slices: range) -> UInt8[np.ndarray, "z y x 4"]:

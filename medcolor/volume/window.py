@@ -59,6 +59,9 @@ class Window:
     origin: str = ""
     """Where black and white come from, in words."""
 
+    unit: Literal["HU", "raw"] = "raw"
+    """Of stored values: Hounsfield units, or a scanner's own."""
+
     def position(self, values: Float[np.ndarray, "row col"]) -> Float[np.ndarray, "row col"]:
         """Return luminance before it is cut off at 0 and 1."""
         return np.asarray((values - self.black) / (self.white - self.black), np.float32)
@@ -113,7 +116,7 @@ def window_of_values(
     luminance = (values - black) / (white - black)
     body = np.clip(luminance[luminance > threshold], 0, 1)
     tone = tone_curve(body, equalization)
-    return Window(black, white, float(threshold), tone, levels.origin)
+    return Window(black, white, float(threshold), tone, levels.origin, levels.unit)
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ class _Levels:
     """Between air and body."""
 
     origin: str
+    unit: Literal["HU", "raw"]
 
 
 def _find_levels(
@@ -144,15 +148,15 @@ def _find_levels(
         )
     if is_hounsfield:
         black, white, origin = chosen or (*_HU_WINDOW, "Hounsfield units")
-        return _Levels(black, white, _HU_BODY, origin)
+        return _Levels(black, white, _HU_BODY, origin, "HU")
     air, between = _air_and_threshold(np.clip(values, low, top))
     cut = air + _THRESHOLD_SHARE * (between - air)
     if chosen is not None:
         black, white, origin = chosen
-        return _Levels(black, white, cut, origin)
+        return _Levels(black, white, cut, origin, "raw")
     white = float(np.percentile(values[values > between], settings.white_percentile))
     origin = f"level of air and percentile {settings.white_percentile:g} of tissue"
-    return _Levels(air, max(white, air + 1e-6), cut, origin)
+    return _Levels(air, max(white, air + 1e-6), cut, origin, "raw")
 
 
 def _chosen_window(settings: VolumeSettings) -> tuple[float, float, str] | None:

@@ -11,7 +11,7 @@ from pages import GREY, flat_webp, make_content, make_stack, section_color, view
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
-from medcolor.render.page import CohortEntry, write_cohort_page, write_page
+from medcolor.render.page import CohortEntry, cohort_file, page_file
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
@@ -73,7 +73,7 @@ def shown(opened, tmp_path):
     """Write a page and open it."""
 
     def show(content, **options):
-        write_page(tmp_path / "index.html", content)
+        (tmp_path / "index.html").write_bytes(page_file(content))
         return opened(tmp_path / "index.html", **options)
 
     return show
@@ -372,7 +372,7 @@ def test_texts_from_outside_do_nothing(shown, opened, tmp_path):
         assert page.title() == hostile
         assert page.locator("img").count() == 1
     entry = CohortEntry(hostile, "a/index.html", flat_webp(GREY), {hostile: hostile})
-    write_cohort_page(tmp_path / "cohort.html", hostile, [entry])
+    (tmp_path / "cohort.html").write_bytes(cohort_file(hostile, [entry]))
     with opened(tmp_path / "cohort.html") as page:
         assert page.title() == hostile
         assert page.locator("img").count() == 1
@@ -386,9 +386,9 @@ def cohort(tmp_path):
         CohortEntry(name, f"{name}/index.html", flat_webp((k, 100, 0)), {"voxels": "9 x 9 x 9"})
         for k, name in enumerate(names)
     ]
-    write_cohort_page(tmp_path / "index.html", "All persons", entries)
+    (tmp_path / "index.html").write_bytes(cohort_file("All persons", entries))
     (tmp_path / names[7]).mkdir()
-    write_page(tmp_path / names[7] / "index.html", make_content())
+    (tmp_path / names[7] / "index.html").write_bytes(page_file(make_content()))
     return tmp_path / "index.html"
 
 

@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from medcolor.render.drawn import make_drawn
 from medcolor.render.offscreen import OffscreenRenderer
-from medcolor.render.settings import RenderSettings
+from medcolor.render.scene import Frame, SceneSettings, camera_of, frames_of
+from medcolor.render.tissue import Overview
 
-FLAT = RenderSettings(
-    size_px=96,
+SIDE_PX = 96
+FLAT = SceneSettings(
     shade=False,
-    alpha_blur_voxels=0.0,
+    smooth_voxels=0.0,
+    exposure=1.0,
     tilt_deg=20.0,
-    opacity_per_mm=0.25,
+    opacity_points=((0.0, 0.0), (0.12, 0.0), (0.5, 0.25), (1.0, 0.25)),
     samples_per_voxel=3.0,
 )
 SPACING_MM = (2.0, 1.0, 1.0)
+
+
+def draw(rgba, scene, *frames, spacing_mm=SPACING_MM, size_px=SIDE_PX):
+    """Return frames, and the volume as it was given to the renderer."""
+    drawn = make_drawn(lambda z: rgba[z.start : z.stop], Overview.alone(rgba, spacing_mm), scene)
+    renderer = OffscreenRenderer(drawn, scene, size_px)
+    try:
+        return [renderer.frame(frame) for frame in frames], drawn
+    finally:
+        renderer.close()
 
 
 @pytest.fixture(scope="module")
@@ -35,29 +50,26 @@ def rgba():
     return np.stack([red, green, blue, alpha], axis=-1).astype(np.uint8)
 
 
-def march(rgba, spacing_mm, settings, azimuth_deg, center, distance):
-    """Cast rays through the volume, front to back, with the settings' opacity."""
-    extent = np.array(rgba.shape[:3]) * spacing_mm
-    azimuth, tilt = np.radians([azimuth_deg, settings.tilt_deg])
-    toward = np.array(
-        [np.sin(azimuth) * np.cos(tilt), -np.cos(azimuth) * np.cos(tilt), np.sin(tilt)]
+def march(rgba, spacing_mm, scene, camera, points):
+    """Cast rays through the volume, front to back."""
+    position, target, up = (
+        np.array(one) for one in (camera.position_mm, camera.target_mm, camera.up)
     )
-    camera = center + distance * toward
-    right = np.cross(-toward, [0, 0, 1])
+    forward = (target - position) / np.linalg.norm(target - position)
+    right = np.cross(forward, up)
     right /= np.linalg.norm(right)
-    up = np.cross(right, -toward)
-    side = settings.size_px
-    plane = np.tan(np.radians(15)) * ((np.arange(side) + 0.5) / side * 2 - 1)
-    rays = -toward + plane[None, :, None] * right + -plane[:, None, None] * up
+    upward = np.cross(right, forward)
+    plane = np.tan(np.radians(15)) * ((np.arange(SIDE_PX) + 0.5) / SIDE_PX * 2 - 1)
+    rays = forward + plane[None, :, None] * right + -plane[:, None, None] * upward
     rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
-    step = min(spacing_mm) / settings.samples_per_voxel
-    color = np.zeros((side, side, 3))
-    light = np.ones((side, side, 1))
-    ramp = [0, settings.opacity_low, settings.opacity_high, 1]
-    opacities = [0, 0, settings.opacity_per_mm, settings.opacity_per_mm]
-    reach = np.sqrt((extent**2).sum()) / 2
-    for along in np.arange(distance - reach, distance + reach, step):
-        place = camera + along * rays
+    step = min(spacing_mm) / scene.samples_per_voxel
+    color = np.zeros((SIDE_PX, SIDE_PX, 3))
+    light = np.ones((SIDE_PX, SIDE_PX, 1))
+    levels, opacities = np.array(points).T
+    middle = np.linalg.norm(target - position)
+    reach = np.sqrt(((np.array(rgba.shape[:3]) * spacing_mm) ** 2).sum())
+    for along in np.arange(max(0, middle - reach), middle + reach, step):
+        place = position + along * rays
         index = [place[..., 2] / spacing_mm[0], place[..., 1] / spacing_mm[1], place[..., 0]]
         sample = np.stack(
             [map_coordinates(rgba[..., c] / 255.0, index, order=1) for c in range(4)], axis=-1
@@ -65,30 +77,54 @@ def march(rgba, spacing_mm, settings, azimuth_deg, center, distance):
         inside = np.all(
             [(i >= 0) & (i <= n - 1) for i, n in zip(index, rgba.shape[:3], strict=True)], axis=0
         )
-        opacity = np.interp(sample[..., 3:], ramp, opacities) * inside[..., None]
+        opacity = np.interp(sample[..., 3:], levels, opacities) * inside[..., None]
         held = 1 - (1 - opacity) ** step
         color += light * held * sample[..., :3]
         light *= 1 - held
-    return 255 * color + light * settings.background
+    return 255 * color + light * scene.background
 
 
-@pytest.mark.parametrize("azimuth_deg", [0.0, 65.0])
-def test_a_frame_agrees_with_an_independent_projection(rgba, azimuth_deg):
-    renderer = OffscreenRenderer(rgba, SPACING_MM, FLAT)
-    frame = renderer.frame(azimuth_deg).astype(float)
-    renderer.close()
+LUMINANCE = SceneSettings(
+    shade=False,
+    smooth_voxels=0.0,
+    exposure=1.0,
+    opacity="luminance",
+    density=0.4,
+    samples_per_voxel=3.0,
+)
+"""The paper's rule: opacity is proportional to the scan's luminance."""
 
-    expected = march(rgba, SPACING_MM, FLAT, azimuth_deg, renderer.center_mm, renderer.distance_mm)
-    difference = np.abs(frame - expected)
+
+@pytest.mark.parametrize("scene", [FLAT, LUMINANCE], ids=["points", "luminance"])
+@pytest.mark.parametrize(
+    ("axis", "angle_deg"), [("longitudinal", 0.0), ("longitudinal", 65.0), ("transverse", 40.0)]
+)
+def test_a_frame_agrees_with_an_independent_projection(rgba, scene, axis, angle_deg):
+    scene = replace(scene, axis=axis)
+    ((frame,), drawn) = draw(rgba, scene, Frame(angle_deg))
+    points = scene.opacity_points or ((0.0, 0.0), (1.0, 0.4))
+    camera = camera_of(Frame(angle_deg), drawn.extent, scene)
+    difference = np.abs(frame - march(rgba, SPACING_MM, scene, camera, points))
 
     assert difference.mean() < 2
     assert np.percentile(difference, 99) < 10
 
 
-def test_the_first_frame_looks_at_the_face(rgba):
-    renderer = OffscreenRenderer(rgba, SPACING_MM, FLAT)
-    frame = renderer.frame(0.0).astype(int)
+def test_what_draws_is_the_gpu_mapper(rgba):
+    drawn = make_drawn(lambda z: rgba[z.start : z.stop], Overview.alone(rgba, SPACING_MM), FLAT)
+    renderer = OffscreenRenderer(drawn, FLAT, 64)
+    renderer.frame(Frame(0.0))
+    volumes = renderer._plotter.renderer.GetVolumes()
+    volumes.InitTraversal()
+    mapper = volumes.GetNextVolume().GetMapper()
     renderer.close()
+    assert mapper.IsA("vtkOpenGLGPUVolumeRayCastMapper")
+    assert not mapper.IsA("vtkFixedPointVolumeRayCastMapper")
+
+
+def test_the_first_frame_looks_at_the_face(rgba):
+    ((frame,), _) = draw(rgba, FLAT, Frame(0.0))
+    frame = frame.astype(int)
     left, right = frame[:, 30:44].mean(axis=(0, 1)), frame[:, 52:66].mean(axis=(0, 1))
     # The patient's right is at the image's left, the head is up.
     assert left[0] > left[2] + 20
@@ -96,51 +132,92 @@ def test_the_first_frame_looks_at_the_face(rgba):
     assert frame[30:45, 48, 1].mean() > frame[52:66, 48, 1].mean() + 20
 
 
-@pytest.mark.parametrize("tilt_deg", [-60.0, 0.0, 35.0])
+@pytest.mark.parametrize(
+    ("axis", "tilt_deg"),
+    [
+        ("longitudinal", -60.0),
+        ("longitudinal", 0.0),
+        ("longitudinal", 35.0),
+        ("transverse", 0.0),
+        ("sagittal", 20.0),
+    ],
+)
 @pytest.mark.parametrize("sides", [(10, 10, 40), (40, 12, 12)])
-def test_a_turn_shows_all_and_fills_the_frame(tilt_deg, sides):
+def test_a_turn_shows_all_and_fills_the_frame(axis, tilt_deg, sides):
     rgba = np.zeros((44, 44, 44, 4), np.uint8)
     inner = tuple(slice((44 - side) // 2, (44 + side) // 2) for side in sides)
     rgba[inner] = [200, 160, 120, 255]
-    settings = RenderSettings(
-        size_px=128, tilt_deg=tilt_deg, alpha_blur_voxels=0.0, background=(0,) * 3
+    scene = SceneSettings(
+        tilt_deg=tilt_deg, axis=axis, smooth_voxels=0.0, background=(0,) * 3, opacity="ramp"
     )
-    renderer = OffscreenRenderer(rgba, (1.0, 1.0, 1.0), settings)
-    seen = np.zeros((128, 128), bool)
-    for eighth in range(8):
-        seen |= renderer.frame(45.0 * eighth).max(axis=-1) > 20
-    renderer.close()
+    eighths = [Frame(45.0 * eighth) for eighth in range(8)]
+    frames, _ = draw(rgba, scene, *eighths, spacing_mm=(1.0, 1.0, 1.0), size_px=64)
+    seen = np.max(frames, axis=(0, -1)) > 20
     rows, cols = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     assert min(rows[0], cols[0]) > 0
-    assert max(rows[-1], cols[-1]) < 127
-    assert max(np.ptp(rows), np.ptp(cols)) > 0.75 * 128
+    assert max(rows[-1], cols[-1]) < 63
+    assert max(np.ptp(rows), np.ptp(cols)) > 0.7 * 64
 
 
 def test_the_same_frame_twice_is_identical(rgba):
-    frames = []
-    for _ in range(2):
-        renderer = OffscreenRenderer(rgba, SPACING_MM, RenderSettings(size_px=64))
-        frames += [renderer.frame(30.0), renderer.frame(30.0)]
-        renderer.close()
-    for frame in frames[1:]:
-        np.testing.assert_array_equal(frame, frames[0])
+    scene = SceneSettings(opacity="ramp")
+    frames = [draw(rgba, scene, Frame(30.0), Frame(30.0), size_px=64)[0] for _ in range(2)]
+    for frame in (*frames[0], *frames[1]):
+        np.testing.assert_array_equal(frame, frames[0][0])
 
 
 def test_an_empty_volume_is_background_alone():
-    renderer = OffscreenRenderer(np.zeros((8, 8, 8, 4), np.uint8), SPACING_MM, FLAT)
-    frame = renderer.frame(0.0)
-    renderer.close()
+    ((frame,), _) = draw(np.zeros((8, 8, 8, 4), np.uint8), FLAT, Frame(0.0))
     assert np.abs(frame.astype(int) - FLAT.background).max() <= 1
+
+
+def test_a_flight_takes_the_body_away_from_the_head_down(rgba):
+    scene = replace(FLAT, path="fly-axial", tilt_deg=0.0, background=(0, 0, 0))
+    frames = frames_of(scene, 4)
+    pictures, drawn = draw(rgba, scene, *frames)
+    heights = [np.flatnonzero(picture.max(axis=(1, 2)) > 20) for picture in pictures]
+    for before, after in itertools.pairwise(heights):
+        assert after[0] > before[0] + 5  # the top goes
+        assert abs(int(after[-1]) - int(before[-1])) <= 2  # the rest stays
+    # The first frame is whole again when it is drawn after the last.
+    again, _ = draw(rgba, scene, frames[3], frames[0])
+    np.testing.assert_array_equal(again[1], pictures[0])
+    assert drawn.extent.half_height_mm > 0
+
+
+def test_a_clip_box_takes_parts_away(rgba):
+    scene = replace(FLAT, tilt_deg=0.0, background=(0, 0, 0))
+    ((whole,), _) = draw(rgba, scene, Frame(0.0))
+    ((half,), _) = draw(rgba, replace(scene, clip_sagittal=(0.0, 0.5)), Frame(0.0))
+    # The patient's right is at the left of the picture.
+    assert half[:, 54:].max() <= 3
+    assert half[:, 30:44].max() > 60
+    assert whole[:, 54:66].max() > 60
+
+
+def test_light_from_the_left_lights_the_left():
+    rgba = np.zeros((40, 40, 40, 4), np.uint8)
+    z, y, x = np.mgrid[:40, :40, :40] - 19.5
+    rgba[...] = 200
+    rgba[..., 3] = np.clip(255 * (16 - np.sqrt(x**2 + y**2 + z**2)) / 4, 0, 255)
+    scene = SceneSettings(opacity="ramp", light_deg=(60.0, 0.0), background=(0, 0, 0), tilt_deg=0.0)
+    ((frame,), _) = draw(rgba, scene, Frame(0.0), spacing_mm=(1.0, 1.0, 1.0))
+    columns = frame[40:56].mean(axis=(0, 2))
+    assert columns[20:40].mean() > 1.3 * columns[56:76].mean()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="EGL drivers are chosen by variable on Linux")
 def test_without_opengl_there_is_one_line_that_names_the_packages():
     code = (
         "import numpy as np, medcolor\n"
+        "from medcolor.render.drawn import make_drawn\n"
         "from medcolor.render.offscreen import OffscreenRenderer\n"
-        "from medcolor.render.settings import RenderSettings\n"
-        "empty = np.zeros((4, 4, 4, 4), np.uint8)\n"
-        "try: OffscreenRenderer(empty, (1.0, 1.0, 1.0), RenderSettings())\n"
+        "from medcolor.render.scene import SceneSettings\n"
+        "empty, scene = np.zeros((4, 4, 4, 4), np.uint8), SceneSettings(opacity='ramp')\n"
+        "from medcolor.render.tissue import Overview\n"
+        "overview = Overview.alone(empty, (1.0, 1.0, 1.0))\n"
+        "drawn = make_drawn(lambda _: empty, overview, scene)\n"
+        "try: OffscreenRenderer(drawn, scene, 64)\n"
         "except medcolor.RunError as error: print(error)\n"
     )
     no_driver = os.environ | {

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 from pages import flat_webp, make_content, make_stack, pair, view_color
 
-from medcolor.render.page import CohortEntry, View, write_cohort_page, write_page
+from medcolor.render.page import CohortEntry, View, cohort_file, page_file
 
 HOSTILE = "</title></script><script>alert(1)</script><!-- \"'&amp; $title ${x} {0} é\u2028"
 
@@ -47,7 +47,7 @@ class Elements(HTMLParser):
 @pytest.fixture
 def written(tmp_path):
     def write(content):
-        write_page(tmp_path / "index.html", content)
+        (tmp_path / "index.html").write_bytes(page_file(content))
         return (tmp_path / "index.html").read_text(encoding="utf-8")
 
     return write
@@ -63,7 +63,7 @@ def without_pictures(page):
 
 
 def cohort(tmp_path, *entries, title="cohort"):
-    write_cohort_page(tmp_path / "cohort.html", title, entries)
+    (tmp_path / "cohort.html").write_bytes(cohort_file(title, entries))
     return (tmp_path / "cohort.html").read_text(encoding="utf-8")
 
 

@@ -1,20 +1,29 @@
+import hashlib
 import json
 import re
+import shutil
 
 import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 import medcolor
 from medcolor.config import load_settings
-from medcolor.domain import VolumeGeometry
-from medcolor.render.sections import write_sections
+from medcolor.domain import GreyLevels, VolumeGeometry
+from medcolor.render.frames import FrameWorker, plan_set
+from medcolor.render.picture_set import frame_tasks
+from medcolor.render.sections import middle_sections
 from medcolor.volume.geometry import affine_from_code, as_affine
 from medcolor.volume.settings import StoreSettings
 from medcolor.volume.store import create_store, write_slab
 
-SMALL = load_settings(None, ["render.frames=5", "render.size_px=64"])
+GREY = GreyLevels(0.0, 1.0, "raw", is_alpha=True)
+SMALL = load_settings(
+    None, ["render.frames=5", "render.size_px=64", "render.sections=6", "scene.opacity=ramp"]
+)
+TINY = ("render.size_px=32", "render.sections=2", "render.grey=false")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +39,7 @@ def volume(tmp_path_factory):
     rgba[10:14, 6:34, 4:20, 3] = 250
     rgba[4:8, 24:30, 8:16] = [40, 40, 250, 0]
     settings = StoreSettings(slab_slices=16, chunk=(16, 16, 16))
-    create_store(path, VolumeGeometry(rgba.shape[:3], spacing, affine), settings, {})
+    create_store(path, VolumeGeometry(rgba.shape[:3], spacing, affine), settings, {}, GREY)
     write_slab(path, 0, range(16), rgba)
     return path
 
@@ -93,15 +102,121 @@ def test_the_page_holds_every_view(pictures):
     assert "Not a medical device" in page
 
 
-def test_the_record_names_camera_and_level(pictures):
+def test_the_scan_is_drawn_from_the_same_cameras(pictures):
+    for number in range(5):
+        color = cv2.imread(str(pictures / "frames" / f"{number:04d}.png")).astype(int)
+        grey = cv2.imread(str(pictures / "grey" / f"{number:04d}.png")).astype(int)
+        body = grey.max(axis=-1) > 60
+        assert body.sum() > 100
+        assert np.ptp(grey[body], axis=-1).max() <= 8  # the background is not quite neutral
+        assert np.ptp(color[body], axis=-1).mean() > 30
+        # Both show the same outline.
+        assert ((color.max(axis=-1) > 60) == body).mean() > 0.97
+
+
+def test_animation_thumbnail_and_figure_are_there(pictures):
+    with Image.open(pictures / "turntable.webp") as animation:
+        assert animation.n_frames == 5
+        assert animation.info["loop"] == 0
+    with Image.open(pictures / "thumbnail.webp") as thumbnail:
+        assert max(thumbnail.size) <= 256
+    figure = cv2.imread(str(pictures / "figure.png"))
+    assert figure.shape[:2] == (2 * 64 + 8, 4 * 64 + 3 * 8)
+
+
+def test_sections_have_a_scale_bar_of_the_right_length(pictures):
+    section = cv2.imread(str(pictures / "sections" / "axial.png"))
+    bar = np.flatnonzero(section[-30 + 14, :, 0] > 150)
+    run = bar[: np.flatnonzero(np.diff(bar) > 1)[0] + 1] if (np.diff(bar) > 1).any() else bar
+    # 40 mm of rows fill 560 pixels; two halves of 24 mm: 10 mm is the longest that fits.
+    assert len(run) == pytest.approx(10 * 560 / 40, abs=4)
+
+
+def test_checksums_are_those_of_the_files(pictures):
+    sums = json.loads((pictures / "checksums.json").read_text())
+    files = {p.relative_to(pictures).as_posix() for p in pictures.rglob("*") if p.is_file()}
+    assert set(sums) == files - {"checksums.json"}
+    for name, digest in sums.items():
+        assert hashlib.sha256((pictures / name).read_bytes()).hexdigest() == digest
+
+
+def test_the_record_names_cameras_and_level(pictures):
     record = json.loads((pictures / "render.json").read_text())
     assert record["drawn_level"] == 0
     assert record["settings"]["frames"] == 5
+    assert [camera["angle_deg"] for camera in record["cameras"]] == [0, 72, 144, 216, 288]
+    first = record["cameras"][0]
+    assert first["position_mm"][1] < first["target_mm"][1]  # before the face
+
+
+def test_frames_do_not_depend_on_who_draws_them_and_in_which_order(volume, pictures, tmp_path):
+    plan = plan_set(volume, tmp_path, SMALL.scene, SMALL.render, 1)
+    tasks = frame_tasks(plan)
+    workers = FrameWorker(plan), FrameWorker(plan)
+    for number, task in enumerate(reversed(tasks)):
+        report = workers[number % 2](task)
+        assert report == workers[0](task)
+    for task in tasks:
+        name = f"{task.stage}/{task.number:04d}.png"
+        assert (tmp_path / name).read_bytes() == (pictures / name).read_bytes()
+
+
+def test_a_volume_whose_alpha_is_no_luminance_is_drawn_without_the_scan(tmp_path, caplog):
+    path = tmp_path / "gradient.ome.zarr"
+    spacing = (1.0, 1.0, 1.0)
+    geometry = VolumeGeometry((12, 16, 16), spacing, as_affine(affine_from_code("LPS", spacing)))
+    grey = GreyLevels(0.0, 1.0, "raw", is_alpha=False)
+    create_store(path, geometry, StoreSettings(), {}, grey)
+    rgba = np.zeros((12, 16, 16, 4), np.uint8)
+    rgba[2:10, 4:12, 4:12] = [200, 100, 50, 255]
+    write_slab(path, 0, range(12), rgba)
+    medcolor.render_volume(path, tmp_path / "p", settings=SMALL)
+    assert "alpha is not the scan's luminance" in caplog.text
+    assert not (tmp_path / "p" / "grey").exists()
+    section = cv2.imread(str(tmp_path / "p" / "sections" / "axial.png"))
+    assert np.ptp(section[280, 280].astype(int)) > 100  # colour alone, at the left too
+
+
+def test_a_flight_is_drawn_and_labelled(volume, tmp_path):
+    settings = load_settings(
+        None,
+        ["scene.path=fly-axial", "scene.opacity=ramp", "render.frames=3", "render.size_px=32"],
+    )
+    page = medcolor.render_volume(volume, tmp_path / "p", settings=settings)
+    assert "axial cut at 67 %" in page.read_text()
+    assert "fly-axial" in page.read_text()
+
+
+def test_a_folder_of_volumes_gets_a_set_each_and_a_page_of_all(volume, tmp_path):
+    folder = tmp_path / "cohort"
+    for name in ("a", "b"):
+        shutil.copytree(volume, folder / f"{name}.ome.zarr")
+    settings = load_settings(None, ["render.frames=1", "render.size_px=32", "render.sections=1"])
+    page = medcolor.render_volume(folder, tmp_path / "p", settings=settings)
+    text = page.read_text()
+    for name in ("a", "b"):
+        assert f'href="{name}/index.html"' in text
+        assert (tmp_path / "p" / name / "turntable.mp4").is_file()
+
+
+def test_pictures_are_not_drawn_into_the_volume(volume):
+    before = sorted(volume.rglob("*"))
+    for place in (volume, volume / "pictures"):
+        with pytest.raises(medcolor.InputError, match="lies in the volume"):
+            medcolor.render_volume(volume, place, settings=SMALL)
+    assert sorted(volume.rglob("*")) == before
+
+
+def test_memory_that_holds_no_level_is_refused(volume, tmp_path):
+    settings = load_settings(None, ["render.memory_mb=1"])
+    with pytest.raises(medcolor.InputError, match=r"memory_mb: 1 MB hold no level.*needs \d+ MB"):
+        medcolor.render_volume(volume, tmp_path / "p", settings=settings)
+    assert not (tmp_path / "p").exists()
 
 
 def test_drawing_again_leaves_no_stale_frames(volume, tmp_path):
     for frames in (3, 2):
-        settings = load_settings(None, [f"render.frames={frames}", "render.size_px=32"])
+        settings = load_settings(None, [f"render.frames={frames}", *TINY])
         medcolor.render_volume(volume, tmp_path, settings=settings)
     assert len(list((tmp_path / "frames").iterdir())) == 2
 
@@ -114,9 +229,7 @@ def test_a_large_volume_is_drawn_from_a_coarser_level(tmp_path):
     for level in levels:
         rgba = np.full((level.shape[0], *level.shape[1:], 4), 200, np.uint8)
         write_slab(path, level.index, range(level.shape[0]), rgba)
-    settings = load_settings(
-        None, ["render.longest_side=100", "render.frames=1", "render.size_px=32"]
-    )
+    settings = load_settings(None, ["render.longest_side=100", "render.frames=1", *TINY])
     medcolor.render_volume(path, tmp_path / "p", settings=settings)
     assert json.loads((tmp_path / "p" / "render.json").read_text())["drawn_level"] == 1
 
@@ -126,7 +239,7 @@ def test_an_empty_volume_has_sections_too(tmp_path):
     spacing = (1.0, 1.0, 1.0)
     geometry = VolumeGeometry((4, 20, 20), spacing, as_affine(affine_from_code("LPS", spacing)))
     (level,) = create_store(path, geometry, StoreSettings(), {})
-    assert len(write_sections(path, level, tmp_path / "s", 0.1)) == 4
+    assert len(middle_sections(path, level, has_grey=True)) == 4
 
 
 def test_a_folder_without_a_volume_is_refused(tmp_path):

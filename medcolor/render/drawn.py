@@ -1,0 +1,218 @@
+"""A level of a coloured volume made ready for drawing: smooth opacity, colours up to its rim.
+
+Made a few slices at a time, so that what it takes beside the result does not grow with the volume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from scipy.ndimage import binary_dilation, gaussian_filter
+
+from medcolor.domain import GreyLevels
+from medcolor.render.opacity import TISSUES, Points, points_of, thinned
+from medcolor.render.scene import Extent, SceneSettings, extent_of
+from medcolor.render.tissue import Overview, visibility
+
+_VOXELS, _FEWEST = 2_000_000, 8
+"""Made ready at a time, but no fewer slices: each part has others above and below beside it."""
+
+_RIM = 2
+"""Voxels beside invisible ones that take the colours of those further in."""
+
+_RIM_REACH = 2.5
+"""Standard deviations, of as many voxels each, from which they take them."""
+
+_REACH = 4.0
+"""Standard deviations to which a blur reaches."""
+
+_LIT, _LIT_PERCENTILE = 0.8, 60.0
+"""Brightness, 0..1, that this percentile of the surface is given."""
+
+_MOST_EXPOSED = 3.0
+
+_LEAST_VISIBLE = 0.02
+"""Opacity of a millimetre from which a voxel counts as visible: what frames are fitted to."""
+
+ReadSlices = Callable[[range], UInt8[np.ndarray, "z y x 4"]]
+
+
+@dataclass(frozen=True)
+class DrawnVolume:
+    """What the renderer is given."""
+
+    rgba: UInt8[np.ndarray, "z y x 4"]
+    """Colours, and what opacity depends on, within a layer of clear voxels: where the scan ends,
+    its cut face is lit like a surface."""
+
+    spacing_mm: tuple[float, float, float]
+    """Along (z, y, x)."""
+
+    points: Points
+    """Opacity of a millimetre over the fourth channel, 0..1."""
+
+    extent: Extent
+    box: tuple[slice, slice, slice]
+    """Of what is visible, in `rgba`."""
+
+    exposure: float
+    """By which colours were brightened."""
+
+
+def make_drawn(
+    read: ReadSlices,
+    overview: Overview,
+    scene: SceneSettings,
+    levels: GreyLevels | None = None,
+    place: str = "the volume",
+    *,
+    grey: bool = False,
+    out: UInt8[np.ndarray, "z y x 4"] | None = None,
+) -> DrawnVolume:
+    """Make a volume ready.
+
+    Args:
+        read: Gives slices of the level that is drawn: sRGB, straight alpha.
+        overview: The same volume, coarse; it knows how large the level is.
+        scene: Opacity, smoothing, clipping.
+        levels: What alpha says of the scan.
+        place: What an error names.
+        grey: Show the scan, which alpha is, instead of its colours; the same is visible.
+        out: Where to write it: voxels that were made ready before.
+
+    Raises:
+        InputError: The opacity does not suit the volume.
+    """
+    shape, spacing_mm = overview.shape, overview.drawn_mm
+    tissue = scene.opacity if scene.opacity_points is None and scene.opacity in TISSUES else None
+    points = scene.opacity_points or points_of("ramp" if tissue else scene.opacity, levels, place)
+    points = thinned(points, scene.density)
+    opacities = _opacities(points)
+    least = _least_visible(opacities)
+    is_surface = (opacities > 0.05 * opacities.max()) & (opacities < 0.7 * opacities.max())
+    counts = np.zeros(256)
+    closed = np.zeros((*(side + 2 for side in shape), 4), np.uint8) if out is None else out
+    halo = int(np.ceil(max(_REACH * scene.smooth_voxels, _RIM + _RIM_REACH * _RIM)))
+    z, y, x = shape
+    shadows = np.zeros((y, x), bool), np.zeros((z, x), bool), np.zeros((z, y), bool)
+    step = max(_FEWEST, _VOXELS // (y * x))
+    for start in range(0, z, step):
+        wanted = range(start, min(start + step, z))
+        around = range(max(0, start - halo), min(wanted.stop + halo, shape[0]))
+        rgba = read(around)
+        shown = rgba[..., 3].astype(np.float32)
+        if tissue is not None:
+            deep = overview.depth_of(around)
+            shown *= visibility(tissue, rgba, deep, levels)
+        if grey:
+            rgba[..., :3] = rgba[..., 3:]
+        inner = slice(wanted.start - around.start, wanted.stop - around.start)
+        made = _smoothed(rgba, shown, scene.smooth_voxels, least, inner)
+        surface = is_surface[made[..., 3]]
+        counts += np.bincount(made[..., :3].max(axis=-1)[surface], minlength=256)
+        closed[1 + wanted.start : 1 + wanted.stop, 1:-1, 1:-1] = made
+        visible = made[..., 3] > 255 * least
+        shadows[0][visible.any(axis=0)] = True
+        shadows[1][wanted.start : wanted.stop] = visible.any(axis=1)
+        shadows[2][wanted.start : wanted.stop] = visible.any(axis=2)
+    exposure = scene.exposure or _exposure(counts)
+    for part in closed:
+        part[..., :3] = exposed(part[..., :3], exposure)
+    box = _box(shadows)
+    _clip(closed, box, (scene.clip_axial, scene.clip_coronal, scene.clip_sagittal))
+    if not shadows[0].any():
+        for shadow in shadows:
+            shadow[:] = True
+    extent = extent_of(shadows, spacing_mm, scene.axis)
+    return DrawnVolume(closed, spacing_mm, points, extent, box, exposure)
+
+
+def _exposure(counts: Float[np.ndarray, " 256"]) -> float:
+    """Return the exposure at which a surface is well lit.
+
+    Args:
+        counts: Of its voxels by the largest of red, green and blue.
+    """
+    if not counts.any():
+        return 1.0
+    share = np.cumsum(counts) / counts.sum()
+    largest = np.searchsorted(share, _LIT_PERCENTILE / 100) / 255
+    found = np.log(1 - _LIT) / np.log(1 - np.clip(largest, 0.01, 0.99))
+    return float(np.clip(found, 1.0, _MOST_EXPOSED))
+
+
+def exposed(rgb: UInt8[np.ndarray, "*grid 3"], exposure: float) -> UInt8[np.ndarray, "*grid 3"]:
+    """Return brighter colours; see `SceneSettings.exposure`."""
+    if exposure == 1:
+        return rgb
+    largest = np.maximum(np.arange(256), 1) / 255
+    gain = ((1 - (1 - largest) ** exposure) / largest).astype(np.float32)
+    return np.asarray(np.rint(rgb * gain[rgb.max(axis=-1, keepdims=True)]), np.uint8)
+
+
+def _opacities(points: Points) -> Float[np.ndarray, " 256"]:
+    """Return the opacity of a millimetre of every level."""
+    return np.asarray(np.interp(np.arange(256) / 255, *np.array(points).T), np.float64)
+
+
+def _least_visible(opacities: Float[np.ndarray, " 256"]) -> float:
+    """Return the level, 0..1, above which something shows."""
+    shown = np.flatnonzero(opacities > _LEAST_VISIBLE)
+    return float(max(0, shown[0] - 1) / 255) if len(shown) else 0.0
+
+
+def _smoothed(
+    rgba: UInt8[np.ndarray, "z y x 4"],
+    shown: Float[np.ndarray, "z y x"],
+    sigma_voxels: float,
+    least: float,
+    inner: slice,
+) -> UInt8[np.ndarray, "inner y x 4"]:
+    """Blur what opacity depends on, and give what borders on the invisible solid colours.
+
+    The outermost voxels are half air, or half of a tissue that is not shown, and their colours
+    with them: they take those of the more solid voxels around.
+    """
+    result = rgba[inner].copy()
+    if sigma_voxels == 0:
+        result[..., 3] = np.rint(shown[inner])
+        return result
+    blurred = gaussian_filter(shown, sigma_voxels, truncate=_REACH)[inner]
+    result[..., 3] = np.rint(np.clip(blurred, 0, 255))
+    rim = binary_dilation(shown <= 255 * least, iterations=_RIM)[inner] & (blurred > 0)
+    sigma = max(_RIM, sigma_voxels)
+    solid = (shown / 255) ** 2
+    total = np.maximum(gaussian_filter(solid, sigma, truncate=_RIM_REACH)[inner], 1e-6)[rim]
+    for channel in range(3):
+        colors = gaussian_filter(rgba[..., channel] * solid, sigma, truncate=_RIM_REACH)[inner]
+        result[..., channel][rim] = np.rint(np.clip(colors[rim] / total, 0, 255))
+    return result
+
+
+def _box(shadows: tuple[Bool[np.ndarray, "_row _col"], ...]) -> tuple[slice, slice, slice]:
+    """Return the box of the visible, counted in the closed volume; all of it if nothing is."""
+
+    def span(seen: Bool[np.ndarray, " side"]) -> slice:
+        at = np.flatnonzero(seen)
+        return slice(1 + int(at[0]), 2 + int(at[-1])) if len(at) else slice(1, 1 + len(seen))
+
+    sides = shadows[1].any(axis=1), shadows[0].any(axis=1), shadows[0].any(axis=0)
+    z, y, x = (span(np.asarray(side)) for side in sides)
+    return z, y, x
+
+
+def _clip(
+    closed: UInt8[np.ndarray, "z y x 4"],
+    box: tuple[slice, slice, slice],
+    parts: tuple[tuple[float, float], ...],
+) -> None:
+    """Clear what lies beyond the parts of the box that are shown."""
+    for axis, (side, (low, high)) in enumerate(zip(box, parts, strict=True)):
+        alpha = np.moveaxis(closed[..., 3], axis, 0)
+        if low > 0:
+            alpha[: side.start + round(low * (side.stop - side.start))] = 0
+        if high < 1:
+            alpha[side.start + round(high * (side.stop - side.start)) :] = 0

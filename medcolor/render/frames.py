@@ -1,0 +1,202 @@
+"""The frames of a picture set: from which level they are drawn, and the worker that does."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import resource
+import weakref
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import UInt8
+
+from medcolor.domain import GreyLevels
+from medcolor.errors import InputError
+from medcolor.render.drawn import DrawnVolume, make_drawn
+from medcolor.render.offscreen import OffscreenRenderer
+from medcolor.render.scene import Camera, Frame, SceneSettings, camera_of, frames_of
+from medcolor.render.settings import RenderSettings
+from medcolor.render.tissue import Overview
+from medcolor.render.video import encode_png
+from medcolor.storage import Place, write_whole
+from medcolor.volume.store import Level, read_grey_levels, read_levels, read_slices
+
+_log = logging.getLogger(__name__)
+
+_BYTES_A_VOXEL = 14
+"""Of the drawn level: what is drawn and OpenGL's copy of it (4 each), and what uploading takes."""
+
+_FREE_MB = 150
+"""For slices that are made ready, the picture, and what else a worker needs for a while."""
+
+_OVERVIEW_SIDE = 160
+"""Longest side of the level from which is seen what depends on the whole volume."""
+
+Kind = Literal["frames", "grey"]
+"""Folder of the frames: in colour, or of the scan."""
+
+
+@dataclass(frozen=True)
+class SetPlan:
+    """What is drawn, decided once for all workers."""
+
+    volume: Place
+    output: Place
+    scene: SceneSettings
+    settings: RenderSettings
+    levels: tuple[Level, ...]
+    drawn: Level
+    grey_levels: GreyLevels | None
+    threads: int
+    """Cores that one worker draws with."""
+
+    @property
+    def has_grey(self) -> bool:
+        """Whether alpha is the scan's display grey."""
+        return self.grey_levels is not None and self.grey_levels.is_alpha
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """The camera's path."""
+        return frames_of(self.scene, self.settings.frames)
+
+
+@dataclass(frozen=True)
+class FrameTask:
+    """One frame."""
+
+    stage: Kind
+    number: int
+
+
+@dataclass(frozen=True)
+class FrameReport:
+    """What came of a frame."""
+
+    sha256: str
+    camera: Camera
+
+
+def plan_set(
+    volume: Place,
+    output: Place,
+    scene: SceneSettings,
+    settings: RenderSettings,
+    threads: int,
+) -> SetPlan:
+    """Decide what is drawn.
+
+    Raises:
+        InputError: No coloured volume there, or not even the coarsest level fits into the memory.
+    """
+    levels = read_levels(volume)
+    level = choose_level(levels, settings)
+    _log.info(
+        "drawing level %d, %s voxels, within %d MB",
+        level.index,
+        " x ".join(map(str, level.shape[::-1])),
+        settings.memory_mb,
+    )
+    grey = read_grey_levels(volume)
+    return SetPlan(volume, output, scene, settings, levels, level, grey, threads)
+
+
+def choose_level(levels: tuple[Level, ...], settings: RenderSettings) -> Level:
+    """Return the finest level within the longest side and the memory.
+
+    Raises:
+        InputError: Not even the coarsest fits into the memory.
+    """
+    base_mb = _resident_mb() + _FREE_MB
+    sized = [level for level in levels if max(level.shape) <= settings.longest_side] or levels[-1:]
+    for level in sized:
+        if base_mb + memory_mb(level) <= settings.memory_mb:
+            return level
+    least = base_mb + memory_mb(levels[-1])
+    raise InputError(
+        "render.memory_mb",
+        f"{settings.memory_mb} MB hold no level, the coarsest needs {least:.0f} MB",
+        "Allow more, or colour with a smaller store.smallest_side",
+    )
+
+
+def memory_mb(level: Level) -> float:
+    """Return what drawing a level takes beside the program."""
+    z, y, x = level.shape
+    return (z + 2) * (y + 2) * (x + 2) * _BYTES_A_VOXEL / 1e6
+
+
+def _resident_mb() -> float:
+    """Return what this process has taken so far at most: a worker starts out alike."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def frame_name(number: int) -> str:
+    """Return the file name of a frame."""
+    return f"{number:04d}.png"
+
+
+class FrameWorker:
+    """Draws frames of one set; holds the volume on the renderer."""
+
+    def __init__(self, plan: SetPlan) -> None:
+        """Read the volume and make it ready.
+
+        Raises:
+            InputError: The opacity does not suit the volume.
+            RunError: No OpenGL to draw with.
+        """
+        os.environ.setdefault("LP_NUM_THREADS", str(plan.threads))  # Mesa's software driver
+        self._plan = plan
+        self._shown: Kind = "frames"
+        self._drawn = _drawn(plan, "frames")
+        self._renderer = OffscreenRenderer(self._drawn, plan.scene, plan.settings.size_px)
+        # Whoever lets the worker go gives the OpenGL context back.
+        weakref.finalize(self, self._renderer.close)
+
+    def __call__(self, task: FrameTask) -> FrameReport:
+        """Draw a frame and write it."""
+        self._show(task.stage)
+        plan = self._plan
+        frame = plan.frames[task.number]
+        content = encode_png(self._renderer.frame(frame))
+        write_whole(plan.output / task.stage / frame_name(task.number), content)
+        camera = camera_of(frame, self._drawn.extent, plan.scene)
+        return FrameReport(hashlib.sha256(content).hexdigest(), camera)
+
+    def _show(self, kind: Kind) -> None:
+        """Put colours or the scan on the renderer."""
+        if kind == self._shown:
+            return
+        _drawn(self._plan, kind, self._drawn.rgba)
+        self._shown = kind
+        self._renderer.update()
+
+
+def _drawn(
+    plan: SetPlan, kind: Kind, out: UInt8[np.ndarray, "z y x 4"] | None = None
+) -> DrawnVolume:
+    return make_drawn(
+        lambda slices: read_slices(plan.volume, plan.drawn.index, slices),
+        _overview(plan),
+        plan.scene,
+        plan.grey_levels,
+        str(plan.volume),
+        grey=kind == "grey",
+        out=out,
+    )
+
+
+def _overview(plan: SetPlan) -> Overview:
+    """Read the finest level that is coarse enough, but no finer than the drawn one."""
+    fit = [one for one in plan.levels if max(one.shape) <= _OVERVIEW_SIDE]
+    coarse = max([*fit[:1], plan.drawn] if fit else plan.levels[-1:], key=lambda one: one.index)
+    z, y, x = (
+        there - here
+        for there, here in zip(coarse.translation_mm, plan.drawn.translation_mm, strict=True)
+    )
+    rgba = read_slices(plan.volume, coarse.index, range(coarse.shape[0]))
+    return Overview(rgba, coarse.spacing_mm, plan.drawn.shape, plan.drawn.spacing_mm, (z, y, x))
