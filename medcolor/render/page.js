@@ -353,8 +353,10 @@ class Sections extends Stage {
     this.surface.setAttribute("aria-label", `${named(plane)} section: ${words}`);
     this.range.setAttribute("aria-label", `${named(plane)} section, place in mm`);
     const digits = finestStep(positions_mm) < 1 ? 1 : 0;
-    this.take(this.stack.pictures, this.stack.index, (index) =>
-      `${named(plane)}, ${positions_mm[index].toFixed(digits).replace("-", "−")} mm`);
+    this.take(this.stack.pictures, this.stack.index, (index) => {
+      const place = positions_mm[index].toFixed(digits).replace("-", "−");
+      return `${named(plane)}, ${place}\u00a0mm`;
+    });
     this.range.disabled = positions_mm.length < 2;
   }
 
