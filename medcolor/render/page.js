@@ -10,7 +10,7 @@ const SIDES = {
 };
 const DECODED_AT_ONCE = 8;
 const WHEEL_STEP_PX = 40;
-const AWAY_MS = 1000; // Longer between two frames: the page was out of sight, and nothing was missed.
+const AWAY_MS = 1000; // Longer between two frames: the page was out of sight.
 
 const content = JSON.parse(document.getElementById("content").textContent);
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
@@ -349,12 +349,17 @@ class Sections extends Stage {
       this.root.querySelector(`.edge[data-side=${side}]`).textContent = edges[place];
     });
     const [left, right, top, bottom] = edges.map((letter) => SIDES[letter] ?? letter);
-    const words = `${left} is at the left, ${right} at the right, ${top} at the top, ${bottom} at the bottom`;
-    this.surface.setAttribute("aria-label", `${named(plane)} section: ${words}`);
+    this.surface.setAttribute(
+      "aria-label",
+      `${named(plane)} section: ${left} is at the left, ${right} at the right, ` +
+        `${top} at the top, ${bottom} at the bottom`,
+    );
     this.range.setAttribute("aria-label", `${named(plane)} section, place in mm`);
     const digits = finestStep(positions_mm) < 1 ? 1 : 0;
-    this.take(this.stack.pictures, this.stack.index, (index) =>
-      `${named(plane)}, ${positions_mm[index].toFixed(digits).replace("-", "−")} mm`);
+    this.take(this.stack.pictures, this.stack.index, (index) => {
+      const place = positions_mm[index].toFixed(digits).replace("-", "−");
+      return `${named(plane)}, ${place}\u00a0mm`;
+    });
     this.range.disabled = positions_mm.length < 2;
   }
 
