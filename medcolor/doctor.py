@@ -139,7 +139,7 @@ def _drawing() -> str:
     scene = SceneSettings(opacity="ramp", background=(0, 0, 0))
     overview = Overview.alone(rgba, (1.0, 1.0, 1.0))
     drawn = make_drawn(lambda z: rgba[z.start : z.stop], overview, scene)
-    renderer = OffscreenRenderer(drawn, scene, size_px=32)
+    renderer = OffscreenRenderer(drawn, scene, 32)
     try:
         frame, driver = renderer.frame(Frame(0.0)), renderer.driver()
     finally:

@@ -20,11 +20,13 @@ from medcolor.render.tissue import Overview, visibility
 _VOXELS, _FEWEST = 2_000_000, 8
 """Made ready at a time, but no fewer slices: each part has others above and below beside it."""
 
-_RIM = 2
-"""Voxels beside invisible ones that take the colours of those further in."""
+_RIM_MM = 2.0
+"""Depth below the invisible to which voxels take the colours of those around; one voxel at least,
+_WIDEST at most."""
 
+_WIDEST = 2
 _RIM_REACH = 2.5
-"""Standard deviations, of as many voxels each, from which they take them."""
+"""Standard deviations, as wide as the rim each, from which they take them."""
 
 _REACH = 4.0
 """Standard deviations to which a blur reaches."""
@@ -33,6 +35,9 @@ _LIT, _LIT_PERCENTILE = 0.8, 60.0
 """Brightness, 0..1, that this percentile of the surface is given."""
 
 _MOST_EXPOSED = 3.0
+
+_SOLID = 0.7
+"""Of the largest opacity, from which a voxel counts as solid."""
 
 _LEAST_VISIBLE = 0.02
 """Opacity of a millimetre from which a voxel counts as visible: what frames are fitted to."""
@@ -92,10 +97,12 @@ def make_drawn(
     points = thinned(points, scene.density)
     opacities = _opacities(points)
     least = _least_visible(opacities)
-    is_surface = (opacities > 0.05 * opacities.max()) & (opacities < 0.7 * opacities.max())
+    is_surface = (opacities > 0.05 * opacities.max()) & (opacities < _SOLID * opacities.max())
     counts = np.zeros(256)
     closed = np.zeros((*(side + 2 for side in shape), 4), np.uint8) if out is None else out
-    halo = int(np.ceil(max(_REACH * scene.smooth_voxels, _RIM + _RIM_REACH * _RIM)))
+    rim = int(np.clip(round(_RIM_MM / min(spacing_mm)), 1, _WIDEST))
+    solid = float(np.flatnonzero(opacities >= _SOLID * opacities.max())[0])
+    halo = int(np.ceil(max(_REACH * scene.smooth_voxels, rim + _RIM_REACH * rim)))
     z, y, x = shape
     shadows = np.zeros((y, x), bool), np.zeros((z, x), bool), np.zeros((z, y), bool)
     step = max(_FEWEST, _VOXELS // (y * x))
@@ -110,7 +117,7 @@ def make_drawn(
         if grey:
             rgba[..., :3] = rgba[..., 3:]
         inner = slice(wanted.start - around.start, wanted.stop - around.start)
-        made = _smoothed(rgba, shown, scene.smooth_voxels, least, inner)
+        made = _smoothed(rgba, shown, scene.smooth_voxels, (255 * least, solid), rim, inner)
         surface = is_surface[made[..., 3]]
         counts += np.bincount(made[..., :3].max(axis=-1)[surface], minlength=256)
         closed[1 + wanted.start : 1 + wanted.stop, 1:-1, 1:-1] = made
@@ -168,13 +175,22 @@ def _smoothed(
     rgba: UInt8[np.ndarray, "z y x 4"],
     shown: Float[np.ndarray, "z y x"],
     sigma_voxels: float,
-    least: float,
+    from_to: tuple[float, float],
+    rim_voxels: int,
     inner: slice,
 ) -> UInt8[np.ndarray, "inner y x 4"]:
     """Blur what opacity depends on, and give what borders on the invisible solid colours.
 
     The outermost voxels are half air, or half of a tissue that is not shown, and their colours
     with them: they take those of the more solid voxels around.
+
+    Args:
+        rgba: Slices, and those around.
+        shown: What opacity depends on, 0..255.
+        sigma_voxels: Of the blur.
+        from_to: Of `shown`: above the first something is visible, from the second on it is solid.
+        rim_voxels: Width of the border.
+        inner: Which slices to return.
     """
     result = rgba[inner].copy()
     if sigma_voxels == 0:
@@ -182,9 +198,11 @@ def _smoothed(
         return result
     blurred = gaussian_filter(shown, sigma_voxels, truncate=_REACH)[inner]
     result[..., 3] = np.rint(np.clip(blurred, 0, 255))
-    rim = binary_dilation(shown <= 255 * least, iterations=_RIM)[inner] & (blurred > 0)
-    sigma = max(_RIM, sigma_voxels)
-    solid = (shown / 255) ** 2
+    least, enough = from_to
+    rim = binary_dilation(shown <= least, iterations=rim_voxels)[inner] & (blurred > 0)
+    sigma = float(rim_voxels)
+    # No more than solid: what is denser below must not show through.
+    solid = np.minimum(shown / enough, 1) ** 2
     total = np.maximum(gaussian_filter(solid, sigma, truncate=_RIM_REACH)[inner], 1e-6)[rim]
     for channel in range(3):
         colors = gaussian_filter(rgba[..., channel] * solid, sigma, truncate=_RIM_REACH)[inner]

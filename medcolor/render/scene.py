@@ -70,7 +70,7 @@ class SceneSettings(Settings):
     density: float = 1.0
     """Multiplies all opacities: less is more transparent."""
 
-    smooth_voxels: float = 1.0
+    smooth_voxels: float = 1.2
     """Gaussian blur of opacity before drawing (standard deviation): shading follows its
     gradient and would show rings of voxels without it."""
 

@@ -70,7 +70,7 @@ def test_the_video_plays_every_frame(pictures):
 
 
 def test_sections_show_grey_beside_colour_in_true_proportion_head_up(pictures):
-    section = cv2.imread(str(pictures / "sections" / "sagittal.png"))
+    section = cv2.imread(str(pictures / "sections" / "sagittal.png"))[:-30]  # above the bar
     rows, cols = section.shape[:2]
     # 32 mm deep, 40 mm long, twice, and a gap.
     assert cols / 2 / rows == pytest.approx(40 / 32, rel=0.1)
@@ -111,7 +111,7 @@ def test_the_scan_is_drawn_from_the_same_cameras(pictures):
         assert np.ptp(grey[body], axis=-1).max() <= 8  # the background is not quite neutral
         assert np.ptp(color[body], axis=-1).mean() > 30
         # Both show the same outline.
-        assert ((color.max(axis=-1) > 60) == body).mean() > 0.97
+        assert ((color.max(axis=-1) > 40) == (grey.max(axis=-1) > 40)).mean() > 0.96
 
 
 def test_animation_thumbnail_and_figure_are_there(pictures):
