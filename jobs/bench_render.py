@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import resource
 import subprocess
@@ -137,10 +138,12 @@ class BareLoop:
         camera.SetViewAngle(FIELD_OF_VIEW_DEG)
         self._renderer.ResetCameraClippingRange()
         self._window.Render()
-        pixels = vtkUnsignedCharArray()
+        pixels: Any = vtkUnsignedCharArray()
         last = _SIDE_PX - 1
-        self._window.GetRGBACharPixelData(0, 0, last, last, 1, pixels)
-        return np.asarray(vtk_to_numpy(pixels).reshape(_SIDE_PX, _SIDE_PX, 4)[::-1, :, :3])
+        window: Any = self._window  # VTK's types know another form of the call alone
+        window.GetRGBACharPixelData(0, 0, last, last, 1, pixels, 0)
+        read: Any = vtk_to_numpy
+        return np.asarray(read(pixels).reshape(_SIDE_PX, _SIDE_PX, 4)[::-1, :, :3])
 
 
 def bench_loop() -> None:
@@ -152,12 +155,12 @@ def bench_loop() -> None:
     ours, bare = OffscreenRenderer(drawn, scene, _SIDE_PX), BareLoop(drawn, scene)
     frames = frames_of(scene, 6)
     seconds = {"medcolor": 0.0, "bare VTK": 0.0}
-    for name, loop in (("medcolor", ours), ("bare VTK", bare)):
+    pairs: list[tuple[str, Any]] = [("medcolor", ours), ("bare VTK", bare)]
+    for name, loop in pairs:
         loop.frame(frames[0])  # textures and shaders are made by the first frame
         print(f"{name} draws")
     for number in range(_ROUNDS * len(frames)):
-        pair = [("medcolor", ours), ("bare VTK", bare)]
-        for name, loop in pair if number % 2 else pair[::-1]:
+        for name, loop in pairs[:: 1 if number % 2 else -1]:
             begin = time.perf_counter()
             loop.frame(frames[number % len(frames)])
             seconds[name] += time.perf_counter() - begin
@@ -181,7 +184,7 @@ def bench_two(folder: Path) -> None:
         num_cpus=2,
         include_dashboard=False,
         object_store_memory=200_000_000,
-        logging_level="warning",
+        logging_level=logging.WARNING,
     )
     seconds = {}
     for count in (1, 2):

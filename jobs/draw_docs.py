@@ -47,7 +47,7 @@ def drawn(
     volume: Path, work: Path, scene: Path | None, numbers: tuple[int, ...], of: int
 ) -> list[list[Rgb]]:
     """Return frames of a scene: in colour, then of the scan."""
-    size = [f"render.size_px={_SIDE_PX}", f"render.frames={of}"]
+    size = [f"render.size_px={_SIDE_PX}", f"render.frames={of}", "render.longest_side=320"]
     settings = load_settings(scene, size)
     cores = usable_cores()
     plan = plan_set(place_of(volume), work / "frames", settings.scene, settings.render, cores)
@@ -56,7 +56,7 @@ def drawn(
     for kind in ("frames", "grey"):
         row = []
         for number in numbers:
-            worker(FrameTask(kind, number))  # type: ignore[arg-type]
+            worker(FrameTask(kind, number))
             row.append(decode_png((work / "frames" / kind / f"{number:04d}.png").read_bytes()))
         found.append(row)
     return found

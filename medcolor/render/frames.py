@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import resource
 import weakref
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import Literal
 
 import numpy as np
@@ -22,7 +24,13 @@ from medcolor.render.settings import RenderSettings
 from medcolor.render.tissue import Overview
 from medcolor.render.video import encode_png
 from medcolor.storage import Place, write_whole
-from medcolor.volume.store import Level, read_grey_levels, read_levels, read_slices
+from medcolor.volume.store import (
+    Level,
+    read_grey_levels,
+    read_levels,
+    read_provenance,
+    read_slices,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -50,8 +58,25 @@ class SetPlan:
     levels: tuple[Level, ...]
     drawn: Level
     grey_levels: GreyLevels | None
+    provenance: dict[str, str]
+    """Digests of what decided the volume's pixels."""
+
     threads: int
     """Cores that one worker draws with."""
+
+    @property
+    def identity(self) -> str:
+        """Names all that decides the pictures; empty if the volume does not tell what it is."""
+        if not self.provenance:
+            return ""
+        said = [
+            version("medcolor"),
+            self.provenance,
+            asdict(self.scene),
+            asdict(self.settings),
+            self.drawn.index,
+        ]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
 
     @property
     def has_grey(self) -> bool:
@@ -94,14 +119,17 @@ def plan_set(
     """
     levels = read_levels(volume)
     level = choose_level(levels, settings)
-    _log.info(
-        "drawing level %d, %s voxels, within %d MB",
-        level.index,
-        " x ".join(map(str, level.shape[::-1])),
-        settings.memory_mb,
+    return SetPlan(
+        volume,
+        output,
+        scene,
+        settings,
+        levels,
+        level,
+        read_grey_levels(volume),
+        read_provenance(volume),
+        threads,
     )
-    grey = read_grey_levels(volume)
-    return SetPlan(volume, output, scene, settings, levels, level, grey, threads)
 
 
 def choose_level(levels: tuple[Level, ...], settings: RenderSettings) -> Level:
@@ -114,6 +142,14 @@ def choose_level(levels: tuple[Level, ...], settings: RenderSettings) -> Level:
     sized = [level for level in levels if max(level.shape) <= settings.longest_side] or levels[-1:]
     for level in sized:
         if base_mb + memory_mb(level) <= settings.memory_mb:
+            voxels = " x ".join(map(str, level.shape[::-1]))
+            say = _log.info if level is sized[0] else _log.warning
+            say(
+                "drawing level %d of %s voxels: what render.memory_mb=%d allows",
+                level.index,
+                voxels,
+                settings.memory_mb,
+            )
             return level
     least = base_mb + memory_mb(levels[-1])
     raise InputError(

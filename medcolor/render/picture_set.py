@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 
@@ -42,6 +43,7 @@ _PAGE_BLACK = np.array([16, 17, 20], np.uint8)
 _FIGURE_VIEWS = 4
 
 RECORD = "render.json"
+PAGE = "index.html"
 _FOLDERS: tuple[Kind, ...] = ("frames", "grey")
 
 
@@ -60,6 +62,16 @@ def delete_stale_frames(plan: SetPlan) -> None:
         for path in folder.files() if isinstance(folder, ObjectPath) else folder.iterdir():
             if path.suffix == ".png" and path.stem.isdecimal():
                 path.unlink()
+
+
+def is_drawn(plan: SetPlan) -> bool:
+    """Tell whether the same set lies there, whole."""
+    try:
+        record = json.loads((plan.output / RECORD).read_bytes())
+    except (OSError, ValueError):
+        return False
+    has_end = (plan.output / CHECKSUMS).is_file()
+    return bool(plan.identity) and has_end and record.get("identity") == plan.identity
 
 
 def finish_set(plan: SetPlan, drawn: Mapping[FrameTask, FrameReport]) -> Place:
@@ -86,7 +98,7 @@ def finish_set(plan: SetPlan, drawn: Mapping[FrameTask, FrameReport]) -> Place:
         plan.volume, plan.levels[0], has_grey=plan.has_grey
     ).items():
         put(f"sections/{name}.png", encode_png(picture))
-    page = put("index.html", _page(plan, color, grey))
+    page = put(PAGE, _page(plan, color, grey))
     put(RECORD, json_bytes(_record(plan, drawn)))
     write_whole(plan.output / CHECKSUMS, json_bytes(sums))
     return page
@@ -184,6 +196,7 @@ def _record(plan: SetPlan, drawn: Mapping[FrameTask, FrameReport]) -> dict[str, 
         for number, frame in enumerate(plan.frames)
     ]
     return {
+        "identity": plan.identity,
         "volume": plan.volume.name,
         "voxels": list(plan.levels[0].shape[::-1]),
         "spacing_mm": list(plan.levels[0].spacing_mm[::-1]),

@@ -7,10 +7,17 @@ from urllib.parse import quote
 
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
+from medcolor.fetch import CHECKSUMS
 from medcolor.progress import ProgressReport
 from medcolor.render.frames import FrameReport, FrameTask, FrameWorker, SetPlan, plan_set
 from medcolor.render.page import CohortEntry, cohort_file
-from medcolor.render.picture_set import delete_stale_frames, finish_set, frame_tasks
+from medcolor.render.picture_set import (
+    PAGE,
+    delete_stale_frames,
+    finish_set,
+    frame_tasks,
+    is_drawn,
+)
 from medcolor.run.plan import resolve_threads
 from medcolor.run.tasks import Done, Runner, run_all
 from medcolor.storage import ObjectPath, Place, write_whole
@@ -46,7 +53,7 @@ def write_pictures(
         _write_set(volume / name, output / stem, settings, runner, progress)
         thumbnail = (output / stem / "thumbnail.webp").read_bytes()
         entries.append(CohortEntry(stem, f"{quote(stem)}/index.html", thumbnail, {}))
-    page = output / "index.html"
+    page = output / PAGE
     write_whole(page, cohort_file(volume.name, entries))
     return page
 
@@ -76,6 +83,10 @@ def _write_set(
             "%s: alpha is not the scan's luminance, so the grey scan is not drawn beside it",
             volume.name,
         )
+    if is_drawn(plan):
+        _log.info("%s: the same pictures lie there", volume.name)
+        return output / PAGE
+    (output / CHECKSUMS).unlink(missing_ok=True)  # whoever looks now finds a set in the making
     delete_stale_frames(plan)
     return finish_set(plan, _draw(plan, runner, progress))
 

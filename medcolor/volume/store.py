@@ -241,6 +241,15 @@ def read_grey_levels(path: Place) -> GreyLevels | None:
     return GreyLevels(black, white, unit, bool(told["is_alpha"]))
 
 
+def read_provenance(path: Place) -> dict[str, str]:
+    """Return the digests of what decided the pixels of a volume; none if it does not tell."""
+    with speaking_of_place(path):
+        group = zarr.open_group(zarr_store(path), mode="r")
+    about = group.attrs.get("medcolor")
+    told = about.get("provenance") if isinstance(about, dict) else None
+    return {str(key): str(value) for key, value in told.items()} if isinstance(told, dict) else {}
+
+
 def read_slices(path: Place, level: int, slices: range) -> UInt8[np.ndarray, "z y x 4"]:
     """Read slices of one level; those beyond its end are left out."""
     with speaking_of_place(path):

@@ -7,6 +7,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+import zarr
 from PIL import Image
 
 import medcolor
@@ -197,6 +198,33 @@ def test_a_folder_of_volumes_gets_a_set_each_and_a_page_of_all(volume, tmp_path)
     for name in ("a", "b"):
         assert f'href="{name}/index.html"' in text
         assert (tmp_path / "p" / name / "turntable.mp4").is_file()
+
+
+def test_the_same_set_is_kept_and_another_is_drawn(volume, tmp_path):
+    mine = tmp_path / "v.ome.zarr"
+    shutil.copytree(volume, mine)
+    group = zarr.open_group(mine, mode="a")
+    about = dict(group.attrs["medcolor"])
+    settings = load_settings(None, ["render.frames=1", *TINY])
+
+    def draw(provenance, chosen=settings):
+        group.attrs["medcolor"] = about | {"provenance": provenance}
+        medcolor.render_volume(mine, tmp_path / "p", settings=chosen)
+        return (tmp_path / "p" / "frames" / "0000.png").stat().st_mtime_ns
+
+    first = draw({"target": "a"})
+    assert draw({"target": "a"}) == first
+    second = draw({"target": "b"})
+    assert second > first
+    third = draw({"target": "b"}, load_settings(None, ["scene.zoom=2", "render.frames=1", *TINY]))
+    assert third > second
+    # What does not say what it is cannot be known to be the same.
+    fourth = draw({})
+    assert draw({}) > fourth > third
+    # An unfinished set is drawn.
+    done = draw({"target": "a"})
+    (tmp_path / "p" / "checksums.json").unlink()
+    assert draw({"target": "a"}) > done
 
 
 def test_pictures_are_not_drawn_into_the_volume(volume):
