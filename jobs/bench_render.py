@@ -92,7 +92,8 @@ class BareLoop:
         image.SetDimensions(*drawn.rgba.shape[2::-1])
         image.SetSpacing(*drawn.spacing_mm[::-1])
         image.SetOrigin(*(-side for side in drawn.spacing_mm[::-1]))
-        image.GetPointData().SetScalars(numpy_to_vtk(drawn.rgba.reshape(-1, 4)))
+        wrap: Any = numpy_to_vtk
+        image.GetPointData().SetScalars(wrap(drawn.rgba.reshape(-1, 4)))
         mapper = vtkOpenGLGPUVolumeRayCastMapper()
         mapper.SetInputData(image)
         mapper.AutoAdjustSampleDistancesOff()

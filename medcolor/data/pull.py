@@ -19,6 +19,7 @@ from medcolor.data.manifest import Listing, read_index, read_links
 from medcolor.download import Patience, fetch
 from medcolor.errors import EmptyFrameError, InputError, RunError
 from medcolor.progress import ProgressReport, Silent
+from medcolor.reference.credit import CREDITS
 from medcolor.reference.library import number_in_name
 from medcolor.volume.genesis import read_genesis
 from medcolor.volume.raw_cryosection import read_raw_cryosection
@@ -270,7 +271,7 @@ def _decode(file: Wanted, path: Path) -> str | None:
 
 def _write_credits(dataset: Dataset, output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
-    (output / "CREDITS.txt").write_text(
+    (output / CREDITS).write_text(
         f"{dataset.name}\n{CREDIT}.\nFrom {root_url()}{dataset.directory}\nTerms: {TERMS}\n"
         "No endorsement by the library is implied.\n"
     )

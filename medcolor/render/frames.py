@@ -15,7 +15,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from medcolor.domain import GreyLevels
 from medcolor.errors import InputError
 from medcolor.render.drawn import DrawnVolume, make_drawn
 from medcolor.render.offscreen import OffscreenRenderer
@@ -24,13 +23,7 @@ from medcolor.render.settings import RenderSettings
 from medcolor.render.tissue import Overview
 from medcolor.render.video import encode_png
 from medcolor.storage import Place, write_whole
-from medcolor.volume.store import (
-    Level,
-    read_grey_levels,
-    read_levels,
-    read_provenance,
-    read_slices,
-)
+from medcolor.volume.store import About, Level, read_about, read_levels, read_slices
 
 _log = logging.getLogger(__name__)
 
@@ -57,21 +50,18 @@ class SetPlan:
     settings: RenderSettings
     levels: tuple[Level, ...]
     drawn: Level
-    grey_levels: GreyLevels | None
-    provenance: dict[str, str]
-    """Digests of what decided the volume's pixels."""
-
+    about: About
     threads: int
     """Cores that one worker draws with."""
 
     @property
     def identity(self) -> str:
         """Names all that decides the pictures; empty if the volume does not tell what it is."""
-        if not self.provenance:
+        if not self.about.provenance:
             return ""
         said = [
             version("medcolor"),
-            self.provenance,
+            asdict(self.about),
             asdict(self.scene),
             asdict(self.settings),
             self.drawn.index,
@@ -81,7 +71,7 @@ class SetPlan:
     @property
     def has_grey(self) -> bool:
         """Whether alpha is the scan's display grey."""
-        return self.grey_levels is not None and self.grey_levels.is_alpha
+        return self.about.grey is not None and self.about.grey.is_alpha
 
     @property
     def frames(self) -> tuple[Frame, ...]:
@@ -126,8 +116,7 @@ def plan_set(
         settings,
         levels,
         level,
-        read_grey_levels(volume),
-        read_provenance(volume),
+        read_about(volume),
         threads,
     )
 
@@ -219,7 +208,7 @@ def _drawn(
         lambda slices: read_slices(plan.volume, plan.drawn.index, slices),
         _overview(plan),
         plan.scene,
-        plan.grey_levels,
+        plan.about.grey,
         str(plan.volume),
         grey=kind == "grey",
         out=out,

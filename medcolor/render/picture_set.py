@@ -140,7 +140,7 @@ def _page(plan: SetPlan, color: list[Rgb], grey: list[Rgb] | None) -> bytes:
             frames_per_second=max(1, round(plan.settings.frames_per_second / step)),
             stacks=_stacks(plan),
             facts=_facts(plan),
-            credits=plan.settings.credits,
+            credits=(*([plan.about.credit] if plan.about.credit else []), *plan.settings.credits),
         )
     )
 

@@ -16,6 +16,7 @@ from medcolor.config import RunSettings
 from medcolor.domain import GreyLevels
 from medcolor.errors import DiskFullError, InputError
 from medcolor.progress import ProgressReport
+from medcolor.reference.credit import read_credit
 from medcolor.retrieval.index import ReferenceIndex
 from medcolor.retrieval.record import Assignment
 from medcolor.run.assign import assign
@@ -116,7 +117,8 @@ def _prepare(
             plan.ledger.forget(level_stage(level.index))
     window = plan.window
     grey = GreyLevels(window.black, window.white, window.unit, settings.opacity.is_luminance)
-    create_store(output, look.geometry, settings.store, look.about, grey)
+    credit = read_credit(references)
+    create_store(output, look.geometry, settings.store, look.about, grey, credit)
     return plan, index
 
 

@@ -20,6 +20,7 @@ from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
 from medcolor.reference import ReferenceSettings
 from medcolor.reference.contact_sheet import MOST_THUMBNAILS, draw_contact_sheet
+from medcolor.reference.credit import copy_credits
 from medcolor.reference.library import number_in_name, position_of
 from medcolor.reference.manifest import (
     CONTACT_SHEET,
@@ -100,6 +101,7 @@ def prepare_references(
         thumbnails = work(lambda: DrawThumbnails(output, settings, threads), shown, "contact sheet")
         sheet = cv2.imencode(".png", draw_contact_sheet(title, thumbnails)[..., ::-1])[1]
         write_whole(output / CONTACT_SHEET, sheet.tobytes())
+    copy_credits(frames, output)
     kept = sum(one == before.get(one.source or "") for one in settled)
     return PreparationReport(output, dict(Counter(one.status for one in done)), kept)
 

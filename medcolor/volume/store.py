@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import zarr
@@ -53,6 +53,20 @@ class Level:
         return range(start, min(start + slab_slices, self.shape[0]))
 
 
+@dataclass(frozen=True)
+class About:
+    """What a volume tells of itself beside where it lies."""
+
+    provenance: dict[str, str]
+    """Digests of what decided the pixels."""
+
+    grey: GreyLevels | None
+    """What alpha says of the scan; None if the volume does not tell."""
+
+    credit: str
+    """Whose photographs the colours come from; empty if nobody said."""
+
+
 def plan_levels(geometry: VolumeGeometry, settings: StoreSettings) -> tuple[Level, ...]:
     """Halve until no side is longer than `smallest_side`; coarse axes wait for the fine ones."""
     level = Level(0, geometry.shape, geometry.spacing_mm, (0.0, 0.0, 0.0), (1, 1, 1))
@@ -88,6 +102,7 @@ def create_store(
     settings: StoreSettings,
     provenance: dict[str, str],
     grey: GreyLevels | None = None,
+    credit: str = "",
 ) -> tuple[Level, ...]:
     """Write the metadata of an empty volume; doing so again changes nothing.
 
@@ -97,12 +112,13 @@ def create_store(
         settings: Layout.
         provenance: Digests of what decides the pixels; nothing that names a person or place.
         grey: What alpha will say of the scan; None if nothing.
+        credit: Line that names whose photographs the colours come from.
     """
     levels = plan_levels(geometry, settings)
     with speaking_of_place(path):
         _create(path, levels, settings)
         group = zarr.open_group(zarr_store(path), mode="a")
-        group.attrs.update(_attributes(geometry, levels, provenance, grey))
+        group.attrs.update(_attributes(geometry, levels, About(provenance, grey, credit)))
     return levels
 
 
@@ -133,8 +149,7 @@ def _create(
 def _attributes(
     geometry: VolumeGeometry,
     levels: tuple[Level, ...],
-    provenance: dict[str, str],
-    grey: GreyLevels | None,
+    about: About,
 ) -> dict[str, Any]:
     """Return OME-NGFF 0.5 metadata and ours beside it."""
     datasets = [
@@ -179,8 +194,7 @@ def _attributes(
             "orientation": "LPS",
             "affine_ras_mm": [list(row) for row in geometry.affine],
             "orientation_steps": list(geometry.steps),
-            "provenance": provenance,
-            "grey": None if grey is None else asdict(grey),
+            **asdict(about),
         },
     }
 
@@ -228,26 +242,18 @@ def read_affine(path: Place, level: int) -> Affine:
     return as_affine(affine)
 
 
-def read_grey_levels(path: Place) -> GreyLevels | None:
-    """Return what alpha of a volume says of the scan; None if the volume does not tell."""
+def read_about(path: Place) -> About:
+    """Return what a volume tells of itself."""
     with speaking_of_place(path):
         group = zarr.open_group(zarr_store(path), mode="r")
-    about = group.attrs.get("medcolor")
-    told = about.get("grey") if isinstance(about, dict) else None
-    if not isinstance(told, dict):
-        return None
-    black, white = float(cast(float, told["black"])), float(cast(float, told["white"]))
-    unit: Literal["HU", "raw"] = "HU" if told["unit"] == "HU" else "raw"
-    return GreyLevels(black, white, unit, bool(told["is_alpha"]))
-
-
-def read_provenance(path: Place) -> dict[str, str]:
-    """Return the digests of what decided the pixels of a volume; none if it does not tell."""
-    with speaking_of_place(path):
-        group = zarr.open_group(zarr_store(path), mode="r")
-    about = group.attrs.get("medcolor")
-    told = about.get("provenance") if isinstance(about, dict) else None
-    return {str(key): str(value) for key, value in told.items()} if isinstance(told, dict) else {}
+    told = group.attrs.get("medcolor")
+    about = cast(dict[str, Any], told) if isinstance(told, dict) else {}
+    grey = about.get("grey")
+    return About(
+        provenance={str(key): str(value) for key, value in about.get("provenance", {}).items()},
+        grey=None if grey is None else GreyLevels(**grey),
+        credit=str(about.get("credit", "")),
+    )
 
 
 def read_slices(path: Place, level: int, slices: range) -> UInt8[np.ndarray, "z y x 4"]:

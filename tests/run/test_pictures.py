@@ -1,0 +1,45 @@
+"""From a scan to its pictures: what the volume tells of itself arrives in them."""
+
+import json
+import re
+
+import pytest
+from conftest import make_photographs, make_scan
+
+import medcolor
+from medcolor.config import load_settings
+from medcolor.domain import GreyLevels
+from medcolor.volume.store import read_about
+
+SIZE = ("render.frames=1", "render.size_px=32", "render.sections=1")
+QUICK = ("features.working_size_px=64", "store.slab_slices=4", "store.chunk=[4,16,16]")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("in")
+    photographs = make_photographs(folder / "library" / "cryosection", 3)
+    (folder / "library" / "CREDITS.txt").write_text("A <b>library</b>\nCourtesy of its owner.\n")
+    return make_scan(folder / "scan.nii", 4), photographs
+
+
+def test_grey_levels_and_credit_travel_with_the_volume_to_the_page(inputs, tmp_path):
+    settings = load_settings(None, [*QUICK, *SIZE, "render.credits=['Scan: ours']"])
+    medcolor.colorize_volume(*inputs, tmp_path / "a.ome.zarr", settings=settings)
+    about = read_about(tmp_path / "a.ome.zarr")
+    record = json.loads((tmp_path / "a.ome.zarr.run" / "run.json").read_text())
+    window = record["window"]
+    assert about.grey == GreyLevels(window["black"], window["white"], "raw", is_alpha=True)
+    assert about.credit == "A <b>library</b>. Courtesy of its owner."
+    page = medcolor.render_volume(tmp_path / "a.ome.zarr", tmp_path / "p", settings=settings)
+    shown = re.search(r'<section class="credits">(.*?)</section>', page.read_text(), re.DOTALL)
+    assert "A &lt;b&gt;library&lt;/b&gt;. Courtesy of its owner." in shown[1]
+    assert "Scan: ours" in shown[1]
+
+
+def test_another_rule_of_opacity_is_told(inputs, tmp_path):
+    settings = load_settings(None, [*QUICK, "opacity.gradient=0.8"])
+    medcolor.colorize_volume(*inputs, tmp_path / "a.ome.zarr", settings=settings)
+    about = read_about(tmp_path / "a.ome.zarr")
+    assert about.grey is not None
+    assert not about.grey.is_alpha
