@@ -63,7 +63,7 @@ format: $(READY)  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup  ## Cost of a slice by stage, of matching beside the machine's floor, of an index, of reading and writing a body, of storage
+bench: setup  ## Cost of a slice by stage, of matching beside the machine's floor, of an index, of reading and writing a body, of storage, of running, of drawing
 	$(BIN)/python jobs/bench.py
 	$(BIN)/python jobs/bench_matching.py
 	$(BIN)/python jobs/bench_filters.py
@@ -71,6 +71,7 @@ bench: setup  ## Cost of a slice by stage, of matching beside the machine's floo
 	$(BIN)/python jobs/bench_volume.py
 	$(BIN)/python jobs/bench_storage.py
 	$(BIN)/python jobs/bench_run.py
+	$(BIN)/python jobs/bench_render.py
 	$(if $(PEER),$(BIN)/python jobs/bench_peer.py --peer $(PEER))
 
 FUZZ_SECONDS := 600
