@@ -135,7 +135,7 @@ def world() -> Iterator[World]:
             yield made
         finally:
             cluster.shutdown()
-            gate.shut()
+            gate.close()
             os.environ.clear()
             os.environ.update(before)
 
