@@ -126,7 +126,11 @@ def world() -> Iterator[World]:
 
         cluster = Cluster(
             initialize_head=True,
-            head_node_args={"num_cpus": 0, "object_store_memory": 80_000_000},
+            head_node_args={
+                "num_cpus": 0,
+                "include_dashboard": False,
+                "object_store_memory": 80_000_000,
+            },
         )
         made = World(cluster, gate, folder, truth, make_bucket(server, "chaos-bucket"))
         try:
