@@ -137,9 +137,9 @@ def test_a_person_is_written_as_files_by_the_command(tmp_path):
 
 def test_the_liver_is_liver_coloured_and_on_the_right(tmp_path):
     """Trunk CT of one person from another's photographs, coarse."""
-    case = Case("trunk", "ct", 6.0)
+    case = Case("trunk", "ct", 8.0)
     files = write_case(case, tmp_path)
-    settings = load_settings(None, ["features.working_size_px=128"])
+    settings = load_settings(None, ["features.working_size_px=96"])
     output = tmp_path / "v.ome.zarr"
     colorize_volume(files.scan, files.photographs, output, settings=settings)
     labels = files.target.labels
