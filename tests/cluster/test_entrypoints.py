@@ -82,7 +82,9 @@ def run_plan(words, environment, cluster):
 
 
 @on_ray
-def test_the_entrypoint_of_the_whole_body_run_plans(cluster, scan, photographs, environment, tmp_path):
+def test_the_entrypoint_of_the_whole_body_run_plans(
+    cluster, scan, photographs, environment, tmp_path
+):
     before = files(tmp_path)
     words = with_data(entrypoints()["rayjob.yaml"], scan, photographs, tmp_path / "out.ome.zarr")
     assert run_plan(words, environment, cluster).strip()
