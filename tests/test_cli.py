@@ -200,10 +200,13 @@ def test_reference_prepare_says_what_it_did_and_what_it_kept(inputs, tmp_path):
     )
 
 
-def test_help_answers_without_loading_torch():
+@pytest.mark.parametrize("words", [["--help"], ["colorize", "/absent.nii", "r", "o.ome.zarr"]])
+def test_help_and_a_mistyped_path_are_answered_without_loading_torch(words):
     code = (
-        "import sys, medcolor.cli; print(any(m in sys.modules for m in"
-        " ('torch', 'ray', 'zarr', 'pyvista', 'cv2')))"
+        f"import sys, medcolor.cli; sys.argv[1:] = {words}\n"
+        "try: medcolor.cli.main()\n"
+        "except SystemExit: print(*sorted({'torch', 'ray', 'zarr', 'pyvista', 'cv2'}"
+        " & set(sys.modules)), 'loaded')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert done.stdout.splitlines()[-1] == "loaded"
