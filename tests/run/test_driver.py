@@ -20,7 +20,6 @@ from medcolor.run.serial import SerialRunner
 from medcolor.volume.images import read_image
 from medcolor.volume.store import read_levels, read_slices
 
-
 # What a module makes once is made by one worker.
 pytestmark = pytest.mark.xdist_group("driver")
 
