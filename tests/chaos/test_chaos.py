@@ -6,8 +6,8 @@ import pytest
 from chaos.schedules import KINDS, Schedule, play, world
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900), pytest.mark.xdist_group("chaos")]
-SEEDS = (4, 28, 39)
-"""Two events each, and each kind once."""
+SEEDS = (1, 4, 21)
+"""Two events each, few starts of a driver; one is killed as its clock is set."""
 
 
 @pytest.fixture(scope="module")
@@ -28,5 +28,6 @@ def test_the_schedules_know_every_kind_and_are_no_matter_of_chance():
     assert drawn == [Schedule.of(seed) for seed in range(50)]
     assert {event.kind for one in drawn for event in one.events} == set(KINDS)
     assert len({one.events for one in drawn}) == 50
-    assert {event.kind for seed in SEEDS for event in Schedule.of(seed).events} == set(KINDS)
+    played = {event.kind for seed in SEEDS for event in Schedule.of(seed).events}
+    assert played == set(KINDS) - {"driver"}
     assert {Schedule.of(seed).in_bucket for seed in SEEDS} == {True, False}
