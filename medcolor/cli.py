@@ -89,6 +89,7 @@ def colorize(
     as_json: Json = False,
 ) -> None:
     """Give TARGET the colours of REFERENCES, slice by slice, and write OUTPUT."""
+    _refuse_absent(target)
     from medcolor.api import colorize_volume, plan_volume
 
     settings = _settings(config, overrides)
@@ -555,6 +556,15 @@ def evaluate_phantom(
     from medcolor.phantom.files import write_person
 
     typer.echo(write_person(output, seed, region, float(spacing_mm)))
+
+
+def _refuse_absent(scan: str) -> None:
+    """Answer a mistyped path before all that takes seconds to load."""
+    from medcolor.storage import place_of
+
+    place = place_of(scan)
+    if isinstance(place, Path) and not place.exists():
+        raise InputError(place, "no such file or folder", "Check the path")
 
 
 def _settings(config: Path | None, overrides: list[str] | None) -> RunSettings:

@@ -4,36 +4,44 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
 SECRET = "wJalrXUtnSECRET"
 
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """Start moto's server; yield its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(300):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()
+    """Start moto's server at a port of its own choice; yield its address."""
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    with tempfile.TemporaryFile() as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            yield _address_in(log, server)
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def _address_in(log: IO[bytes], server: subprocess.Popen[bytes]) -> str:
+    """Wait until the server says where it listens; it does by then."""
+    deadline = time.monotonic() + 120
+    while True:
+        told = os.pread(log.fileno(), 1 << 16, 0).decode()
+        if found := re.search(r"Running on (http://127\.0\.0\.1:\d+)", told):
+            return found[1]
+        assert server.poll() is None, told
+        assert time.monotonic() < deadline, told
+        time.sleep(0.1)
 
 
 def make_bucket(address: str, name: str) -> str:
@@ -60,9 +68,10 @@ class Gate:
     def __init__(self, server: str) -> None:
         """Begin shut."""
         self._beyond = int(server.rpartition(":")[2])
-        self._listener = socket.socket()
-        self._listener.bind(("127.0.0.1", 0))  # bound, but nobody listens: refused
-        self._port = self._listener.getsockname()[1]
+        # Bound as long as the gate stands, so that nobody else gets the port while it is shut.
+        self._holder = _bound(0)
+        self._port = self._holder.getsockname()[1]
+        self._listener = _bound(self._port)  # nobody listens: refused
         self._pairs: list[socket.socket] = []
         self.address = f"http://127.0.0.1:{self._port}"
 
@@ -81,9 +90,13 @@ class Gate:
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
         self._pairs.clear()
-        self._listener = socket.socket()
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", self._port))
+        self._listener = _bound(self._port)
+
+    def close(self) -> None:
+        """Shut for good."""
+        self.shut()
+        self._listener.close()
+        self._holder.close()
 
     def _serve(self, listener: socket.socket) -> None:
         while True:
@@ -95,6 +108,15 @@ class Gate:
             self._pairs += [client, beyond]
             for pair in ((client, beyond), (beyond, client)):
                 threading.Thread(target=_pump, args=pair, daemon=True).start()
+
+
+def _bound(port: int) -> socket.socket:
+    """Return a socket bound to a port, beside others that are bound so and do not listen."""
+    made = socket.socket()
+    # Inherited by accepted connections, which hold the port for a minute after their end.
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind(("127.0.0.1", port))
+    return made
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
@@ -115,4 +137,4 @@ def refusing_for(seconds: float, server: str) -> Iterator[str]:
     finally:
         timer.cancel()
         timer.join()
-        gate.shut()
+        gate.close()

@@ -9,6 +9,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from command import medcolor
 from conftest import make_photographs, make_scan
 
 # What a module makes once is made by one worker.
@@ -17,11 +18,10 @@ pytestmark = pytest.mark.xdist_group("cli")
 QUICK = ["--set", "features.working_size_px=32", "--set", "store.slab_slices=32"]
 
 
-def medcolor(*arguments, **options):
+def medcolor_apart(*arguments):
+    """Run the command in a process of its own, as users do."""
     command = [sys.executable, "-m", "medcolor", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=200, check=False, **options
-    )
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def inputs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def coloured(inputs, tmp_path_factory):
     output = tmp_path_factory.mktemp("out") / "scan.ome.zarr"
-    return medcolor("colorize", *inputs, output, *QUICK), output
+    return medcolor_apart("colorize", *inputs, output, *QUICK), output
 
 
 def test_colorize_says_what_it_did_and_what_it_cost(coloured):
@@ -62,6 +62,16 @@ def test_other_settings_on_one_output_end_with_status_2(coloured, inputs):
     done = medcolor("colorize", *inputs, coloured[1], *QUICK, "--set", "transfer.gamma=0.5")
     assert done.returncode == 2
     assert "begun with other settings" in done.stderr
+
+
+def test_a_process_ends_with_status_2_one_line_and_no_result(inputs, tmp_path):
+    done = medcolor_apart("colorize", tmp_path / "absent.nii", inputs[1], tmp_path / "v.ome.zarr")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (error,) = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert error.startswith("error: ")
+    assert "no such file or folder" in error
+    assert list(tmp_path.iterdir()) == []
 
 
 def empty_references(folder):
@@ -190,10 +200,13 @@ def test_reference_prepare_says_what_it_did_and_what_it_kept(inputs, tmp_path):
     )
 
 
-def test_help_answers_without_loading_torch():
+@pytest.mark.parametrize("words", [["--help"], ["colorize", "/absent.nii", "r", "o.ome.zarr"]])
+def test_help_and_a_mistyped_path_are_answered_without_loading_torch(words):
     code = (
-        "import sys, medcolor.cli; print(any(m in sys.modules for m in"
-        " ('torch', 'ray', 'zarr', 'pyvista', 'cv2')))"
+        f"import sys, medcolor.cli; sys.argv[1:] = {words}\n"
+        "try: medcolor.cli.main()\n"
+        "except SystemExit: print(*sorted({'torch', 'ray', 'zarr', 'pyvista', 'cv2'}"
+        " & set(sys.modules)), 'loaded')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert done.stdout.splitlines()[-1] == "loaded"

@@ -89,6 +89,9 @@ class World:
     folder: Path
     truth: dict[str, bytes]
     bucket: str
+    outage_s: float
+    """How long the object store is gone."""
+
     nodes: list[Any] = field(default_factory=list)
 
     def replace_node(self, number: int) -> None:
@@ -98,7 +101,7 @@ class World:
 
 
 @contextmanager
-def world() -> Iterator[World]:
+def world(outage_s: float = 20.0) -> Iterator[World]:
     """Bring all up, and an undisturbed run's bytes."""
     import medcolor
     from medcolor.config import load_settings
@@ -126,16 +129,20 @@ def world() -> Iterator[World]:
 
         cluster = Cluster(
             initialize_head=True,
-            head_node_args={"num_cpus": 0, "object_store_memory": 80_000_000},
+            head_node_args={
+                "num_cpus": 0,
+                "include_dashboard": False,
+                "object_store_memory": 80_000_000,
+            },
         )
-        made = World(cluster, gate, folder, truth, make_bucket(server, "chaos-bucket"))
+        made = World(cluster, gate, folder, truth, make_bucket(server, "chaos-bucket"), outage_s)
         try:
             for _ in range(2):
                 made.nodes.append(cluster.add_node(num_cpus=1, object_store_memory=80_000_000))
             yield made
         finally:
             cluster.shutdown()
-            gate.shut()
+            gate.close()
             os.environ.clear()
             os.environ.update(before)
 
@@ -161,7 +168,7 @@ def play(schedule: Schedule, here: World) -> None:
             here.replace_node(schedule.seed % 2)
         elif event.kind == "store":
             here.gate.shut()
-            threading.Timer(20.0, here.gate.open).start()
+            threading.Timer(here.outage_s, here.gate.open).start()
         elif event.kind == "second driver":
             others.append(_start(here, output, log))
         else:  # the driver is killed; the next one may have another clock

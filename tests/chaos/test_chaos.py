@@ -6,17 +6,19 @@ import pytest
 from chaos.schedules import KINDS, Schedule, play, world
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900), pytest.mark.xdist_group("chaos")]
+SEEDS = (1, 4, 21)
+"""Two events each, few starts of a driver; one is killed as its clock is set."""
 
 
 @pytest.fixture(scope="module")
 def here():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
-        with world() as made:
+        with world(outage_s=8.0) as made:
             yield made
 
 
-@pytest.mark.parametrize("seed", [1, 3, 5])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_run_that_loses_much_ends_with_the_bytes_of_an_undisturbed_one(here, seed):
     play(Schedule.of(seed), here)
 
@@ -26,6 +28,6 @@ def test_the_schedules_know_every_kind_and_are_no_matter_of_chance():
     assert drawn == [Schedule.of(seed) for seed in range(50)]
     assert {event.kind for one in drawn for event in one.events} == set(KINDS)
     assert len({one.events for one in drawn}) == 50
-    assert {event.kind for seed in (1, 3, 5) for event in Schedule.of(seed).events} >= {
-        "actor", "node", "store", "second driver", "clock"
-    }  # fmt: skip
+    played = {event.kind for seed in SEEDS for event in Schedule.of(seed).events}
+    assert played == set(KINDS) - {"driver"}
+    assert {Schedule.of(seed).in_bucket for seed in SEEDS} == {True, False}

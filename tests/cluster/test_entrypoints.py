@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from manifests import CLUSTER, ROOT, entrypoints
+from ray.cluster_utils import Cluster
 from ray.scripts.scripts import start
 from ray.scripts.symmetric_run import curate_and_validate_ray_start_args
 
@@ -19,6 +20,21 @@ pytestmark = [pytest.mark.timeout(560), pytest.mark.xdist_group("ray")]
 on_ray = pytest.mark.ray
 # Where tests run there may be no GPU, two cores, and little time.
 HERE = ["--set=compute.device=cpu", "--set=features.working_size_px=64", "--workers=1"]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Return the address of a Ray of one node, as a job is told it."""
+    made = Cluster(
+        initialize_head=True,
+        head_node_args={
+            "num_cpus": 1,
+            "include_dashboard": False,
+            "object_store_memory": 80_000_000,
+        },
+    )
+    yield made.address
+    made.shutdown()
 
 
 @pytest.fixture
@@ -51,11 +67,11 @@ def with_data(words, target, references, output):
     return [python, script, *map(str, (target, references, output)), *rest[3:]]
 
 
-def run_plan(words, environment):
+def run_plan(words, environment, cluster):
     done = subprocess.run(
         [*words, *HERE, "--plan"],
         cwd=ROOT,
-        env=environment,
+        env=environment | {"RAY_ADDRESS": cluster},
         capture_output=True,
         text=True,
         timeout=250,
@@ -66,29 +82,33 @@ def run_plan(words, environment):
 
 
 @on_ray
-def test_the_entrypoint_of_the_whole_body_run_plans(scan, photographs, environment, tmp_path):
+def test_the_entrypoint_of_the_whole_body_run_plans(
+    cluster, scan, photographs, environment, tmp_path
+):
     before = files(tmp_path)
     words = with_data(entrypoints()["rayjob.yaml"], scan, photographs, tmp_path / "out.ome.zarr")
-    assert run_plan(words, environment).strip()
+    assert run_plan(words, environment, cluster).strip()
     assert [path for path in files(tmp_path) if "cache" not in path.parts] == before
 
 
 @on_ray
-def test_the_entrypoint_of_the_nightly_run_plans(scan, photographs, environment, tmp_path):
+def test_the_entrypoint_of_the_nightly_run_plans(cluster, scan, photographs, environment, tmp_path):
     manifest = tmp_path / "cohort.yaml"
     manifest.write_text(yaml.safe_dump({"volumes": [{"name": "a", "target": str(scan)}]}))
     before = files(tmp_path)
     words = with_data(entrypoints()["nightly.yaml"], manifest, photographs, tmp_path / "out")
-    assert run_plan(words, environment).strip()
+    assert run_plan(words, environment, cluster).strip()
     assert [path for path in files(tmp_path) if "cache" not in path.parts] == before
 
 
 STAND_IN = """#!/usr/bin/env bash
-# srun without a cluster or a Ray: keep the words, run what symmetric-run would run on the head.
+# srun without a cluster: keep the words, run what symmetric-run would run on the head, on the
+# Ray at $ADDRESS_HERE, which asks for no token.
 printf '%s\\n' "$@" >"$SRUN_WORDS"
 while [ "$1" != -- ]; do shift; done
 shift
-env -u RAY_ADDRESS "$@"
+unset RAY_ADDRESS RAY_AUTH_MODE
+${ADDRESS_HERE:+env RAY_ADDRESS="$ADDRESS_HERE"} "$@"
 """
 
 
@@ -113,10 +133,10 @@ def slurm(environment, tmp_path):
         "SLURM_GPUS_ON_NODE": "1",
     }
 
-    def submit(*words):
+    def submit(*words, **more):
         return subprocess.run(
             ["bash", CLUSTER / "slurm" / "colorize.sbatch", *map(str, words)],
-            env=variables,
+            env=variables | more,
             capture_output=True,
             text=True,
             timeout=250,
@@ -130,8 +150,9 @@ def slurm(environment, tmp_path):
 
 
 @on_ray
-def test_the_batch_script_plans(slurm, scan, photographs, tmp_path):
-    done = slurm(scan, photographs, tmp_path / "out.ome.zarr", *HERE, "--plan")
+def test_the_batch_script_plans(cluster, slurm, scan, photographs, tmp_path):
+    words = (scan, photographs, tmp_path / "out.ome.zarr", *HERE, "--plan")
+    done = slurm(*words, ADDRESS_HERE=cluster)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip()
     assert not (tmp_path / "out.ome.zarr").exists()

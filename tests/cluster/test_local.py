@@ -8,17 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nibabel as nib
 import psutil
 import pytest
 import yaml
+from conftest import make_photographs, make_scan
 from manifests import CLUSTER, ROOT
 from trees import tree_bytes
 
 import medcolor
 from medcolor.config import load_settings
-from medcolor.phantom import make_phantom
-from medcolor.phantom.files import write_photographs, write_scan
 from medcolor.run.threads import usable_cores
 
 pytestmark = [pytest.mark.timeout(560), pytest.mark.xdist_group("ray")]
@@ -65,24 +63,21 @@ def started(local):
 
 
 @pytest.fixture(scope="module")
-def head(tmp_path_factory):
-    """24 slices of a procedural person's head, and photographs of another."""
-    folder = tmp_path_factory.mktemp("head")
-    scan = write_scan(make_phantom(2, region="head", spacing_mm=4.0), "t1", folder)
-    image = nib.load(scan)
-    nib.save(image.slicer[:, :, 30:54], folder / "t1.nii")
-    person = make_phantom(1, region="head", spacing_mm=4.0)
-    return folder / "t1.nii", write_photographs(person, folder / "photographs", every_mm=24.0)
+def inputs(tmp_path_factory):
+    """As many slabs as workers."""
+    folder = tmp_path_factory.mktemp("inputs")
+    scan = make_scan(folder / "t1.nii", slices=4 * (usable_cores() + 1))
+    return scan, make_photographs(folder / "photographs")
 
 
 @on_ray
-def test_a_job_on_two_nodes_writes_the_bytes_of_one_process(started, head, tmp_path):
+def test_a_job_on_two_nodes_writes_the_bytes_of_one_process(started, inputs, tmp_path):
     here, there = tmp_path / "here.ome.zarr", tmp_path / "there.ome.zarr"
     config = tmp_path / "quick.yaml"
     config.write_text(QUICK)
-    medcolor.colorize_volume(*head, here, settings=load_settings(config))
-    scan = Path(os.path.relpath(head[0], ROOT))  # the job runs in another folder
-    done = started("job", TARGET=scan, REFERENCES=head[1], OUTPUT=there, CONFIG=config)
+    medcolor.colorize_volume(*inputs, here, settings=load_settings(config))
+    scan = Path(os.path.relpath(inputs[0], ROOT))  # the job runs in another folder
+    done = started("job", TARGET=scan, REFERENCES=inputs[1], OUTPUT=there, CONFIG=config)
     assert done.returncode == 0, done.stdout + done.stderr
     assert tree_bytes(here) == tree_bytes(there)
     assert len((started.state / "pid").read_text().split()) == 2

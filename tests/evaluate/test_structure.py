@@ -1,8 +1,6 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+from command import medcolor as medcolor_command
 from conftest import make_photographs, make_scan
 
 import medcolor
@@ -10,6 +8,9 @@ from medcolor.config import load_settings
 from medcolor.errors import InputError
 from medcolor.evaluate.structure import evaluate_structure
 from medcolor.progress import Silent
+
+# What a module makes once is made by one worker.
+pytestmark = pytest.mark.xdist_group("structure")
 
 QUICK = ["features.working_size_px=64"]
 
@@ -43,12 +44,12 @@ def test_another_scan_is_refused(colored, tmp_path):
 def test_compare_writes_four_sheets(colored, tmp_path):
     _, scan, photographs = colored
     photograph = sorted(photographs.iterdir())[2]
-    command = [sys.executable, "-m", "medcolor", "compare", scan, photograph, tmp_path / "out"]
-    options = ["--slice", "4", "--set", *QUICK]
-    done = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
+    command = ["compare", scan, photograph, tmp_path / "out"]
+    done = medcolor_command(*command, "--slice", "4", "--set", *QUICK)
+    assert done.returncode == 0, done.stderr
     assert [line.rsplit("/", 1)[-1] for line in done.stdout.split()] == [
         f"figure-{n}.png" for n in (3, 4, 6, 7)
     ]
-    wrong = subprocess.run([*command, "--slice", "99"], check=False, capture_output=True, text=True)
+    wrong = medcolor_command(*command, "--slice", "99")
     assert wrong.returncode == 2
     assert "99" in wrong.stderr

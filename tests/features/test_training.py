@@ -12,6 +12,9 @@ from medcolor.features.training import (
     train,
 )
 
+# What a module makes once is made by one worker.
+pytestmark = pytest.mark.xdist_group("training")
+
 SPEC = NetworkSpec(
     name="t", width=0.0625, descriptor_size=16, descriptor_taps=("relu3_1", "relu4_1"),
     descriptor_grid=2, input_scale=1.0,

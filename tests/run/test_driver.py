@@ -20,10 +20,35 @@ from medcolor.run.serial import SerialRunner
 from medcolor.volume.images import read_image
 from medcolor.volume.store import read_levels, read_slices
 
+# What a module makes once is made by one worker.
+pytestmark = pytest.mark.xdist_group("driver")
+
 
 @pytest.fixture
 def output(tmp_path):
     return tmp_path / "out" / "scan.ome.zarr"
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """A scan and photographs as the fixtures of those names make them; not to be changed."""
+    folder = tmp_path_factory.mktemp("inputs")
+    return make_scan(folder / "scan.nii.gz"), make_photographs(folder / "photographs")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(inputs, tmp_path_factory, quick):
+    """A run of them and its report; to be looked at."""
+    output = tmp_path_factory.mktemp("undisturbed") / "scan.ome.zarr"
+    return output, medcolor.colorize_volume(*inputs, output, settings=quick)
+
+
+@pytest.fixture(scope="module")
+def with_two_threads(inputs, tmp_path_factory, quick):
+    """The volume that two threads made."""
+    output = tmp_path_factory.mktemp("two") / "scan.ome.zarr"
+    medcolor.colorize_volume(*inputs, output, settings=with_threads(quick, 2))
+    return output
 
 
 def with_threads(settings: RunSettings, threads: int) -> RunSettings:
@@ -32,9 +57,8 @@ def with_threads(settings: RunSettings, threads: int) -> RunSettings:
     )
 
 
-def test_every_slice_is_coloured_and_its_alpha_is_the_scan(scan, photographs, output, quick):
-    report = medcolor.colorize_volume(scan, photographs, output, settings=quick)
-
+def test_every_slice_is_coloured_and_its_alpha_is_the_scan(undisturbed):
+    output, report = undisturbed
     assert report.is_complete
     assert report.slices == report.slices_colored == 10
     rgba = read_slices(output, 0, range(10))
@@ -47,9 +71,8 @@ def test_every_slice_is_coloured_and_its_alpha_is_the_scan(scan, photographs, ou
     assert not corner.any()
 
 
-def test_the_run_leaves_its_record_beside_the_volume(scan, photographs, output, quick):
-    medcolor.colorize_volume(scan, photographs, output, settings=quick)
-
+def test_the_run_leaves_its_record_beside_the_volume(inputs, undisturbed):
+    (scan, _), (output, _) = inputs, undisturbed
     folder = output.with_name("scan.ome.zarr.run")
     run = json.loads((folder / "run.json").read_text())
     assert run["complete"]
@@ -73,10 +96,8 @@ def test_a_second_run_keeps_everything(scan, photographs, output, quick):
 
 
 def test_a_run_cut_short_is_resumed_to_the_same_bytes(
-    scan, photographs, output, quick, tmp_path, monkeypatch
+    scan, photographs, output, quick, undisturbed, monkeypatch
 ):
-    undisturbed = tmp_path / "whole.ome.zarr"
-    medcolor.colorize_volume(scan, photographs, undisturbed, settings=quick)
     real, written = workers.write_slab, []
 
     def fill_the_disk(*args):
@@ -92,7 +113,7 @@ def test_a_run_cut_short_is_resumed_to_the_same_bytes(
     report = medcolor.colorize_volume(scan, photographs, output, settings=quick)
 
     assert report.slabs_kept == 1
-    assert tree_bytes(output) == tree_bytes(undisturbed)
+    assert tree_bytes(output) == tree_bytes(undisturbed[0])
 
 
 def test_a_slab_that_always_fails_is_listed_and_the_others_are_kept(
@@ -147,10 +168,9 @@ def test_a_slab_that_cannot_be_matched_costs_only_those_that_depend_on_it(
     assert not (output.with_name("scan.ome.zarr.run") / "reconstructions").exists()
 
 
-def test_the_way_photographs_lie_is_found(scan, tmp_path, quick):
+def test_the_way_photographs_lie_is_found(scan, tmp_path, quick, undisturbed):
     frames = make_photographs(tmp_path / "photographs")
-    plain = tmp_path / "plain.ome.zarr"
-    medcolor.colorize_volume(scan, frames, plain, settings=quick)
+    plain, _ = undisturbed
     for frame in frames.iterdir():
         cv2.imwrite(str(frame), cv2.imread(str(frame))[::-1])
     found = tmp_path / "found.ome.zarr"
@@ -166,14 +186,13 @@ def test_the_way_photographs_lie_is_found(scan, tmp_path, quick):
 
 @pytest.mark.parametrize(("threads", "slab_slices"), [(1, 8), (3, 12)])
 def test_pixels_do_not_depend_on_threads_or_slabs(
-    scan, photographs, tmp_path, quick, threads, slab_slices
+    inputs, with_two_threads, tmp_path, quick, threads, slab_slices
 ):
     """Three slabs of four slices, two, and one: smoothing along z crosses their borders."""
-    one, other = tmp_path / "a.ome.zarr", tmp_path / "b.ome.zarr"
-    medcolor.colorize_volume(scan, photographs, one, settings=with_threads(quick, 2))
+    one, other = with_two_threads, tmp_path / "other.ome.zarr"
     changed = with_threads(quick, threads).model_dump()
     changed["store"] |= {"slab_slices": slab_slices}
-    medcolor.colorize_volume(scan, photographs, other, settings=RunSettings.model_validate(changed))
+    medcolor.colorize_volume(*inputs, other, settings=RunSettings.model_validate(changed))
     np.testing.assert_array_equal(read_slices(one, 0, range(10)), read_slices(other, 0, range(10)))
 
 
@@ -220,10 +239,10 @@ def test_bad_input_leaves_nothing_behind(scan, photographs, output, quick, broke
     assert not output.with_name("scan.ome.zarr.run").exists()
 
 
-def test_an_index_built_before_gives_the_same_volume(scan, photographs, tmp_path, quick):
+def test_an_index_built_before_gives_the_same_volume(inputs, undisturbed, tmp_path, quick):
+    scan, photographs = inputs
     build_index(photographs, tmp_path / "index", quick, SerialRunner(), Silent())
-    straight, indexed = tmp_path / "a.ome.zarr", tmp_path / "b.ome.zarr"
-    medcolor.colorize_volume(scan, photographs, straight, settings=quick)
+    straight, indexed = undisturbed[0], tmp_path / "indexed.ome.zarr"
     medcolor.colorize_volume(scan, tmp_path / "index", indexed, settings=quick)
     assert tree_bytes(straight) == tree_bytes(indexed)
 

@@ -20,6 +20,9 @@ from medcolor.run import driver, ledger, workers
 from medcolor.run.ledger import Ledger
 from medcolor.run.reconstructions import read_reconstruction, write_reconstruction
 
+# What a module makes once is made by one worker.
+pytestmark = pytest.mark.xdist_group("faults")
+
 SETTINGS = load_settings(
     None,
     [
@@ -30,10 +33,7 @@ SETTINGS = load_settings(
 SLICES = 10
 
 
-@pytest.fixture
-def scan(tmp_path):
-    """A folder of slices, each a file."""
-    folder = tmp_path / "scan"
+def make_slices(folder):
     folder.mkdir()
     for z in range(SLICES):
         grey, _ = draw_slice(z / (SLICES - 1), 40)
@@ -42,15 +42,23 @@ def scan(tmp_path):
 
 
 @pytest.fixture
+def scan(tmp_path):
+    """A folder of slices, each a file."""
+    return make_slices(tmp_path / "scan")
+
+
+@pytest.fixture
 def photographs(tmp_path):
     return make_photographs(tmp_path / "photographs", count=4)
 
 
-@pytest.fixture
-def truth(scan, photographs, tmp_path):
-    output = tmp_path / "truth.ome.zarr"
-    medcolor.colorize_volume(scan, photographs, output, settings=SETTINGS)
-    return tree_bytes(output)
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory):
+    """What an undisturbed run makes of such a scan and such photographs, wherever they lie."""
+    folder = tmp_path_factory.mktemp("truth")
+    inputs = make_slices(folder / "scan"), make_photographs(folder / "photographs", count=4)
+    medcolor.colorize_volume(*inputs, folder / "truth.ome.zarr", settings=SETTINGS)
+    return tree_bytes(folder / "truth.ome.zarr")
 
 
 def shards(tree):

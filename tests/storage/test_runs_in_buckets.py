@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from bucket import SECRET
+from command import medcolor as medcolor_command
 from conftest import make_photographs, make_scan
 from trees import tree_bytes
 
@@ -76,12 +77,11 @@ def test_killed_and_resumed_from_bucket_to_bucket(bucket, inputs, tmp_path):
 
 
 def test_an_index_in_a_bucket_is_built_used_and_grown(bucket, inputs, tmp_path):
-    command = [sys.executable, "-m", "medcolor", "index"]
     sets = ["--set", "features.working_size_px=64"]
     place = f"{bucket}/index"
 
     def index(*words):
-        done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
+        done = medcolor_command("index", *words)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

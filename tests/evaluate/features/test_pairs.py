@@ -14,6 +14,9 @@ from medcolor.evaluate.features.pairs import (
 )
 from medcolor.phantom import make_phantom
 
+# What a module makes once is made by one worker.
+pytestmark = pytest.mark.xdist_group("pairs")
+
 
 def ramp(rows=96, cols=128):
     """An image whose grey tells the place: tissue everywhere but a frame."""
