@@ -57,7 +57,15 @@ def test_bench_index_builds_opens_and_searches(monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     "script",
-    ["bench", "bench_filters", "bench_matching", "bench_peer", "bench_run"],
+    [
+        "bench",
+        "bench_filters",
+        "bench_matching",
+        "bench_peer",
+        "bench_render",
+        "bench_run",
+        "draw_docs",
+    ],
 )
 def test_the_other_benchmarks_can_be_imported(script):
     assert Path(importlib.import_module(script).__file__).parent == JOBS

@@ -7,6 +7,7 @@ import signal
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from conftest import make_scan
@@ -15,12 +16,16 @@ from trees import tree_bytes
 
 import medcolor
 from medcolor.config import load_settings
+from medcolor.domain import GreyLevels, VolumeGeometry
 from medcolor.errors import InputError
 from medcolor.progress import Silent
 from medcolor.run.prepare import prepare_references
 from medcolor.run.serial import SerialRunner
 from medcolor.run.tasks import Done, Failed, run_all
+from medcolor.volume.geometry import affine_from_code, as_affine
 from medcolor.volume.images import read_image, write_png
+from medcolor.volume.settings import StoreSettings
+from medcolor.volume.store import create_store, write_slab
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280), pytest.mark.xdist_group("ray")]
 ROOT = Path(__file__).parents[2]
@@ -183,6 +188,20 @@ def test_an_actor_lives_on_from_stage_to_stage_until_released(ray_runner):
     one.release()
     assert process() not in (first, second)
     one.release()
+
+
+def test_two_actors_draw_the_frames_of_one_process(tmp_path, ray_runner):
+    volume, spacing = tmp_path / "v.ome.zarr", (2.0, 1.0, 1.0)
+    geometry = VolumeGeometry((12, 24, 24), spacing, as_affine(affine_from_code("LPS", spacing)))
+    create_store(volume, geometry, StoreSettings(), {}, GreyLevels(0.0, 1.0, "raw", is_alpha=True))
+    rgba = np.zeros((12, 24, 24, 4), np.uint8)
+    rgba[2:10, 4:20, 6:18] = np.random.default_rng(0).integers(60, 255, (8, 16, 12, 4))
+    write_slab(volume, 0, range(12), rgba)
+    settings = load_settings(None, ["render.frames=6", "render.size_px=64", "render.sections=2"])
+    medcolor.render_volume(volume, tmp_path / "one", settings=settings)
+    medcolor.render_volume(volume, tmp_path / "two", settings=settings, runner=ray_runner)
+    assert len(list((tmp_path / "two" / "grey").iterdir())) == 6
+    assert tree_bytes(tmp_path / "two") == tree_bytes(tmp_path / "one")
 
 
 def test_two_actors_prepare_the_frames_of_one_process(ray_runner, photographs, tmp_path):
