@@ -20,7 +20,15 @@ from medcolor.render.page import (
     page_file,
 )
 from medcolor.render.scene import Frame, is_loop
-from medcolor.render.sections import EDGES, PLANES, cut, middle_sections, spread
+from medcolor.render.sections import (
+    EDGES,
+    PLANES,
+    cut,
+    find_body,
+    middle_sections,
+    read_section,
+    spread,
+)
 from medcolor.render.video import (
     Rgb,
     decode_png,
@@ -94,9 +102,7 @@ def finish_set(plan: SetPlan, drawn: Mapping[FrameTask, FrameReport]) -> Place:
     put("turntable.webp", encode_animation(color, plan.settings.frames_per_second, _ANIMATION_PX))
     put("thumbnail.webp", encode_webp(color[0], _THUMBNAIL_PX))
     put("figure.png", encode_png(_figure(plan, color, grey)))
-    for name, picture in middle_sections(
-        plan.volume, plan.levels[0], has_grey=plan.has_grey
-    ).items():
+    for name, picture in middle_sections(plan.volume, plan.levels, has_grey=plan.has_grey).items():
         put(f"sections/{name}.png", encode_png(picture))
     page = put(PAGE, _page(plan, color, grey))
     put(RECORD, json_bytes(_record(plan, drawn)))
@@ -155,15 +161,14 @@ def _label(frame: Frame) -> str:
 def _stacks(plan: SetPlan) -> tuple[SectionStack, ...]:
     """Return sections of the drawn level through the whole body."""
     level = plan.drawn
-    rgba = read_slices(plan.volume, level.index, range(level.shape[0]))
+    box = find_body(plan.volume, plan.levels).of(level)
+    voxels = np.moveaxis(read_slices(plan.volume, level.index, range(level.shape[0])), -1, 0)
     stacks = []
     for axis, plane in enumerate(PLANES):
-        pixel_mm = tuple(mm for other, mm in enumerate(level.spacing_mm) if other != axis)
         sections, mm_per_px = [], 1.0
-        for index, position_mm in spread(level, plane, plan.settings.sections):
-            one = np.take(rgba, index, axis=axis)
-            rows_mm, cols_mm = pixel_mm
-            made = cut(one, (rows_mm, cols_mm), plane, _SECTION_PX, has_grey=plan.has_grey)
+        for index, position_mm in spread(level, plane, plan.settings.sections, box[axis]):
+            rgba, pixel_mm = read_section(voxels, level, plane, index, box)
+            made = cut(rgba, pixel_mm, plane, _SECTION_PX, has_grey=plan.has_grey)
             mm_per_px = made.mm_per_px
             # Black of the page's own darkness: no box shows around a section.
             color, grey = (

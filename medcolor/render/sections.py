@@ -6,16 +6,16 @@ the left with the front at the left; heads up.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import cv2
 import numpy as np
-import zarr
 from jaxtyping import UInt8
 
 from medcolor.storage import Place
-from medcolor.volume.store import Level, open_level
+from medcolor.volume.store import Level, open_level, read_slices
 
 Plane = Literal["axial", "coronal", "sagittal"]
 PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
@@ -34,6 +34,9 @@ _SHEET_CELL_PX = 220
 _FADE = 0.06, 0.12
 """Display grey below which colours are black, and from which they are as they are: frames do not
 show what is darker, and air inside the body has colours too, which nobody should see."""
+
+_MARGIN_MM = 4.0
+"""Around the body."""
 
 _BARS_MM = (500, 200, 100, 50, 20, 10, 5, 2, 1)
 _BAR_SHARE = 0.35
@@ -90,67 +93,90 @@ def _scaled(image: Rgb, size: tuple[int, int]) -> Rgb:
     return np.asarray(cv2.resize(image, size, interpolation=method))
 
 
-def middle_sections(volume: Place, level: Level, *, has_grey: bool) -> dict[str, Rgb]:
+@dataclass(frozen=True)
+class BodyBox:
+    """Where the body lies, with a little around it: sections show no more."""
+
+    sides_mm: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+    """From and to, along (z, y, x), from the centre of the finest level's first voxel."""
+
+    def of(self, level: Level) -> tuple[slice, slice, slice]:
+        """Return the box in voxels of a level."""
+
+        def side(axis: int) -> slice:
+            mm, shift, count = (
+                level.spacing_mm[axis],
+                level.translation_mm[axis],
+                level.shape[axis],
+            )
+            low, high = ((at - shift) / mm for at in self.sides_mm[axis])
+            start = min(max(0, math.floor(low)), count - 1)
+            return slice(start, max(start + 1, min(count, math.ceil(high) + 1)))
+
+        return side(0), side(1), side(2)
+
+
+def find_body(volume: Place, levels: tuple[Level, ...]) -> BodyBox:
+    """Find the body on the coarsest level; all of the volume if there is none."""
+    level = levels[-1]
+    visible = read_slices(volume, level.index, range(level.shape[0]))[..., 3] > 255 * _FADE[0]
+
+    def side(axis: int) -> tuple[float, float]:
+        at = np.flatnonzero(visible.any(axis=tuple(other for other in range(3) if other != axis)))
+        low, high = (at[0], at[-1]) if len(at) else (0, level.shape[axis] - 1)
+        mm, shift = level.spacing_mm[axis], level.translation_mm[axis]
+        margin = mm + _MARGIN_MM
+        return float(low * mm + shift - margin), float(high * mm + shift + margin)
+
+    return BodyBox((side(0), side(1), side(2)))
+
+
+def middle_sections(volume: Place, levels: tuple[Level, ...], *, has_grey: bool) -> dict[str, Rgb]:
     """Return the three sections through the middle of the body, grey beside colour, and a sheet.
 
     Each of the three has a scale bar; the sheet shows axial sections, head first.
 
     Args:
         volume: Coloured volume.
-        level: Its finest level.
+        levels: Its pyramid; the finest level is shown.
         has_grey: Whether alpha is the scan's display grey.
     """
-    array = open_level(volume, level.index)
-    at = _middle(array, level)
+    level, array = levels[0], open_level(volume, levels[0].index)
+    box = find_body(volume, levels).of(level)
     found: dict[str, Rgb] = {}
-    for plane in PLANES:
-        rgba, pixel_mm = read_section(array, level, plane, at[plane])
+    for axis, plane in enumerate(PLANES):
+        middle = (box[axis].start + box[axis].stop - 1) // 2
+        rgba, pixel_mm = read_section(array, level, plane, middle, box)
         section = cut(rgba, pixel_mm, plane, _LONG_SIDE_PX, has_grey=has_grey)
         found[plane] = _with_bar(_beside(section), section.mm_per_px)
-    found["sheet"] = _sheet(array, level, has_grey=has_grey)
+    found["sheet"] = _sheet(array, level, box, has_grey=has_grey)
     return found
 
 
 def read_section(
-    array: zarr.Array[Any], level: Level, plane: Plane, index: int
+    array: Any, level: Level, plane: Plane, index: int, box: tuple[slice, slice, slice]
 ) -> tuple[Rgba, tuple[float, float]]:
-    """Return one section as it lies in the volume, and the distance of its rows and columns."""
-    z_mm, y_mm, x_mm = level.spacing_mm
-    if plane == "axial":
-        pixels, pixel_mm = array[:, index], (y_mm, x_mm)
-    elif plane == "coronal":
-        pixels, pixel_mm = array[:, :, index], (z_mm, x_mm)
-    else:
-        pixels, pixel_mm = array[:, :, :, index], (z_mm, y_mm)
-    return np.moveaxis(np.asarray(pixels), 0, -1), pixel_mm
+    """Return one section as it lies in the volume, and the distance of its rows and columns.
 
-
-def spread(level: Level, plane: Plane, count: int) -> list[tuple[int, float]]:
-    """Return indices of evenly spread sections, and their distances in mm from the first."""
-    axis = PLANES.index(plane)
-    side, mm = level.shape[axis], level.spacing_mm[axis]
-    at = np.unique(np.linspace(0, side - 1, min(count, side)).round().astype(int))
-    return [(int(index), float(index * mm)) for index in at]
-
-
-def _middle(array: zarr.Array[Any], level: Level) -> dict[Plane, int]:
-    """Return the section of each plane in the middle of the box of all that is visible.
-
-    Found slice by slice from a coarse sampling, so that memory does not grow with the volume.
+    Args:
+        array: Level (c, z, y, x): of zarr, or read.
+        level: Which it is.
+        plane: Which section.
+        index: Along the axis at right angles to it.
+        box: What of it to read.
     """
-    depth = level.shape[0]
-    step = max(1, depth // 32)
-    visible = {z: np.asarray(array[3, z]) > 0 for z in range(0, depth, step)}
-    shown = [z for z, mask in visible.items() if mask.any()]
-    if not shown:
-        return {plane: side // 2 for plane, side in zip(PLANES, level.shape, strict=True)}
-    mask = np.logical_or.reduce([visible[z] for z in shown])
-    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return {
-        "axial": (shown[0] + shown[-1]) // 2,
-        "coronal": int(rows[0] + rows[-1]) // 2,
-        "sagittal": int(cols[0] + cols[-1]) // 2,
-    }
+    axis = PLANES.index(plane)
+    chosen = tuple(index if other == axis else side for other, side in enumerate(box))
+    row_mm, col_mm = (mm for other, mm in enumerate(level.spacing_mm) if other != axis)
+    return np.moveaxis(np.asarray(array[:, *chosen]), 0, -1), (row_mm, col_mm)
+
+
+def spread(level: Level, plane: Plane, count: int, within: slice) -> list[tuple[int, float]]:
+    """Return indices of evenly spread sections, and their distances in mm from the first voxel."""
+    mm = level.spacing_mm[PLANES.index(plane)]
+    inside = min(count, within.stop - within.start)
+    at = np.unique(np.linspace(within.start, within.stop - 1, inside).round().astype(int))
+    return [(int(index), float(index * mm)) for index in at]
 
 
 def _beside(section: Cut) -> Rgb:
@@ -177,11 +203,11 @@ def _with_bar(image: Rgb, mm_per_px: float) -> Rgb:
     return np.concatenate([image, strip])
 
 
-def _sheet(array: zarr.Array[Any], level: Level, *, has_grey: bool) -> Rgb:
+def _sheet(array: Any, level: Level, box: tuple[slice, slice, slice], *, has_grey: bool) -> Rgb:
     """Return evenly spread axial sections, head first, each grey beside colour."""
     cells = []
-    for index, _ in reversed(spread(level, "axial", _SHEET_COLUMNS * _SHEET_ROWS)):
-        rgba, pixel_mm = read_section(array, level, "axial", index)
+    for index, _ in reversed(spread(level, "axial", _SHEET_COLUMNS * _SHEET_ROWS, box[0])):
+        rgba, pixel_mm = read_section(array, level, "axial", index, box)
         cells.append(_beside(cut(rgba, pixel_mm, "axial", _SHEET_CELL_PX, has_grey=has_grey)))
     blank = np.zeros_like(cells[0])
     cells += [blank] * (-len(cells) % _SHEET_COLUMNS)

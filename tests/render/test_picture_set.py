@@ -15,8 +15,9 @@ from medcolor.config import load_settings
 from medcolor.domain import GreyLevels, VolumeGeometry
 from medcolor.render.frames import FrameWorker, plan_set
 from medcolor.render.picture_set import frame_tasks
-from medcolor.render.sections import middle_sections
+from medcolor.render.sections import find_body, middle_sections
 from medcolor.volume.geometry import affine_from_code, as_affine
+from medcolor.volume.pyramid import coarse_slab
 from medcolor.volume.settings import StoreSettings
 from medcolor.volume.store import create_store, write_slab
 
@@ -129,8 +130,32 @@ def test_sections_have_a_scale_bar_of_the_right_length(pictures):
     section = cv2.imread(str(pictures / "sections" / "axial.png"))
     bar = np.flatnonzero(section[-30 + 14, :, 0] > 150)
     run = bar[: np.flatnonzero(np.diff(bar) > 1)[0] + 1] if (np.diff(bar) > 1).any() else bar
-    # 40 mm of rows fill 560 pixels; two halves of 24 mm: 10 mm is the longest that fits.
-    assert len(run) == pytest.approx(10 * 560 / 40, abs=4)
+    # The body's 28 mm and 5 on either side fill 560 pixels; 10 mm is the longest that fits.
+    assert len(run) == pytest.approx(10 * 560 / 38, abs=4)
+
+
+def test_sections_show_the_body_and_not_the_table_around(tmp_path):
+    path, spacing = tmp_path / "small.ome.zarr", (1.0, 1.0, 1.0)
+    geometry = VolumeGeometry((20, 160, 160), spacing, as_affine(affine_from_code("LPS", spacing)))
+    levels = create_store(path, geometry, StoreSettings(), {}, GREY)
+    rgba = np.zeros((20, 160, 160, 4), np.uint8)
+    rgba[:, 90:130, 20:70] = [200, 150, 100, 200]
+    for level in levels:
+        slices = range(level.shape[0])
+        write_slab(
+            path,
+            level.index,
+            slices,
+            rgba if level.index == 0 else coarse_slab(path, level, slices),
+        )
+    box = find_body(path, levels)
+    for level in levels:
+        _, rows, cols = box.of(level)
+        scale = 2**level.index
+        assert rows.start * scale in range(80, 90)
+        assert rows.stop * scale in range(130, 142)
+        assert cols.start * scale in range(10, 20)
+        assert cols.stop * scale in range(70, 82)
 
 
 def test_checksums_are_those_of_the_files(pictures):
@@ -266,8 +291,8 @@ def test_an_empty_volume_has_sections_too(tmp_path):
     path = tmp_path / "empty.ome.zarr"
     spacing = (1.0, 1.0, 1.0)
     geometry = VolumeGeometry((4, 20, 20), spacing, as_affine(affine_from_code("LPS", spacing)))
-    (level,) = create_store(path, geometry, StoreSettings(), {})
-    assert len(middle_sections(path, level, has_grey=True)) == 4
+    levels = create_store(path, geometry, StoreSettings(), {})
+    assert len(middle_sections(path, levels, has_grey=True)) == 4
 
 
 def test_a_folder_without_a_volume_is_refused(tmp_path):
