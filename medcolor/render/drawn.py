@@ -93,8 +93,7 @@ def make_drawn(
     """
     shape, spacing_mm = overview.shape, overview.drawn_mm
     tissue = scene.opacity if scene.opacity_points is None and scene.opacity in TISSUES else None
-    points = scene.opacity_points or points_of("ramp" if tissue else scene.opacity, levels, place)
-    points = thinned(points, scene.density)
+    points = points_for(scene, levels, place)
     opacities = _opacities(points)
     least = _least_visible(opacities)
     is_surface = (opacities > 0.05 * opacities.max()) & (opacities < _SOLID * opacities.max())
@@ -135,6 +134,16 @@ def make_drawn(
             shadow[:] = True
     extent = extent_of(shadows, spacing_mm, scene.axis)
     return DrawnVolume(closed, spacing_mm, points, extent, box, exposure)
+
+
+def points_for(scene: SceneSettings, levels: GreyLevels | None, place: str) -> Points:
+    """Return the opacity of a millimetre over the fourth channel of what is drawn.
+
+    Raises:
+        InputError: The opacity does not suit the volume.
+    """
+    name = "ramp" if scene.opacity in TISSUES else scene.opacity
+    return thinned(scene.opacity_points or points_of(name, levels, place), scene.density)
 
 
 def _exposure(counts: Float[np.ndarray, " 256"]) -> float:

@@ -16,13 +16,13 @@ import numpy as np
 from jaxtyping import UInt8
 
 from medcolor.errors import InputError
-from medcolor.render.drawn import DrawnVolume, make_drawn
+from medcolor.render.drawn import DrawnVolume, make_drawn, points_for
 from medcolor.render.offscreen import OffscreenRenderer
 from medcolor.render.scene import Camera, Frame, SceneSettings, camera_of, frames_of
 from medcolor.render.settings import RenderSettings
 from medcolor.render.tissue import Overview
 from medcolor.render.video import encode_png
-from medcolor.storage import Place, write_whole
+from medcolor.storage import ObjectPath, Place, write_whole
 from medcolor.volume.store import About, Level, read_about, read_levels, read_slices
 
 _log = logging.getLogger(__name__)
@@ -65,6 +65,9 @@ class SetPlan:
             asdict(self.scene),
             asdict(self.settings),
             self.drawn.index,
+            # A volume in the making says the same of itself as when it is done.
+            _listing(self.volume / "0"),
+            _listing(self.volume / str(self.drawn.index)),
         ]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -105,10 +108,12 @@ def plan_set(
     """Decide what is drawn.
 
     Raises:
-        InputError: No coloured volume there, or not even the coarsest level fits into the memory.
+        InputError: No coloured volume there, the opacity does not suit it, or not even the coarsest
+            level fits into the memory.
     """
     levels = read_levels(volume)
-    level = choose_level(levels, settings)
+    level, about = choose_level(levels, settings), read_about(volume)
+    points_for(scene, about.grey, str(volume))  # before anything is written over
     return SetPlan(
         volume,
         output,
@@ -116,7 +121,7 @@ def plan_set(
         settings,
         levels,
         level,
-        read_about(volume),
+        about,
         threads,
     )
 
@@ -157,6 +162,14 @@ def memory_mb(level: Level) -> float:
 def _resident_mb() -> float:
     """Return what this process has taken so far at most: a worker starts out alike."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def _listing(folder: Place) -> list[tuple[str, int]]:
+    """Return the files of a folder and their sizes."""
+    if isinstance(folder, ObjectPath):
+        return sorted(folder.walk())
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return sorted((path.relative_to(folder).as_posix(), path.stat().st_size) for path in files)
 
 
 def frame_name(number: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 import numpy as np
@@ -52,6 +52,7 @@ _FIGURE_VIEWS = 4
 
 RECORD = "render.json"
 PAGE = "index.html"
+THUMBNAIL = "thumbnail.webp"
 _FOLDERS: tuple[Kind, ...] = ("frames", "grey")
 
 
@@ -62,13 +63,15 @@ def frame_tasks(plan: SetPlan) -> list[FrameTask]:
 
 
 def delete_stale_frames(plan: SetPlan) -> None:
-    """Delete the frames of an earlier set, which may have had more; nothing else."""
+    """Delete the frames that an earlier set had more; nothing else."""
+    drawn = {f"{task.stage}/{frame_name(task.number)}" for task in frame_tasks(plan)}
     for kind in _FOLDERS:
         folder = plan.output / kind
         if not folder.is_dir():
             continue
         for path in folder.files() if isinstance(folder, ObjectPath) else folder.iterdir():
-            if path.suffix == ".png" and path.stem.isdecimal():
+            is_frame = path.suffix == ".png" and path.stem.isdecimal()
+            if is_frame and f"{kind}/{path.name}" not in drawn:
                 path.unlink()
 
 
@@ -96,11 +99,11 @@ def finish_set(plan: SetPlan, drawn: Mapping[FrameTask, FrameReport]) -> Place:
         write_whole(plan.output / name, content)
         return plan.output / name
 
-    color = _read_frames(plan, "frames")
-    grey = _read_frames(plan, "grey") if FrameTask("grey", 0) in drawn else None
+    color = _Frames(plan, "frames")
+    grey = _Frames(plan, "grey") if FrameTask("grey", 0) in drawn else None
     put("turntable.mp4", encode_video(color, plan.settings.frames_per_second))
     put("turntable.webp", encode_animation(color, plan.settings.frames_per_second, _ANIMATION_PX))
-    put("thumbnail.webp", encode_webp(color[0], _THUMBNAIL_PX))
+    put(THUMBNAIL, encode_webp(color[0], _THUMBNAIL_PX))
     put("figure.png", encode_png(_figure(plan, color, grey)))
     for name, picture in middle_sections(plan.volume, plan.levels, has_grey=plan.has_grey).items():
         put(f"sections/{name}.png", encode_png(picture))
@@ -110,16 +113,23 @@ def finish_set(plan: SetPlan, drawn: Mapping[FrameTask, FrameReport]) -> Place:
     return page
 
 
-def _read_frames(plan: SetPlan, kind: Kind) -> list[Rgb]:
-    """Return the frames of a folder, as workers wrote them."""
-    folder = plan.output / kind
-    return [
-        decode_png((folder / frame_name(number)).read_bytes())
-        for number in range(plan.settings.frames)
-    ]
+class _Frames:
+    """The frames of a folder, as workers wrote them; read when they are asked for."""
+
+    def __init__(self, plan: SetPlan, kind: Kind) -> None:
+        self._folder, self._count = plan.output / kind, plan.settings.frames
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: int) -> Rgb:
+        return decode_png((self._folder / frame_name(number)).read_bytes())
+
+    def __iter__(self) -> Iterator[Rgb]:
+        return (self[number] for number in range(self._count))
 
 
-def _figure(plan: SetPlan, color: list[Rgb], grey: list[Rgb] | None) -> Rgb:
+def _figure(plan: SetPlan, color: _Frames, grey: _Frames | None) -> Rgb:
     """Return the scan above its colours from a few sides, as the paper's figures 8 and 9."""
     count = min(_FIGURE_VIEWS, len(color))
     at = [number * len(color) // count for number in range(count)]
@@ -127,7 +137,7 @@ def _figure(plan: SetPlan, color: list[Rgb], grey: list[Rgb] | None) -> Rgb:
     return figure([[row[number] for number in at] for row in rows], plan.scene.background)
 
 
-def _page(plan: SetPlan, color: list[Rgb], grey: list[Rgb] | None) -> bytes:
+def _page(plan: SetPlan, color: _Frames, grey: _Frames | None) -> bytes:
     step = -(-len(color) // _PAGE_VIEWS)
     views = tuple(
         View(

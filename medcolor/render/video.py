@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import av
@@ -19,7 +19,7 @@ _WEBP_QUALITY = 82
 _GAP_PX = 8
 
 
-def encode_video(frames: Sequence[Rgb], frames_per_second: int) -> bytes:
+def encode_video(frames: Iterable[Rgb], frames_per_second: int) -> bytes:
     """Return an MP4 that every browser plays (H.264, yuv420p, index at the front).
 
     Args:
@@ -32,8 +32,9 @@ def encode_video(frames: Sequence[Rgb], frames_per_second: int) -> bytes:
             stream = container.add_stream("libx264", rate=frames_per_second)
             stream.pix_fmt = "yuv420p"
             stream.options = {"crf": "18", "preset": "medium"}
-            stream.height, stream.width = frames[0].shape[:2]
             for frame in frames:
+                if not stream.codec_context.is_open:
+                    stream.height, stream.width = frame.shape[:2]
                 for packet in stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")):
                     container.mux(packet)
             for packet in stream.encode():
@@ -41,7 +42,7 @@ def encode_video(frames: Sequence[Rgb], frames_per_second: int) -> bytes:
         return path.read_bytes()
 
 
-def encode_animation(frames: Sequence[Rgb], frames_per_second: int, side_px: int) -> bytes:
+def encode_animation(frames: Iterable[Rgb], frames_per_second: int, side_px: int) -> bytes:
     """Return an animated WebP that plays for ever, no larger than `side_px`."""
     first, *rest = [Image.fromarray(_within(frame, side_px)) for frame in frames]
     target = io.BytesIO()

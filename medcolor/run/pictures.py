@@ -6,13 +6,14 @@ import logging
 from urllib.parse import quote
 
 from medcolor.config import RunSettings
-from medcolor.errors import InputError
+from medcolor.errors import InputError, MedcolorError, RunError
 from medcolor.fetch import CHECKSUMS
 from medcolor.progress import ProgressReport
 from medcolor.render.frames import FrameReport, FrameTask, FrameWorker, SetPlan, plan_set
 from medcolor.render.page import CohortEntry, cohort_file
 from medcolor.render.picture_set import (
     PAGE,
+    THUMBNAIL,
     delete_stale_frames,
     finish_set,
     frame_tasks,
@@ -21,6 +22,7 @@ from medcolor.render.picture_set import (
 from medcolor.run.plan import resolve_threads
 from medcolor.run.tasks import Done, Runner, run_all
 from medcolor.storage import ObjectPath, Place, write_whole
+from medcolor.volume.store import read_levels
 
 _log = logging.getLogger(__name__)
 _ENDING = ".ome.zarr"
@@ -37,25 +39,39 @@ def write_pictures(
 
     Raises:
         InputError: No coloured volume there.
-        RunError: No OpenGL to draw with; a frame was given up.
+        RunError: No OpenGL to draw with; a frame was given up; some of a cohort's volumes could not
+            be drawn, and all others are.
     """
-    if (
-        str(output.absolute()).startswith(str(volume.absolute()))
-        and (volume / "zarr.json").exists()
-    ):
+    inside = f"{output.absolute()}/".startswith(f"{volume.absolute()}/")
+    if inside and (volume / "zarr.json").is_file():
         raise InputError(output, "lies in the volume", "Name another folder for the pictures")
     names = _cohort_names(volume)
     if not names:
         return _write_set(volume, output, settings, runner, progress)
-    entries = []
+    entries, failed = [], 0
     for name in names:
         stem = name.removesuffix(_ENDING)
-        _write_set(volume / name, output / stem, settings, runner, progress)
-        thumbnail = (output / stem / "thumbnail.webp").read_bytes()
-        entries.append(CohortEntry(stem, f"{quote(stem)}/index.html", thumbnail, {}))
+        try:
+            _write_set(volume / name, output / stem, settings, runner, progress)
+        except MedcolorError as error:  # holds no other up
+            _log.warning("%s", error)
+            failed += 1
+            continue
+        thumbnail = (output / stem / THUMBNAIL).read_bytes()
+        facts = {"Voxels": " x ".join(str(side) for side in _shape(volume / name))}
+        entries.append(CohortEntry(stem, f"{quote(stem)}/{PAGE}", thumbnail, facts))
     page = output / PAGE
     write_whole(page, cohort_file(volume.name, entries))
+    if failed:
+        raise RunError(
+            page, f"{failed} of {len(names)} volumes could not be drawn", "See the warnings above"
+        )
     return page
+
+
+def _shape(volume: Place) -> tuple[int, ...]:
+    """Return the voxels of a volume along (x, y, z)."""
+    return read_levels(volume)[0].shape[::-1]
 
 
 def _cohort_names(place: Place) -> list[str]:
@@ -86,9 +102,9 @@ def _write_set(
     if is_drawn(plan):
         _log.info("%s: the same pictures lie there", volume.name)
         return output / PAGE
-    (output / CHECKSUMS).unlink(missing_ok=True)  # whoever looks now finds a set in the making
+    drawn = _draw(plan, runner, progress)
     delete_stale_frames(plan)
-    return finish_set(plan, _draw(plan, runner, progress))
+    return finish_set(plan, drawn)
 
 
 def _draw(plan: SetPlan, runner: Runner, progress: ProgressReport) -> dict[FrameTask, FrameReport]:
@@ -96,6 +112,8 @@ def _draw(plan: SetPlan, runner: Runner, progress: ProgressReport) -> dict[Frame
     progress.begin("render", len(tasks))
 
     def count(_done: Done) -> None:
+        # Whoever looks from now on finds a set in the making; until now the one before was whole.
+        (plan.output / CHECKSUMS).unlink(missing_ok=True)
         progress.advance(1)
 
     reports = run_all(runner, lambda: FrameWorker(plan), tasks, count, str(plan.volume))

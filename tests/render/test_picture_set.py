@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import zarr
 from PIL import Image
+from trees import tree_bytes
 
 import medcolor
 from medcolor.config import load_settings
@@ -250,6 +251,50 @@ def test_the_same_set_is_kept_and_another_is_drawn(volume, tmp_path):
     done = draw({"target": "a"})
     (tmp_path / "p" / "checksums.json").unlink()
     assert draw({"target": "a"}) > done
+
+
+def test_a_volume_that_went_on_growing_is_drawn_again(volume, tmp_path):
+    mine = tmp_path / "v.ome.zarr"
+    shutil.copytree(volume, mine)
+    group = zarr.open_group(mine, mode="a")
+    group.attrs["medcolor"] = dict(group.attrs["medcolor"]) | {"provenance": {"target": "a"}}
+    (shard,) = [path for path in (mine / "0" / "c").rglob("*") if path.is_file()]
+    kept = shard.read_bytes()
+    shard.unlink()
+    settings = load_settings(None, ["render.frames=1", *TINY])
+    medcolor.render_volume(mine, tmp_path / "p", settings=settings)
+    empty = (tmp_path / "p" / "frames" / "0000.png").read_bytes()
+    shard.write_bytes(kept)
+    medcolor.render_volume(mine, tmp_path / "p", settings=settings)
+    assert (tmp_path / "p" / "frames" / "0000.png").read_bytes() != empty
+
+
+def test_an_opacity_that_does_not_suit_costs_no_earlier_picture(volume, tmp_path):
+    settings = load_settings(None, ["render.frames=1", *TINY])
+    medcolor.render_volume(volume, tmp_path / "p", settings=settings)
+    before = tree_bytes(tmp_path / "p")
+    wrong = load_settings(None, ["scene.opacity=CT-Fat", "render.frames=1", *TINY])
+    with pytest.raises(medcolor.InputError, match="CT-Fat"):
+        medcolor.render_volume(volume, tmp_path / "p", settings=wrong)
+    assert tree_bytes(tmp_path / "p") == before
+
+
+def test_a_broken_volume_of_a_cohort_holds_no_other_up(volume, tmp_path):
+    folder = tmp_path / "cohort"
+    shutil.copytree(volume, folder / "whole.ome.zarr")
+    (folder / "broken.ome.zarr").mkdir()
+    settings = load_settings(None, ["render.frames=1", *TINY])
+    with pytest.raises(medcolor.RunError, match="1 of 2 volumes could not be drawn"):
+        medcolor.render_volume(folder, tmp_path / "p", settings=settings)
+    page = (tmp_path / "p" / "index.html").read_text()
+    assert 'href="whole/index.html"' in page
+    assert "broken" not in page
+
+
+def test_a_name_that_begins_as_the_volume_s_is_no_place_inside_it(volume):
+    settings = load_settings(None, ["render.frames=1", *TINY])
+    place = volume.with_name(volume.name + "-pictures")
+    assert medcolor.render_volume(volume, place, settings=settings).is_file()
 
 
 def test_pictures_are_not_drawn_into_the_volume(volume):
