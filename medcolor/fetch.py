@@ -36,9 +36,9 @@ Part = Literal["all", "video", "frames", "sections", "page"]
 _PATTERNS: dict[Part, tuple[str, ...]] = {
     "all": ("*",),
     "video": ("*.mp4", "*.webp"),
-    "frames": ("*frames/*.png",),
+    "frames": ("*frames/*.png", "*grey/*.png"),
     "sections": ("*sections/*.png",),
-    "page": ("*index.html", "*.mp4", "*.webp", "*.png", "*.json"),
+    "page": ("*index.html",),
 }
 
 

@@ -65,6 +65,7 @@ def test_a_set_comes_whole_and_is_kept_the_next_time(pictures, tmp_path):
         ("video", {"turntable.mp4"}),
         ("frames", {"frames/0000.png", "frames/0001.png"}),
         ("sections", {"sections/axial.png"}),
+        ("page", {"index.html"}),
     ],
 )
 def test_parts_are_chosen(pictures, tmp_path, part, expected):
