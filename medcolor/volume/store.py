@@ -243,17 +243,28 @@ def read_affine(path: Place, level: int) -> Affine:
 
 
 def read_about(path: Place) -> About:
-    """Return what a volume tells of itself."""
+    """Return what a volume tells of itself.
+
+    Raises:
+        InputError: It tells it in other words than this version.
+    """
     with speaking_of_place(path):
         group = zarr.open_group(zarr_store(path), mode="r")
     told = group.attrs.get("medcolor")
     about = cast(dict[str, Any], told) if isinstance(told, dict) else {}
-    grey = about.get("grey")
-    return About(
-        provenance={str(key): str(value) for key, value in about.get("provenance", {}).items()},
-        grey=None if grey is None else GreyLevels(**grey),
-        credit=str(about.get("credit", "")),
-    )
+    try:
+        grey = about.get("grey")
+        return About(
+            provenance={str(key): str(value) for key, value in about.get("provenance", {}).items()},
+            grey=None if grey is None else GreyLevels(**grey),
+            credit=str(about.get("credit", "")),
+        )
+    except (TypeError, AttributeError) as error:
+        raise InputError(
+            path,
+            "its `medcolor` attributes are not of this version",
+            "Colour it again: what is done is kept, and they are written anew",
+        ) from error
 
 
 def read_slices(path: Place, level: int, slices: range) -> UInt8[np.ndarray, "z y x 4"]:

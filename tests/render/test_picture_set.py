@@ -279,6 +279,16 @@ def test_an_opacity_that_does_not_suit_costs_no_earlier_picture(volume, tmp_path
     assert tree_bytes(tmp_path / "p") == before
 
 
+@pytest.mark.parametrize("told", [{"grey": {"black": 0.0}}, {"provenance": ["a"]}])
+def test_metadata_of_another_version_is_one_line(volume, tmp_path, told):
+    mine = tmp_path / "v.ome.zarr"
+    shutil.copytree(volume, mine)
+    group = zarr.open_group(mine, mode="a")
+    group.attrs["medcolor"] = dict(group.attrs["medcolor"]) | told
+    with pytest.raises(medcolor.InputError, match="not of this version"):
+        medcolor.render_volume(mine, tmp_path / "p", settings=SMALL)
+
+
 def test_a_broken_volume_of_a_cohort_holds_no_other_up(volume, tmp_path):
     folder = tmp_path / "cohort"
     shutil.copytree(volume, folder / "whole.ome.zarr")
