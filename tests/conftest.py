@@ -16,6 +16,8 @@ from medcolor.features.store import LoadedNetwork, load_network
 
 # One thread a process, here and in those it starts: two pytest workers share two cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Ray's processes are nice by default: beside another pytest worker they would starve.
+os.environ.setdefault("RAY_worker_niceness", "0")
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # Triton reads it on import
 torch.set_num_threads(1)
