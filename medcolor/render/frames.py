@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import os
-import resource
 import weakref
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -30,8 +29,9 @@ _log = logging.getLogger(__name__)
 _BYTES_A_VOXEL = 14
 """Of the drawn level: what is drawn and OpenGL's copy of it (4 each), and what uploading takes."""
 
-_FREE_MB = 150
-"""For slices that are made ready, the picture, and what else a worker needs for a while."""
+_PROGRAM_MB = 850
+"""Of a process that draws, beside the level: Python, VTK, OpenGL's driver, slices that are made
+ready, pictures. Not measured where it runs: the level must not depend on what ran before."""
 
 _OVERVIEW_SIDE = 160
 """Longest side of the level from which is seen what depends on the whole volume."""
@@ -132,10 +132,9 @@ def choose_level(levels: tuple[Level, ...], settings: RenderSettings) -> Level:
     Raises:
         InputError: Not even the coarsest fits into the memory.
     """
-    base_mb = _resident_mb() + _FREE_MB
     sized = [level for level in levels if max(level.shape) <= settings.longest_side] or levels[-1:]
     for level in sized:
-        if base_mb + memory_mb(level) <= settings.memory_mb:
+        if memory_mb(level) <= settings.memory_mb:
             voxels = " x ".join(map(str, level.shape[::-1]))
             say = _log.info if level is sized[0] else _log.warning
             say(
@@ -145,7 +144,7 @@ def choose_level(levels: tuple[Level, ...], settings: RenderSettings) -> Level:
                 settings.memory_mb,
             )
             return level
-    least = base_mb + memory_mb(levels[-1])
+    least = memory_mb(levels[-1])
     raise InputError(
         "render.memory_mb",
         f"{settings.memory_mb} MB hold no level, the coarsest needs {least:.0f} MB",
@@ -154,14 +153,9 @@ def choose_level(levels: tuple[Level, ...], settings: RenderSettings) -> Level:
 
 
 def memory_mb(level: Level) -> float:
-    """Return what drawing a level takes beside the program."""
+    """Return what a process takes that draws a level and does nothing else."""
     z, y, x = level.shape
-    return (z + 2) * (y + 2) * (x + 2) * _BYTES_A_VOXEL / 1e6
-
-
-def _resident_mb() -> float:
-    """Return what this process has taken so far at most: a worker starts out alike."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return _PROGRAM_MB + (z + 2) * (y + 2) * (x + 2) * _BYTES_A_VOXEL / 1e6
 
 
 def _listing(folder: Place) -> list[tuple[str, int]]:

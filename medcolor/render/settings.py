@@ -34,8 +34,8 @@ class RenderSettings(Settings):
     """The finest pyramid level with no side longer than this is drawn: bounds time."""
 
     memory_mb: int = 2048
-    """Memory that one worker may take; a coarser level is drawn where the finest would
-    take more."""
+    """Memory that a process which draws, and does nothing else, may take; a coarser level is
+    drawn where the finest would take more."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""

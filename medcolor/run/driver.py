@@ -21,7 +21,7 @@ from medcolor.retrieval.index import ReferenceIndex
 from medcolor.retrieval.record import Assignment
 from medcolor.run.assign import assign
 from medcolor.run.index import open_index, refuse_changed_photographs
-from medcolor.run.ledger import Ledger
+from medcolor.run.ledger import Ledger, holds_anything
 from medcolor.run.look import look_at
 from medcolor.run.plan import Plan, SlabTask, resolve_hardware, staging_of
 from medcolor.run.preflight import check_inputs_on_every_node, check_output_on_every_node
@@ -108,7 +108,8 @@ def _prepare(
     plan = look.plan
     check_inputs_on_every_node(look, references, runner)
     if plan.ledger.begin(output, look.about, count_slabs(plan), force=force):
-        begun += [output, plan.ledger.folder]
+        # A volume whose ledger was lost was there before, and stays whatever comes.
+        begun += [plan.ledger.folder] if holds_anything(output) else [output, plan.ledger.folder]
     check_output_on_every_node(plan, runner)
     kept = plan.ledger.folder / "index"
     index = open_index(references, kept, look.photographs, settings, runner, progress)

@@ -23,6 +23,7 @@ from medcolor.storage import (
     write_json,
 )
 from medcolor.volume.files import list_files
+from medcolor.volume.store import read_about
 
 _AT_ONCE = 8
 ASSIGNMENT = "assignment.parquet"
@@ -58,10 +59,11 @@ class Ledger:
             force: Delete what another identity left there; never another program's files.
 
         Raises:
-            InputError: If the output holds something else and `force` is off.
+            InputError: If the output holds something else and `force` is off. The same volume
+                whose ledger was lost is begun anew where it lies.
         """
         found = self._plan()
-        if found is None and _holds_anything(output):
+        if found is None and holds_anything(output) and not _tells(output, about):
             raise InputError(
                 output, "exists and was not written by medcolor", "Choose another output"
             )
@@ -204,7 +206,15 @@ def _markers(folder: Place) -> list[Place]:
     return [path for path in list_files(done) if path.suffix == ".json"] if done.is_dir() else []
 
 
-def _holds_anything(output: Place) -> bool:
+def _tells(output: Place, about: dict[str, str]) -> bool:
+    """Tell whether the output is the same volume, whose ledger was lost: it is made good."""
+    try:
+        return bool(about) and read_about(output).provenance == about
+    except (OSError, ValueError, KeyError, InputError):
+        return False
+
+
+def holds_anything(output: Place) -> bool:
     """Tell whether something lies where the volume is to go."""
     if isinstance(output, ObjectPath):
         return output.exists()

@@ -14,13 +14,14 @@ from trees import tree_bytes
 import medcolor
 from medcolor.config import load_settings
 from medcolor.domain import GreyLevels, VolumeGeometry
-from medcolor.render.frames import FrameWorker, plan_set
+from medcolor.render.frames import FrameWorker, choose_level, plan_set
 from medcolor.render.picture_set import frame_tasks
 from medcolor.render.sections import find_body, middle_sections
+from medcolor.render.settings import RenderSettings
 from medcolor.volume.geometry import affine_from_code, as_affine
 from medcolor.volume.pyramid import coarse_slab
 from medcolor.volume.settings import StoreSettings
-from medcolor.volume.store import create_store, write_slab
+from medcolor.volume.store import Level, create_store, write_slab
 
 GREY = GreyLevels(0.0, 1.0, "raw", is_alpha=True)
 SMALL = load_settings(
@@ -313,6 +314,20 @@ def test_pictures_are_not_drawn_into_the_volume(volume):
         with pytest.raises(medcolor.InputError, match="lies in the volume"):
             medcolor.render_volume(volume, place, settings=SMALL)
     assert sorted(volume.rglob("*")) == before
+
+
+def test_memory_decides_the_level_and_what_ran_before_does_not():
+    levels = tuple(
+        Level(index, (side,) * 3, (1.0,) * 3, (0.0,) * 3, (2,) * 3)
+        for index, side in enumerate((1024, 512, 256, 128))
+    )
+    ballast = np.ones(50_000_000)  # 400 MB that are no business of drawing
+    chosen = {
+        limit: choose_level(levels, RenderSettings(longest_side=2000, memory_mb=limit)).index
+        for limit in (1000, 1500, 3000, 30_000)
+    }
+    assert ballast.all()
+    assert chosen == {1000: 3, 1500: 2, 3000: 1, 30_000: 0}
 
 
 def test_memory_that_holds_no_level_is_refused(volume, tmp_path):

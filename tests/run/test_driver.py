@@ -1,5 +1,6 @@
 import errno
 import json
+import shutil
 import subprocess
 import sys
 
@@ -17,6 +18,7 @@ from medcolor.run import workers
 from medcolor.run.index import build_index
 from medcolor.run.index_pictures import query_index
 from medcolor.run.serial import SerialRunner
+from medcolor.transfer import OpacitySettings
 from medcolor.volume.images import read_image
 from medcolor.volume.store import read_levels, read_slices
 
@@ -216,6 +218,21 @@ def test_another_scan_under_the_same_name_is_refused(scan, photographs, output, 
     make_scan(scan, size=40)
     with pytest.raises(medcolor.InputError, match="other target"):
         medcolor.colorize_volume(scan, photographs, output, settings=quick)
+
+
+def test_a_volume_whose_ledger_was_lost_is_made_good_where_it_lies(
+    scan, photographs, output, quick
+):
+    medcolor.colorize_volume(scan, photographs, output, settings=quick)
+    before = tree_bytes(output)
+    shutil.rmtree(output.with_name("scan.ome.zarr.run"))
+    changed = quick.model_copy(update={"opacity": OpacitySettings(gradient=0.5)})
+    with pytest.raises(medcolor.InputError, match="not written by medcolor"):
+        medcolor.colorize_volume(scan, photographs, output, settings=changed)
+    assert tree_bytes(output) == before
+    report = medcolor.colorize_volume(scan, photographs, output, settings=quick)
+    assert report.slabs_kept == 0
+    assert tree_bytes(output) == before
 
 
 def test_a_folder_of_somebody_elses_is_never_touched(scan, photographs, output, quick):

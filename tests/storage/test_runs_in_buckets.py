@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 from bucket import SECRET
@@ -14,6 +16,7 @@ from trees import tree_bytes
 
 import medcolor
 from medcolor.config import load_settings
+from medcolor.run.index_copies import local_index, updating
 from medcolor.storage import copy_tree, local_copy, place_of
 
 pytestmark = pytest.mark.xdist_group("bucket")
@@ -94,6 +97,26 @@ def test_an_index_in_a_bucket_is_built_used_and_grown(bucket, inputs, tmp_path):
         inputs[0], place, tmp_path / "scan.ome.zarr", settings=load_settings(None, QUICK)
     )
     assert report.is_complete
+
+
+def test_the_copy_of_an_index_that_is_being_written_is_left_alone(bucket):
+    """A second driver took parts that were not in the bucket yet for stale, and deleted them."""
+    place, written = place_of(f"{bucket}/kept"), threading.Event()
+
+    def write():
+        with updating(place) as folder:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "part-00000.parquet").write_bytes(b"descriptors")
+            written.set()
+            time.sleep(1.0)  # as long as the other needs to look
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert written.wait(10)
+    copy = local_index(place)
+    writer.join()
+    assert (copy / "part-00000.parquet").read_bytes() == b"descriptors"
+    assert (place / "part-00000.parquet").read_bytes() == b"descriptors"
 
 
 def test_pictures_are_drawn_into_a_bucket(bucket, inputs):
