@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import uuid
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from medcolor.config import RunSettings
@@ -102,9 +104,47 @@ def _write_set(
     if is_drawn(plan):
         _log.info("%s: the same pictures lie there", volume.name)
         return output / PAGE
+    if not runner.is_local:
+        _check_on_every_node(plan, runner)
     drawn = _draw(plan, runner, progress)
     delete_stale_frames(plan)
     return finish_set(plan, drawn)
+
+
+def _check_on_every_node(plan: SetPlan, runner: Runner) -> None:
+    """Look from every node at the volume and at where pictures go.
+
+    Raises:
+        InputError: Naming the node and the path.
+    """
+    mark = plan.output / f".probe-{uuid.uuid4().hex}.png"
+    write_whole(mark, b"")
+    try:
+        runner.on_every_node(PlaceCheck(plan.volume, mark))
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class PlaceCheck:
+    """What one node looks at before it draws."""
+
+    volume: Place
+    mark: Place
+    """A file that the driver wrote where pictures go."""
+
+    def __call__(self) -> None:
+        """Look."""
+        if not (self.volume / "zarr.json").is_file():
+            raise InputError(
+                self.volume, "no such volume here", "Give a place that every node reaches"
+            )
+        if not self.mark.is_file():
+            raise InputError(
+                self.mark.parent,
+                "what the driver wrote is not seen here",
+                "Give a folder for the pictures that every node reaches, or a bucket",
+            )
 
 
 def _draw(plan: SetPlan, runner: Runner, progress: ProgressReport) -> dict[FrameTask, FrameReport]:

@@ -9,6 +9,8 @@ from conftest import make_photographs, make_scan
 import medcolor
 from medcolor.config import load_settings
 from medcolor.domain import GreyLevels
+from medcolor.errors import InputError
+from medcolor.run.pictures import PlaceCheck
 from medcolor.volume.store import read_about
 
 SIZE = ("render.frames=1", "render.size_px=32", "render.sections=1")
@@ -43,3 +45,16 @@ def test_another_rule_of_opacity_is_told(inputs, tmp_path):
     about = read_about(tmp_path / "a.ome.zarr")
     assert about.grey is not None
     assert not about.grey.is_alpha
+
+
+def test_a_node_that_does_not_see_volume_or_output_is_named(tmp_path):
+    volume, mark = tmp_path / "v.ome.zarr", tmp_path / "p" / ".probe.png"
+    with pytest.raises(InputError, match=r"v\.ome\.zarr: no such volume here"):
+        PlaceCheck(volume, mark)()
+    volume.mkdir()
+    (volume / "zarr.json").write_text("{}")
+    with pytest.raises(InputError, match=r"/p: what the driver wrote is not seen here"):
+        PlaceCheck(volume, mark)()
+    mark.parent.mkdir()
+    mark.touch()
+    PlaceCheck(volume, mark)()
