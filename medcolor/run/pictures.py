@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 from medcolor.config import RunSettings
@@ -104,6 +105,13 @@ def _write_set(
     if is_drawn(plan):
         _log.info("%s: the same pictures lie there", volume.name)
         return output / PAGE
+    if isinstance(output, Path):
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                output, f"cannot be written to ({error.strerror})", "Choose another folder"
+            ) from error
     if not runner.is_local:
         _check_on_every_node(plan, runner)
     drawn = _draw(plan, runner, progress)
@@ -156,5 +164,5 @@ def _draw(plan: SetPlan, runner: Runner, progress: ProgressReport) -> dict[Frame
         (plan.output / CHECKSUMS).unlink(missing_ok=True)
         progress.advance(1)
 
-    reports = run_all(runner, lambda: FrameWorker(plan), tasks, count, str(plan.volume))
+    reports = run_all(runner, lambda: FrameWorker(plan), tasks, count, str(plan.output))
     return dict(zip(tasks, reports, strict=True))

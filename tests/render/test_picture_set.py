@@ -316,6 +316,12 @@ def test_pictures_are_not_drawn_into_the_volume(volume):
     assert sorted(volume.rglob("*")) == before
 
 
+def test_a_folder_that_cannot_be_made_is_refused(volume, tmp_path):
+    (tmp_path / "file").write_text("here")
+    with pytest.raises(medcolor.InputError, match=r"file/p: cannot be written to"):
+        medcolor.render_volume(volume, tmp_path / "file" / "p", settings=SMALL)
+
+
 def test_memory_decides_the_level_and_what_ran_before_does_not():
     levels = tuple(
         Level(index, (side,) * 3, (1.0,) * 3, (0.0,) * 3, (2,) * 3)
