@@ -178,8 +178,9 @@ def render_volume(
         The page.
 
     Raises:
-        InputError: No coloured volume there.
-        RunError: No OpenGL to draw with.
+        InputError: No coloured volume there, or one whose run has not come to its end; an output
+            that holds something else.
+        RunError: No OpenGL to draw with; some of several volumes could not be drawn.
     """
     from medcolor.config import RunSettings
     from medcolor.progress import Silent

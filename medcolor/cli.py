@@ -131,6 +131,8 @@ def render(
 
     aliases = {"render.frames": frames, "render.size_px": size, "scene.opacity": opacity}
     extra = [f"{key}={value}" for key, value in aliases.items() if value is not None]
+    if opacity is not None:  # of a settings file points would take precedence
+        extra.append("scene.opacity_points=null")
     settings = _settings(config, [*(overrides or []), *extra])
     runner = _runner(ray, workers, settings)
     with progress_shown() as progress:

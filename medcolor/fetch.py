@@ -97,7 +97,9 @@ def latest_set(source: ObjectPath) -> ObjectPath:
     Raises:
         InputError: There is none.
     """
-    finished = source.modified(_SET)
+    sets, whole = source.modified(_SET), source.modified(CHECKSUMS)
+    # Checksums are written last: a set without them is in the making.
+    finished = {key: at for key, at in sets.items() if key.removesuffix(_SET) + CHECKSUMS in whole}
     if not finished:
         raise InputError(source, f"no picture set below it ({_SET})", "Give a folder of them")
     newest = max(finished, key=lambda key: (finished[key], key))

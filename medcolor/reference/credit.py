@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from medcolor.storage import Place, write_whole
 
 CREDITS = "CREDITS.txt"
 _LINES, _MOST = 2, 300
 
 
-def copy_credits(photographs: Path, prepared: Path) -> None:
+def copy_credits(photographs: Place, prepared: Place) -> None:
     """Let the credit of frames travel with what was prepared from them."""
     file = _find(photographs)
     if file is not None:

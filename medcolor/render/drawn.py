@@ -5,17 +5,19 @@ Made a few slices at a time, so that what it takes beside the result does not gr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from scipy.ndimage import binary_dilation, gaussian_filter
+from scipy.ndimage import gaussian_filter, maximum_filter1d
 
 from medcolor.domain import GreyLevels
-from medcolor.render.opacity import TISSUES, Points, points_of, thinned
+from medcolor.errors import InputError
+from medcolor.render.opacity import TISSUES, Points, points_of, thinned, within_greys
 from medcolor.render.scene import Extent, SceneSettings, extent_of
-from medcolor.render.tissue import Overview, visibility
+from medcolor.render.tissue import Overview, bone_levels, visibility
 
 _VOXELS, _FEWEST = 2_000_000, 8
 """Made ready at a time, but no fewer slices: each part has others above and below beside it."""
@@ -61,7 +63,7 @@ class DrawnVolume:
 
     extent: Extent
     box: tuple[slice, slice, slice]
-    """Of what is visible, in `rgba`."""
+    """Of what is visible and not clipped, in `rgba`."""
 
     exposure: float
     """By which colours were brightened."""
@@ -99,12 +101,12 @@ def make_drawn(
     is_surface = (opacities > 0.05 * opacities.max()) & (opacities < _SOLID * opacities.max())
     counts = np.zeros(256)
     closed = np.zeros((*(side + 2 for side in shape), 4), np.uint8) if out is None else out
-    rim = int(np.clip(round(_RIM_MM / min(spacing_mm)), 1, _WIDEST))
+    rim = _rim_voxels(spacing_mm)
     solid = float(np.flatnonzero(opacities >= _SOLID * opacities.max())[0])
-    halo = int(np.ceil(max(_REACH * scene.smooth_voxels, rim + _RIM_REACH * rim)))
+    halo = halo_voxels(scene, spacing_mm)
     z, y, x = shape
     shadows = np.zeros((y, x), bool), np.zeros((z, x), bool), np.zeros((z, y), bool)
-    step = max(_FEWEST, _VOXELS // (y * x))
+    step = part_slices(shape)
     for start in range(0, z, step):
         wanted = range(start, min(start + step, z))
         around = range(max(0, start - halo), min(wanted.stop + halo, shape[0]))
@@ -128,12 +130,31 @@ def make_drawn(
     for part in closed:
         part[..., :3] = exposed(part[..., :3], exposure)
     box = _box(shadows)
-    _clip(closed, box, (scene.clip_axial, scene.clip_coronal, scene.clip_sagittal))
+    box = _clip(closed, box, (scene.clip_axial, scene.clip_coronal, scene.clip_sagittal))
     if not shadows[0].any():
         for shadow in shadows:
             shadow[:] = True
     extent = extent_of(shadows, spacing_mm, scene.axis)
     return DrawnVolume(closed, spacing_mm, points, extent, box, exposure)
+
+
+def _rim_voxels(spacing_mm: tuple[float, float, float]) -> tuple[int, int, int]:
+    """Return the width of the border along each axis: none where voxels are much thicker."""
+    finest = min(spacing_mm)
+    wide = max(_RIM_MM, finest)
+    z, y, x = (min(_WIDEST, round(wide / side)) for side in spacing_mm)
+    return z, y, x
+
+
+def halo_voxels(scene: SceneSettings, spacing_mm: tuple[float, float, float]) -> int:
+    """Return how many slices above and below are needed to make a slice ready."""
+    rim = _rim_voxels(spacing_mm)[0]
+    return math.ceil(max(_REACH * scene.smooth_voxels, rim + _RIM_REACH * rim))
+
+
+def part_slices(shape: tuple[int, int, int]) -> int:
+    """Return how many slices are made ready at a time."""
+    return max(_FEWEST, _VOXELS // (shape[1] * shape[2]))
 
 
 def points_for(scene: SceneSettings, levels: GreyLevels | None, place: str) -> Points:
@@ -142,8 +163,16 @@ def points_for(scene: SceneSettings, levels: GreyLevels | None, place: str) -> P
     Raises:
         InputError: The opacity does not suit the volume.
     """
+    if scene.opacity_points is not None:
+        return thinned(within_greys(scene.opacity_points), scene.density)
+    if scene.opacity == "bone" and bone_levels(levels)[0] >= 1:
+        raise InputError(
+            place,
+            "opacity bone shows what the window of the volume cuts off",
+            "Colour through a wider window (volume.window=bone), or choose another opacity",
+        )
     name = "ramp" if scene.opacity in TISSUES else scene.opacity
-    return thinned(scene.opacity_points or points_of(name, levels, place), scene.density)
+    return thinned(points_of(name, levels, place), scene.density)
 
 
 def _exposure(counts: Float[np.ndarray, " 256"]) -> float:
@@ -185,7 +214,7 @@ def _smoothed(
     shown: Float[np.ndarray, "z y x"],
     sigma_voxels: float,
     from_to: tuple[float, float],
-    rim_voxels: int,
+    rim_voxels: tuple[int, int, int],
     inner: slice,
 ) -> UInt8[np.ndarray, "inner y x 4"]:
     """Blur what opacity depends on, and give what borders on the invisible solid colours.
@@ -198,7 +227,7 @@ def _smoothed(
         shown: What opacity depends on, 0..255.
         sigma_voxels: Of the blur.
         from_to: Of `shown`: above the first something is visible, from the second on it is solid.
-        rim_voxels: Width of the border.
+        rim_voxels: Width of the border along (z, y, x).
         inner: Which slices to return.
     """
     result = rgba[inner].copy()
@@ -208,8 +237,12 @@ def _smoothed(
     blurred = gaussian_filter(shown, sigma_voxels, truncate=_REACH)[inner]
     result[..., 3] = np.rint(np.clip(blurred, 0, 255))
     least, enough = from_to
-    rim = binary_dilation(shown <= least, iterations=rim_voxels)[inner] & (blurred > 0)
-    sigma = float(rim_voxels)
+    near = shown <= least
+    for axis, width in enumerate(rim_voxels):
+        if width:
+            near = maximum_filter1d(near, 2 * width + 1, axis)
+    rim = near[inner] & (blurred > 0)
+    sigma = tuple(float(width) for width in rim_voxels)
     # No more than solid: what is denser below must not show through.
     solid = np.minimum(shown / enough, 1) ** 2
     total = np.maximum(gaussian_filter(solid, sigma, truncate=_RIM_REACH)[inner], 1e-6)[rim]
@@ -235,11 +268,18 @@ def _clip(
     closed: UInt8[np.ndarray, "z y x 4"],
     box: tuple[slice, slice, slice],
     parts: tuple[tuple[float, float], ...],
-) -> None:
-    """Clear what lies beyond the parts of the box that are shown."""
+) -> tuple[slice, slice, slice]:
+    """Clear what lies beyond the parts of the box that are shown; return what is left of it."""
+    left = []
     for axis, (side, (low, high)) in enumerate(zip(box, parts, strict=True)):
         alpha = np.moveaxis(closed[..., 3], axis, 0)
+        length = side.stop - side.start
+        start = min(side.start + round(low * length), side.stop - 1)
+        stop = max(start + 1, side.start + round(high * length))
         if low > 0:
-            alpha[: side.start + round(low * (side.stop - side.start))] = 0
+            alpha[:start] = 0
         if high < 1:
-            alpha[side.start + round(high * (side.stop - side.start)) :] = 0
+            alpha[stop:] = 0
+        left.append(slice(start, stop))
+    z, y, x = left
+    return z, y, x

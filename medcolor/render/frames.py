@@ -15,7 +15,14 @@ import numpy as np
 from jaxtyping import UInt8
 
 from medcolor.errors import InputError
-from medcolor.render.drawn import DrawnVolume, make_drawn, points_for
+from medcolor.fetch import CHECKSUMS
+from medcolor.render.drawn import (
+    DrawnVolume,
+    halo_voxels,
+    make_drawn,
+    part_slices,
+    points_for,
+)
 from medcolor.render.offscreen import OffscreenRenderer
 from medcolor.render.scene import Camera, Frame, SceneSettings, camera_of, frames_of
 from medcolor.render.settings import RenderSettings
@@ -29,9 +36,15 @@ _log = logging.getLogger(__name__)
 _BYTES_A_VOXEL = 14
 """Of the drawn level: what is drawn and OpenGL's copy of it (4 each), and what uploading takes."""
 
-_PROGRAM_MB = 850
-"""Of a process that draws, beside the level: Python, VTK, OpenGL's driver, slices that are made
-ready, pictures. Not measured where it runs: the level must not depend on what ran before."""
+_BYTES_A_VOXEL_MADE = 85
+"""Of the slices that are made ready at a time."""
+
+_PROGRAM_MB = 650
+"""Of a process that draws, beside the level: Python, VTK, OpenGL's driver, pictures. Not measured
+where it runs: the level must not depend on what ran before."""
+
+_LONGEST_TEXTURE = 2046
+"""Voxels that every OpenGL takes along a side, less the clear layer."""
 
 _OVERVIEW_SIDE = 160
 """Longest side of the level from which is seen what depends on the whole volume."""
@@ -54,22 +67,9 @@ class SetPlan:
     threads: int
     """Cores that one worker draws with."""
 
-    @property
-    def identity(self) -> str:
-        """Names all that decides the pictures; empty if the volume does not tell what it is."""
-        if not self.about.provenance:
-            return ""
-        said = [
-            version("medcolor"),
-            asdict(self.about),
-            asdict(self.scene),
-            asdict(self.settings),
-            self.drawn.index,
-            # A volume in the making says the same of itself as when it is done.
-            _listing(self.volume / "0"),
-            _listing(self.volume / str(self.drawn.index)),
-        ]
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+    identity: str
+    """Names all that decides the pictures, as the volume was when they were begun; empty if it
+    does not tell what it is."""
 
     @property
     def has_grey(self) -> bool:
@@ -112,7 +112,7 @@ def plan_set(
             level fits into the memory.
     """
     levels = read_levels(volume)
-    level, about = choose_level(levels, settings), read_about(volume)
+    level, about = choose_level(levels, settings, scene), read_about(volume)
     points_for(scene, about.grey, str(volume))  # before anything is written over
     return SetPlan(
         volume,
@@ -123,18 +123,40 @@ def plan_set(
         level,
         about,
         threads,
+        _identity(volume, about, level, scene, settings),
     )
 
 
-def choose_level(levels: tuple[Level, ...], settings: RenderSettings) -> Level:
+def _identity(
+    volume: Place, about: About, level: Level, scene: SceneSettings, settings: RenderSettings
+) -> str:
+    if not about.provenance:
+        return ""
+    said = [
+        version("medcolor"),
+        asdict(about),
+        asdict(scene),
+        asdict(settings),
+        level.index,
+        # A volume in the making says the same of itself as when it is done.
+        _listing(volume / "0"),
+        _listing(volume / str(level.index)),
+    ]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def choose_level(
+    levels: tuple[Level, ...], settings: RenderSettings, scene: SceneSettings
+) -> Level:
     """Return the finest level within the longest side and the memory.
 
     Raises:
         InputError: Not even the coarsest fits into the memory.
     """
-    sized = [level for level in levels if max(level.shape) <= settings.longest_side] or levels[-1:]
+    longest = min(settings.longest_side, _LONGEST_TEXTURE)
+    sized = [level for level in levels if max(level.shape) <= longest] or levels[-1:]
     for level in sized:
-        if memory_mb(level) <= settings.memory_mb:
+        if memory_mb(level, scene) <= settings.memory_mb:
             voxels = " x ".join(map(str, level.shape[::-1]))
             say = _log.info if level is sized[0] else _log.warning
             say(
@@ -144,7 +166,7 @@ def choose_level(levels: tuple[Level, ...], settings: RenderSettings) -> Level:
                 settings.memory_mb,
             )
             return level
-    least = memory_mb(levels[-1])
+    least = memory_mb(levels[-1], scene)
     raise InputError(
         "render.memory_mb",
         f"{settings.memory_mb} MB hold no level, the coarsest needs {least:.0f} MB",
@@ -152,10 +174,13 @@ def choose_level(levels: tuple[Level, ...], settings: RenderSettings) -> Level:
     )
 
 
-def memory_mb(level: Level) -> float:
+def memory_mb(level: Level, scene: SceneSettings) -> float:
     """Return what a process takes that draws a level and does nothing else."""
     z, y, x = level.shape
-    return _PROGRAM_MB + (z + 2) * (y + 2) * (x + 2) * _BYTES_A_VOXEL / 1e6
+    whole = (z + 2) * (y + 2) * (x + 2) * _BYTES_A_VOXEL
+    slices = part_slices(level.shape) + 2 * halo_voxels(scene, level.spacing_mm)
+    made_ready = min(slices, z) * y * x * _BYTES_A_VOXEL_MADE
+    return _PROGRAM_MB + (whole + made_ready) / 1e6
 
 
 def _listing(folder: Place) -> list[tuple[str, int]]:
@@ -195,6 +220,8 @@ class FrameWorker:
         plan = self._plan
         frame = plan.frames[task.number]
         content = encode_png(self._renderer.frame(frame))
+        # The set that lay there is none from here on; a set without checksums is in the making.
+        (plan.output / CHECKSUMS).unlink(missing_ok=True)
         write_whole(plan.output / task.stage / frame_name(task.number), content)
         camera = camera_of(frame, self._drawn.extent, plan.scene)
         return FrameReport(hashlib.sha256(content).hexdigest(), camera)
@@ -231,4 +258,8 @@ def _overview(plan: SetPlan) -> Overview:
         for there, here in zip(coarse.translation_mm, plan.drawn.translation_mm, strict=True)
     )
     rgba = read_slices(plan.volume, coarse.index, range(coarse.shape[0]))
-    return Overview(rgba, coarse.spacing_mm, plan.drawn.shape, plan.drawn.spacing_mm, (z, y, x))
+    stride = -(-max(coarse.shape) // _OVERVIEW_SIDE)
+    rgba = np.ascontiguousarray(rgba[::stride, ::stride, ::stride])
+    z_mm, y_mm, x_mm = (stride * side for side in coarse.spacing_mm)
+    offset = (z, y, x)
+    return Overview(rgba, (z_mm, y_mm, x_mm), plan.drawn.shape, plan.drawn.spacing_mm, offset)

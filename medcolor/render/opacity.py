@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from medcolor.domain import GreyLevels
@@ -71,11 +72,11 @@ def points_of(name: str, levels: GreyLevels | None, place: str) -> Points:
             f"volume is {levels.black:g}..{levels.white:g}",
             "Colour through a window that holds them (volume.window), or choose another opacity",
         )
-    return _cut(scaled)
+    return within_greys(scaled)
 
 
-def _cut(points: list[tuple[float, float]]) -> Points:
-    """Return points over 0..1 alone: the window shows nothing beyond."""
+def within_greys(points: Sequence[tuple[float, float]]) -> Points:
+    """Return points over 0..1 alone, nothing visible at 0: that is air, and what was cleared."""
 
     def at(grey: float) -> float:
         if grey <= points[0][0]:
@@ -86,7 +87,6 @@ def _cut(points: list[tuple[float, float]]) -> Points:
         return points[-1][1]
 
     kept = [(grey, opacity) for grey, opacity in points if 0 < grey < 1]
-    # Grey 0 is air and what the body's mask took away: never visible.
     start = [] if kept and kept[0][0] < 1 / 255 else [(1 / 255, at(1 / 255))]
     return ((0.0, 0.0), *start, *kept, (1.0, at(1.0)))
 

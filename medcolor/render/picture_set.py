@@ -6,9 +6,11 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
+from medcolor.errors import InputError
 from medcolor.fetch import CHECKSUMS
 from medcolor.render.frames import FrameReport, FrameTask, Kind, SetPlan, frame_name
 from medcolor.render.page import (
@@ -77,12 +79,39 @@ def delete_stale_frames(plan: SetPlan) -> None:
 
 def is_drawn(plan: SetPlan) -> bool:
     """Tell whether the same set lies there, whole."""
-    try:
-        record = json.loads((plan.output / RECORD).read_bytes())
-    except (OSError, ValueError):
+    record, sums = (_read_object(plan.output / name) for name in (RECORD, CHECKSUMS))
+    if not (plan.identity and sums) or record.get("identity") != plan.identity:
         return False
-    has_end = (plan.output / CHECKSUMS).is_file()
-    return bool(plan.identity) and has_end and record.get("identity") == plan.identity
+    if isinstance(plan.output, ObjectPath):
+        there = {key for key, _ in plan.output.walk()}
+    else:
+        there = {name for name in sums if (plan.output / name).is_file()}
+    return sums.keys() <= there
+
+
+def claim(output: Place) -> None:
+    """Mark a folder as one of pictures, or refuse one that holds somebody else's.
+
+    Raises:
+        InputError: There are files that a set would be written over, and it is none.
+    """
+    if _read_object(output / RECORD):
+        return
+    for name in (PAGE, *_FOLDERS):
+        if (output / name).exists():
+            raise InputError(
+                output / name, "exists and was not drawn by medcolor", "Choose another folder"
+            )
+    write_whole(output / RECORD, json_bytes({"identity": ""}))
+
+
+def _read_object(place: Place) -> dict[str, Any]:
+    """Read a JSON object; empty if it is absent or none."""
+    try:
+        content = json.loads(place.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def finish_set(plan: SetPlan, drawn: Mapping[FrameTask, FrameReport]) -> Place:

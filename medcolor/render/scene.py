@@ -6,7 +6,9 @@ the head.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
 from typing import Literal
 
 import numpy as np
@@ -65,7 +67,7 @@ class SceneSettings(Settings):
 
     opacity_points: tuple[tuple[float, float], ...] | None = None
     """Instead of `opacity`: pairs of grey level (0..1) and opacity of a millimetre (0..1),
-    rising in grey level; in between it is linear."""
+    rising in grey level; in between it is linear. Grey level 0 is never visible."""
 
     density: float = 1.0
     """Multiplies all opacities: less is more transparent."""
@@ -102,7 +104,8 @@ class SceneSettings(Settings):
     """sRGB, 0..255, around the body."""
 
     clip_axial: tuple[float, float] = (0.0, 1.0)
-    """Part that is shown, from the feet (0) to the head (1) of what is visible."""
+    """Part that is shown, from the feet (0) to the head (1) of what is visible. The camera stands
+    where it would without; see `zoom`."""
 
     clip_coronal: tuple[float, float] = (0.0, 1.0)
     """From the front (0) to the back (1)."""
@@ -115,6 +118,8 @@ class SceneSettings(Settings):
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
+        if not all(math.isfinite(value) for value in _numbers(astuple(self))):
+            raise ValueError("a number that is not finite")
         if not -80 <= self.tilt_deg <= 80:
             raise ValueError("tilt_deg must lie in -80..80")
         if not 0 < abs(self.sweep_deg) <= 360:
@@ -132,10 +137,18 @@ class SceneSettings(Settings):
             raise ValueError("density, samples_per_voxel and specular_power must be > 0")
         if self.exposure is not None and self.exposure <= 0:
             raise ValueError("exposure must be > 0")
-        if min(self.smooth_voxels, self.ambient, self.diffuse, self.specular) < 0:
-            raise ValueError("smooth_voxels, ambient, diffuse and specular must be >= 0")
+        if min(self.ambient, self.diffuse, self.specular) < 0 or not 0 <= self.smooth_voxels <= 5:
+            raise ValueError("ambient, diffuse, specular must be >= 0, smooth_voxels lie in 0..5")
         if not all(0 <= channel <= 255 for channel in self.background):
             raise ValueError("background must be sRGB, 0..255")
+
+
+def _numbers(value: object) -> Iterator[float]:
+    if isinstance(value, (int, float)):
+        yield value
+    elif isinstance(value, tuple):
+        for one in value:
+            yield from _numbers(one)
 
 
 def _check_points(points: Points) -> None:
@@ -144,6 +157,8 @@ def _check_points(points: Points) -> None:
         raise ValueError("opacity_points need two or more grey levels, rising, 0..1")
     if not all(0 <= opacity <= 1 for _, opacity in points):
         raise ValueError("opacity_points need opacities 0..1")
+    if not any(opacity > 0 for _, opacity in points):
+        raise ValueError("opacity_points show nothing")
 
 
 @dataclass(frozen=True)

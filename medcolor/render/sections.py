@@ -173,10 +173,11 @@ def read_section(
 
 def spread(level: Level, plane: Plane, count: int, within: slice) -> list[tuple[int, float]]:
     """Return indices of evenly spread sections, and their distances in mm from the first voxel."""
-    mm = level.spacing_mm[PLANES.index(plane)]
+    axis = PLANES.index(plane)
+    mm, shift = level.spacing_mm[axis], level.translation_mm[axis]
     inside = min(count, within.stop - within.start)
     at = np.unique(np.linspace(within.start, within.stop - 1, inside).round().astype(int))
-    return [(int(index), float(index * mm)) for index in at]
+    return [(int(index), float(shift + index * mm)) for index in at]
 
 
 def _beside(section: Cut) -> Rgb:

@@ -41,7 +41,7 @@ class RenderSettings(Settings):
         """Refuse what has no meaning."""
         if self.frames < 1 or self.frames_per_second < 1:
             raise ValueError("frames and frames_per_second must be at least 1")
-        if self.size_px < 32 or self.size_px % 2:
-            raise ValueError("size_px must be even and at least 32")
+        if not 32 <= self.size_px <= 8192 or self.size_px % 2:
+            raise ValueError("size_px must be even and lie in 32..8192")
         if min(self.longest_side, self.memory_mb, self.sections) < 1:
             raise ValueError("longest_side, memory_mb and sections must be at least 1")

@@ -125,11 +125,11 @@ def visibility(
     if name == "skin":
         return np.ones(rgba.shape[:3], np.float32)
     grey = rgba[..., 3].astype(np.float32) / 255
-    bone = smooth_ramp(grey, *_bone_levels(levels))
+    bone = smooth_ramp(grey, *bone_levels(levels))
     if name == "bone":
         return bone
     if name == "organs":
-        is_ct = levels is not None and levels.unit == "HU"
+        is_ct = levels is not None and levels.unit == "HU" and levels.is_alpha
         deep = smooth_ramp(depth_mm, *_ORGANS_MM)
         return deep * (1 - bone) if is_ct else deep
     lab = srgb_to_lab(rgba[..., :3].astype(np.float32) / 255)
@@ -139,9 +139,9 @@ def visibility(
     return np.asarray(smooth_ramp(depth_mm, *_SKIN_MM) * np.maximum(red, below_fat), np.float32)
 
 
-def _bone_levels(levels: GreyLevels | None) -> tuple[float, float]:
+def bone_levels(levels: GreyLevels | None) -> tuple[float, float]:
     """Return the display grey at which bone begins to show, and from which it shows fully."""
-    if levels is None or levels.unit != "HU":
+    if levels is None or levels.unit != "HU" or not levels.is_alpha:
         return _BONE_GREY
     low, high = ((value - levels.black) / (levels.white - levels.black) for value in _BONE_HU)
     return low, high

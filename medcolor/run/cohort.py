@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from medcolor.config import RunSettings
 from medcolor.errors import MedcolorError
 from medcolor.progress import ProgressReport, Silent
+from medcolor.reference.credit import copy_credits
 from medcolor.run.cohort_manifest import Member
 from medcolor.run.driver import colorize
 from medcolor.run.estimate import Estimate, estimate
@@ -222,6 +223,7 @@ def _begin(
         index = output / "photographs.index"
         library = library_digest(references, settings)
         open_index(references, index, library, settings, runner, progress)
+        copy_credits(references, output)
     return _job(references, index, output, settings, runner)
 
 

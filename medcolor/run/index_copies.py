@@ -12,7 +12,7 @@ from medcolor.cache import cache_folder
 from medcolor.retrieval.index import is_index
 from medcolor.retrieval.parts import is_part_name, part_paths
 from medcolor.storage import ObjectPath, Place, copy_tree
-from medcolor.storage.copies import upload
+from medcolor.storage.copies import forget_versions, upload
 
 
 def is_index_place(place: Place) -> bool:
@@ -44,6 +44,8 @@ def updating(place: Place) -> Iterator[Path]:
     with _alone_with_copy(place) as copy:
         _follow(place, copy)
         before = {path.name: path.stat().st_mtime_ns for path in part_paths(copy)}
+        # Whoever is cut off leaves parts that are not those of the bucket: they are fetched again.
+        forget_versions(copy, before)
         yield copy
         after = {path.name: path.stat().st_mtime_ns for path in part_paths(copy)}
         for name in sorted(after):

@@ -73,6 +73,9 @@ class Ledger:
             if not force:
                 self._refuse(output, found, about)
             self._clear(output)
+        damaged = self.folder / "plan.json"
+        if found is None and damaged.is_file() and self._plan() is None:
+            damaged.unlink(missing_ok=True)  # written whole or not at all: it was damaged since
         content = json_bytes({"identity": self.identity, **about, "slabs": slabs})
         if not create_whole(self.folder / "plan.json", content):
             found = self._plan() or {}

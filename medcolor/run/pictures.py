@@ -9,23 +9,23 @@ from pathlib import Path
 from urllib.parse import quote
 
 from medcolor.config import RunSettings
-from medcolor.errors import InputError, MedcolorError, RunError
-from medcolor.fetch import CHECKSUMS
+from medcolor.errors import InputError, RunError
 from medcolor.progress import ProgressReport
 from medcolor.render.frames import FrameReport, FrameTask, FrameWorker, SetPlan, plan_set
 from medcolor.render.page import CohortEntry, cohort_file
 from medcolor.render.picture_set import (
     PAGE,
     THUMBNAIL,
+    claim,
     delete_stale_frames,
     finish_set,
     frame_tasks,
     is_drawn,
 )
+from medcolor.run.ledger import refuse_unfinished
 from medcolor.run.plan import resolve_threads
-from medcolor.run.tasks import Done, Runner, run_all
+from medcolor.run.tasks import Done, Runner, one_line, run_all
 from medcolor.storage import ObjectPath, Place, write_whole
-from medcolor.volume.store import read_levels
 
 _log = logging.getLogger(__name__)
 _ENDING = ".ome.zarr"
@@ -41,28 +41,30 @@ def write_pictures(
     """Draw one volume, or each volume of a cohort's folder; return the page.
 
     Raises:
-        InputError: No coloured volume there.
+        InputError: No coloured volume there, or one whose run has not come to its end; an output
+            that holds something else.
         RunError: No OpenGL to draw with; a frame was given up; some of a cohort's volumes could not
             be drawn, and all others are.
     """
-    inside = f"{output.absolute()}/".startswith(f"{volume.absolute()}/")
+    inside = f"{_resolved(output)}/".startswith(f"{_resolved(volume)}/")
     if inside and (volume / "zarr.json").is_file():
         raise InputError(output, "lies in the volume", "Name another folder for the pictures")
     names = _cohort_names(volume)
     if not names:
         return _write_set(volume, output, settings, runner, progress)
+    _make_folder(output)
+    claim(output)
     entries, failed = [], 0
     for name in names:
         stem = name.removesuffix(_ENDING)
         try:
             _write_set(volume / name, output / stem, settings, runner, progress)
-        except MedcolorError as error:  # holds no other up
-            _log.warning("%s", error)
+        except Exception as error:  # holds no other up
+            _log.warning("%s", one_line(error))
             failed += 1
-            continue
-        thumbnail = (output / stem / THUMBNAIL).read_bytes()
-        facts = {"Voxels": " x ".join(str(side) for side in _shape(volume / name))}
-        entries.append(CohortEntry(stem, f"{quote(stem)}/{PAGE}", thumbnail, facts))
+        if (output / stem / THUMBNAIL).is_file():  # also of an earlier time
+            thumbnail = (output / stem / THUMBNAIL).read_bytes()
+            entries.append(CohortEntry(stem, f"{quote(stem)}/{PAGE}", thumbnail, {}))
     page = output / PAGE
     write_whole(page, cohort_file(volume.name, entries))
     if failed:
@@ -72,9 +74,8 @@ def write_pictures(
     return page
 
 
-def _shape(volume: Place) -> tuple[int, ...]:
-    """Return the voxels of a volume along (x, y, z)."""
-    return read_levels(volume)[0].shape[::-1]
+def _resolved(place: Place) -> Place:
+    return place.resolve() if isinstance(place, Path) else place
 
 
 def _cohort_names(place: Place) -> list[str]:
@@ -96,6 +97,7 @@ def _write_set(
     progress: ProgressReport,
 ) -> Place:
     threads = resolve_threads(settings, runner)
+    refuse_unfinished(volume)
     plan = plan_set(volume, output, settings.scene, settings.render, threads)
     if settings.render.grey and not plan.has_grey:
         _log.warning(
@@ -105,6 +107,19 @@ def _write_set(
     if is_drawn(plan):
         _log.info("%s: the same pictures lie there", volume.name)
         return output / PAGE
+    _make_folder(output)
+    claim(output)
+    if not runner.is_local:
+        _check_on_every_node(plan, runner)
+    drawn = _draw(plan, runner, progress)
+    delete_stale_frames(plan)
+    try:
+        return finish_set(plan, drawn)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RunError(output, one_line(error), "Look at it, and draw again") from error
+
+
+def _make_folder(output: Place) -> None:
     if isinstance(output, Path):
         try:
             output.mkdir(parents=True, exist_ok=True)
@@ -112,11 +127,6 @@ def _write_set(
             raise InputError(
                 output, f"cannot be written to ({error.strerror})", "Choose another folder"
             ) from error
-    if not runner.is_local:
-        _check_on_every_node(plan, runner)
-    drawn = _draw(plan, runner, progress)
-    delete_stale_frames(plan)
-    return finish_set(plan, drawn)
 
 
 def _check_on_every_node(plan: SetPlan, runner: Runner) -> None:
@@ -160,8 +170,6 @@ def _draw(plan: SetPlan, runner: Runner, progress: ProgressReport) -> dict[Frame
     progress.begin("render", len(tasks))
 
     def count(_done: Done) -> None:
-        # Whoever looks from now on finds a set in the making; until now the one before was whole.
-        (plan.output / CHECKSUMS).unlink(missing_ok=True)
         progress.advance(1)
 
     reports = run_all(runner, lambda: FrameWorker(plan), tasks, count, str(plan.output))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ import obstore
 from obstore.exceptions import NotModifiedError
 
 from medcolor.errors import InputError
-from medcolor.storage.object_path import ObjectPath, needing_bucket, speaking_of
+from medcolor.storage.object_path import ObjectPath, content_type, needing_bucket, speaking_of
 from medcolor.storage.place import Place
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def copy_tree(source: Place, target: Place) -> int:
 
 def download(source: ObjectPath, target: Path) -> None:
     """Copy an object into a file, whole or not at all; the same version is not fetched twice."""
-    stamp = target.with_name(f".{target.name}.version")
+    stamp = _stamp(target)
     known = stamp.read_text() if stamp.is_file() and target.is_file() else None
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     with speaking_of(source):
@@ -82,15 +81,25 @@ def download(source: ObjectPath, target: Path) -> None:
     stamp.write_text(found.meta["e_tag"] or "")
 
 
+def forget_versions(folder: Path, names: Iterable[str]) -> None:
+    """Let files of a copied folder be fetched again the next time."""
+    for name in names:
+        _stamp(folder / name).unlink(missing_ok=True)
+
+
+def _stamp(target: Path) -> Path:
+    """Return the file that says which version of an object a copy is."""
+    return target.with_name(f".{target.name}.version")
+
+
 def upload(source: Path, target: ObjectPath) -> None:
     """Copy a file into a bucket with the type that browsers expect; large ones in parts."""
-    kind, _ = mimetypes.guess_type(source.name)
     with speaking_of(target), needing_bucket(target):
         obstore.put(
             target.store,
             target.key,
             source,
-            attributes={"Content-Type": kind or "application/octet-stream"},
+            attributes={"Content-Type": content_type(source.name)},
         )
 
 

@@ -8,6 +8,7 @@ server said: its words may repeat a key.
 from __future__ import annotations
 
 import hashlib
+import mimetypes
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -224,7 +225,8 @@ class ObjectPath:
     def write_bytes(self, content: bytes) -> None:
         """Write an object, whole or not at all; large ones in parts."""
         with speaking_of(self), needing_bucket(self):
-            obstore.put(self.store, self.key, content)
+            attributes = {"Content-Type": content_type(self.name)}
+            obstore.put(self.store, self.key, content, attributes=attributes)
 
     def create(self, content: bytes) -> bool:
         """Write an object that is not there yet; return False if another was faster."""
@@ -243,6 +245,11 @@ class ObjectPath:
                 obstore.delete(self.store, self.key)
             except FileNotFoundError:
                 return
+
+
+def content_type(name: str) -> str:
+    """Return the type that browsers expect of a file of this name."""
+    return mimetypes.guess_type(name, strict=False)[0] or "application/octet-stream"
 
 
 def check_key(place: str, key: str) -> str:

@@ -256,15 +256,22 @@ def read_about(path: Place) -> About:
         grey = about.get("grey")
         return About(
             provenance={str(key): str(value) for key, value in about.get("provenance", {}).items()},
-            grey=None if grey is None else GreyLevels(**grey),
+            grey=None if grey is None else _grey_levels(grey),
             credit=str(about.get("credit", "")),
         )
-    except (TypeError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise InputError(
             path,
             "its `medcolor` attributes are not of this version",
             "Colour it again: what is done is kept, and they are written anew",
         ) from error
+
+
+def _grey_levels(told: dict[str, Any]) -> GreyLevels:
+    levels = GreyLevels(**told)
+    if not levels.black < levels.white:
+        raise ValueError("no window")
+    return levels
 
 
 def read_slices(path: Place, level: int, slices: range) -> UInt8[np.ndarray, "z y x 4"]:
@@ -293,7 +300,10 @@ def read_levels(path: Place) -> tuple[Level, ...]:
         found: list[Level] = []
         for index, dataset in enumerate(datasets):
             scale, translation = dataset["coordinateTransformations"]
-            shape = cast("zarr.Array[Any]", group[dataset["path"]]).shape
+            array = cast("zarr.Array[Any]", group[dataset["path"]])
+            shape = array.shape
+            if len(shape) != 4 or shape[0] != 4 or array.dtype != np.uint8:
+                raise ValueError("no RGBA")
             spacing = _three(scale["scale"][1:])
             finer = found[-1].spacing_mm if found else spacing
             factor = _three(round(s / f) for s, f in zip(spacing, finer, strict=True))

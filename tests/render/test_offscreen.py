@@ -195,6 +195,22 @@ def test_a_clip_box_takes_parts_away(rgba):
     assert whole[:, 54:66].max() > 60
 
 
+def test_points_that_show_everything_show_nothing_that_was_cleared(rgba):
+    points = ((0.3, 0.5), (1.0, 0.9))  # held on below 0.3, but not at 0
+    scene = replace(FLAT, tilt_deg=0.0, background=(0, 0, 0), opacity_points=points)
+    ((half,), drawn) = draw(rgba, replace(scene, clip_sagittal=(0.0, 0.5)), Frame(0.0))
+    assert half[:, 56:].max() <= 3
+    assert half[:, 30:44].max() > 60
+    assert drawn.points[0] == (0.0, 0.0)
+
+
+def test_a_flight_goes_through_what_is_not_clipped(rgba):
+    scene = replace(FLAT, path="fly-axial", clip_axial=(0.0, 0.4), background=(0, 0, 0))
+    pictures, _ = draw(rgba, scene, *frames_of(scene, 4))
+    for before, after in itertools.pairwise(pictures):
+        assert (before != after).any()
+
+
 def test_light_from_the_left_lights_the_left():
     rgba = np.zeros((40, 40, 40, 4), np.uint8)
     z, y, x = np.mgrid[:40, :40, :40] - 19.5

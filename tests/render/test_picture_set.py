@@ -16,6 +16,7 @@ from medcolor.config import load_settings
 from medcolor.domain import GreyLevels, VolumeGeometry
 from medcolor.render.frames import FrameWorker, choose_level, plan_set
 from medcolor.render.picture_set import frame_tasks
+from medcolor.render.scene import SceneSettings
 from medcolor.render.sections import find_body, middle_sections
 from medcolor.render.settings import RenderSettings
 from medcolor.volume.geometry import affine_from_code, as_affine
@@ -251,7 +252,11 @@ def test_the_same_set_is_kept_and_another_is_drawn(volume, tmp_path):
     # An unfinished set is drawn.
     done = draw({"target": "a"})
     (tmp_path / "p" / "checksums.json").unlink()
-    assert draw({"target": "a"}) > done
+    again = draw({"target": "a"})
+    assert again > done
+    (tmp_path / "p" / "index.html").unlink()  # nor one of which something was deleted
+    assert draw({"target": "a"}) > again
+    assert (tmp_path / "p" / "index.html").is_file()
 
 
 def test_a_volume_that_went_on_growing_is_drawn_again(volume, tmp_path):
@@ -316,6 +321,43 @@ def test_pictures_are_not_drawn_into_the_volume(volume):
     assert sorted(volume.rglob("*")) == before
 
 
+def test_files_of_somebody_else_are_never_written_over(volume, tmp_path):
+    for name in ("index.html", "frames/20240101.png"):
+        place = tmp_path / name.replace("/", "-") / name
+        place.parent.mkdir(parents=True)
+        place.write_text("years of work")
+        folder = tmp_path / name.replace("/", "-")
+        with pytest.raises(medcolor.InputError, match="was not drawn by medcolor"):
+            medcolor.render_volume(volume, folder, settings=SMALL)
+        assert [path for path in folder.rglob("*") if path.is_file()] == [place]
+
+
+def test_a_volume_whose_run_has_not_ended_is_refused(volume, tmp_path):
+    mine = tmp_path / "v.ome.zarr"
+    shutil.copytree(volume, mine)
+    run = tmp_path / "v.ome.zarr.run"
+    run.mkdir()
+    (run / "plan.json").write_text('{"identity": "a"}')
+    with pytest.raises(medcolor.InputError, match="has not come to its end"):
+        medcolor.render_volume(mine, tmp_path / "p", settings=SMALL)
+    (run / "run.json").write_text('{"complete": true}')
+    settings = load_settings(None, ["render.frames=1", *TINY])
+    assert medcolor.render_volume(mine, tmp_path / "p", settings=settings).is_file()
+
+
+def test_a_volume_without_four_channels_is_refused(tmp_path):
+    group = zarr.open_group(tmp_path / "grey.ome.zarr", mode="w")
+    group.create_array("0", shape=(1, 4, 4, 4), dtype="uint8")
+    scale = [
+        {"type": "scale", "scale": [1.0, 1.0, 1.0, 1.0]},
+        {"type": "translation", "translation": [0.0, 0.0, 0.0, 0.0]},
+    ]
+    datasets = [{"path": "0", "coordinateTransformations": scale}]
+    group.attrs["ome"] = {"multiscales": [{"datasets": datasets}]}
+    with pytest.raises(medcolor.InputError, match="no coloured OME-Zarr"):
+        medcolor.render_volume(tmp_path / "grey.ome.zarr", tmp_path / "p", settings=SMALL)
+
+
 def test_a_folder_that_cannot_be_made_is_refused(volume, tmp_path):
     (tmp_path / "file").write_text("here")
     with pytest.raises(medcolor.InputError, match=r"file/p: cannot be written to"):
@@ -329,11 +371,13 @@ def test_memory_decides_the_level_and_what_ran_before_does_not():
     )
     ballast = np.ones(50_000_000)  # 400 MB that are no business of drawing
     chosen = {
-        limit: choose_level(levels, RenderSettings(longest_side=2000, memory_mb=limit)).index
-        for limit in (1000, 1500, 3000, 30_000)
+        limit: choose_level(
+            levels, RenderSettings(longest_side=2000, memory_mb=limit), SceneSettings()
+        ).index
+        for limit in (1000, 1500, 3500, 30_000)
     }
     assert ballast.all()
-    assert chosen == {1000: 3, 1500: 2, 3000: 1, 30_000: 0}
+    assert chosen == {1000: 3, 1500: 2, 3500: 1, 30_000: 0}
 
 
 def test_memory_that_holds_no_level_is_refused(volume, tmp_path):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from medcolor.domain import GreyLevels
-from medcolor.render.drawn import exposed, make_drawn
+from medcolor.errors import InputError
+from medcolor.render.drawn import exposed, make_drawn, points_for
 from medcolor.render.offscreen import OffscreenRenderer
 from medcolor.render.scene import Frame, SceneSettings
 from medcolor.render.tissue import Overview, visibility
@@ -74,6 +75,25 @@ def test_organs_hide_the_wall_of_the_body_and_bone(body):
     # Without Hounsfield units what is bright may be anything.
     unknown = visibility("organs", body, Overview.alone(body, SPACING_MM).depth_mm, None)
     assert unknown[z, y][(radius > 31) & (radius < 35)].min() > 0.9
+
+
+def test_bone_beyond_the_window_is_refused():
+    brain = GreyLevels(0.0, 80.0, "HU", is_alpha=True)
+    with pytest.raises(InputError, match="bone shows what the window of the volume cuts off"):
+        points_for(SceneSettings(opacity="bone"), brain, "x")
+    points_for(SceneSettings(opacity="bone"), CT, "x")
+
+
+def test_voxels_much_thicker_than_the_rim_lend_it_no_colour():
+    """With slices of 5 mm two voxels would be a centimetre."""
+    rgba = np.zeros((6, 24, 24, 4), np.uint8)
+    rgba[:, 4:20, 4:20] = [200, 150, 100, 200]
+    rgba[3:, ..., :3] = [50, 60, 200]  # the upper half is of another colour
+    scene = SceneSettings(opacity="ramp", exposure=1.0)
+    overview = Overview.alone(rgba, (5.0, 0.5, 0.5))
+    drawn = make_drawn(lambda z: rgba[z.start : z.stop], overview, scene)
+    np.testing.assert_allclose(drawn.rgba[1 + 2, 5, 12, :3], [200, 150, 100], atol=2)
+    np.testing.assert_allclose(drawn.rgba[1 + 3, 5, 12, :3], [50, 60, 200], atol=2)
 
 
 def test_depth_is_the_distance_from_the_outside(body):

@@ -235,6 +235,14 @@ def test_a_volume_whose_ledger_was_lost_is_made_good_where_it_lies(
     assert tree_bytes(output) == before
 
 
+def test_a_plan_that_was_damaged_is_made_good(scan, photographs, output, quick):
+    medcolor.colorize_volume(scan, photographs, output, settings=quick)
+    before = tree_bytes(output)
+    (output.with_name("scan.ome.zarr.run") / "plan.json").write_bytes(b"")
+    medcolor.colorize_volume(scan, photographs, output, settings=quick)
+    assert tree_bytes(output) == before
+
+
 def test_a_folder_of_somebody_elses_is_never_touched(scan, photographs, output, quick):
     output.mkdir(parents=True)
     (output / "thesis.doc").write_text("years of work")

@@ -39,6 +39,15 @@ def test_grey_levels_and_credit_travel_with_the_volume_to_the_page(inputs, tmp_p
     assert "Scan: ours" in shown[1]
 
 
+def test_the_credit_reaches_the_volumes_of_a_cohort(inputs, tmp_path):
+    scan, photographs = inputs
+    settings = load_settings(None, [*QUICK])
+    pattern = str(scan.parent / "*.nii")
+    medcolor.colorize_cohort(pattern, photographs, tmp_path / "cohort", settings=settings)
+    (volume,) = (tmp_path / "cohort").glob("*.ome.zarr")
+    assert read_about(volume).credit == "A <b>library</b>. Courtesy of its owner."
+
+
 def test_another_rule_of_opacity_is_told(inputs, tmp_path):
     settings = load_settings(None, [*QUICK, "opacity.gradient=0.8"])
     medcolor.colorize_volume(*inputs, tmp_path / "a.ome.zarr", settings=settings)

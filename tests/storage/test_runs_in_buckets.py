@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 
+import obstore
 import pytest
 from bucket import SECRET
 from command import medcolor as medcolor_command
@@ -119,6 +120,24 @@ def test_the_copy_of_an_index_that_is_being_written_is_left_alone(bucket):
     assert (place / "part-00000.parquet").read_bytes() == b"descriptors"
 
 
+def test_a_change_of_an_index_that_was_cut_off_is_no_change(bucket):
+    place = place_of(f"{bucket}/kept")
+    with updating(place) as folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "part-00000.parquet").write_bytes(b"whole")
+    local_index(place)
+
+    def cut_off():
+        with updating(place) as folder:
+            (folder / "part-00000.parquet").write_bytes(b"changed")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut_off()
+    assert (local_index(place) / "part-00000.parquet").read_bytes() == b"whole"
+    assert (place / "part-00000.parquet").read_bytes() == b"whole"
+
+
 def test_pictures_are_drawn_into_a_bucket(bucket, inputs):
     output = f"{bucket}/out/scan.ome.zarr"
     settings = load_settings(None, [*QUICK, "render.frames=2", "render.size_px=32"])
@@ -127,6 +146,10 @@ def test_pictures_are_drawn_into_a_bucket(bucket, inputs):
     assert str(page) == f"{bucket}/pictures/index.html"
     keys = {key for key, _ in place_of(f"{bucket}/pictures").walk()}
     assert {"index.html", "render.json", "turntable.mp4", "frames/0001.png"} <= keys
+    for name, kind in {"index.html": "text/html", "turntable.webp": "image/webp"}.items():
+        place = place_of(f"{bucket}/pictures/{name}")
+        told = obstore.get(place.store, place.key).attributes  # browsers show by it, or download
+        assert told["Content-Type"] == kind
 
 
 @pytest.mark.usefixtures("inputs")
