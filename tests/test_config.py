@@ -60,7 +60,7 @@ def test_overrides_win_over_the_file(tmp_path):
         ("retrieval.advance_cost=-1", "costs must be"),
         ("store.slab_slices=33", "multiple of chunk"),
         ("render.size_px=101", "must be even"),
-        ("render.opacity_low=0.9", "opacity_low < opacity_high"),
+        ("scene.clip_axial=[0.9,0.1]", "low < high"),
         ("compute.device=tpu", "Input should be 'auto'"),
         ("compute.threads=-1", "threads, batch_slices"),
     ],
