@@ -8,6 +8,7 @@ alpha leave switched off.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +17,7 @@ import numpy as np
 import zarr
 from jaxtyping import UInt8
 from zarr.codecs import ZstdCodec
+from zarr.errors import ContainsArrayError
 
 from medcolor.domain import Affine, GreyLevels, VolumeGeometry
 from medcolor.errors import InputError
@@ -134,16 +136,17 @@ def _create(
         _, *inner = chunk = (4, *settings.chunk)
         covered = (settings.slab_slices, *level.shape[1:])
         shard = [-(-side // part) * part for side, part in zip(covered, inner, strict=True)]
-        group.create_array(
-            str(level.index),
-            shape=(4, *level.shape),
-            dtype="uint8",
-            chunks=chunk,
-            shards=(4, *shard),
-            dimension_names=_AXES,
-            compressors=ZstdCodec(level=settings.compression_level),
-            fill_value=0,
-        )
+        with suppress(ContainsArrayError):  # of two drivers the other was quicker: it is the same
+            group.create_array(
+                str(level.index),
+                shape=(4, *level.shape),
+                dtype="uint8",
+                chunks=chunk,
+                shards=(4, *shard),
+                dimension_names=_AXES,
+                compressors=ZstdCodec(level=settings.compression_level),
+                fill_value=0,
+            )
 
 
 def _attributes(

@@ -137,3 +137,14 @@ def test_ome_zarr_and_ngff_zarr_read_every_level(volume):
         np.testing.assert_array_equal(np.asarray(image.data), expected)
         assert [image.scale[axis] for axis in "zyx"] == pytest.approx(level.spacing_mm)
         assert [image.translation[axis] for axis in "zyx"] == pytest.approx(level.translation_mm)
+
+
+def test_of_two_drivers_that_create_one_volume_neither_fails(tmp_path, monkeypatch):
+    """Both see no array, and the other makes it meanwhile."""
+    path, spacing = tmp_path / "v.ome.zarr", (1.0, 1.0, 1.0)
+    geometry = VolumeGeometry((4, 8, 8), spacing, as_affine(affine_from_code("LPS", spacing)))
+    create_store(path, geometry, StoreSettings(), {})
+    before = (path / "0" / "zarr.json").read_bytes()
+    monkeypatch.setattr(zarr.Group, "__contains__", lambda *_: False)
+    create_store(path, geometry, StoreSettings(), {})
+    assert (path / "0" / "zarr.json").read_bytes() == before
