@@ -20,7 +20,7 @@ import obstore
 
 from medcolor.errors import InputError, RunError
 from medcolor.progress import ProgressReport
-from medcolor.storage import ObjectPath, write_whole
+from medcolor.storage import ObjectPath, read_object, write_whole
 from medcolor.storage.object_path import speaking_of
 
 CHECKSUMS = "checksums.json"
@@ -166,12 +166,7 @@ def write_checksums(folder: Path) -> None:
 
 
 def _checksums(source: ObjectPath) -> dict[str, str]:
-    try:
-        content = json.loads((source / CHECKSUMS).read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    if not isinstance(content, dict):
-        return {}
+    content = read_object(source / CHECKSUMS) or {}
     return {str(key): str(value) for key, value in content.items()}
 
 

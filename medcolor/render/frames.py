@@ -27,8 +27,8 @@ from medcolor.render.offscreen import OffscreenRenderer
 from medcolor.render.scene import Camera, Frame, SceneSettings, camera_of, frames_of
 from medcolor.render.settings import RenderSettings
 from medcolor.render.tissue import Overview
-from medcolor.render.video import encode_png
 from medcolor.storage import ObjectPath, Place, write_whole
+from medcolor.volume.images import encode_png
 from medcolor.volume.store import About, Level, read_about, read_levels, read_slices
 
 _log = logging.getLogger(__name__)
@@ -209,7 +209,8 @@ class FrameWorker:
         os.environ.setdefault("LP_NUM_THREADS", str(plan.threads))  # Mesa's software driver
         self._plan = plan
         self._shown: Kind = "frames"
-        self._drawn = _drawn(plan, "frames")
+        self._overview = _overview(plan)
+        self._drawn = self._made_ready("frames")
         self._renderer = OffscreenRenderer(self._drawn, plan.scene, plan.settings.size_px)
         # Whoever lets the worker go gives the OpenGL context back.
         weakref.finalize(self, self._renderer.close)
@@ -230,23 +231,23 @@ class FrameWorker:
         """Put colours or the scan on the renderer."""
         if kind == self._shown:
             return
-        _drawn(self._plan, kind, self._drawn.rgba)
+        self._made_ready(kind, self._drawn.rgba)
         self._shown = kind
         self._renderer.update()
 
-
-def _drawn(
-    plan: SetPlan, kind: Kind, out: UInt8[np.ndarray, "z y x 4"] | None = None
-) -> DrawnVolume:
-    return make_drawn(
-        lambda slices: read_slices(plan.volume, plan.drawn.index, slices),
-        _overview(plan),
-        plan.scene,
-        plan.about.grey,
-        str(plan.volume),
-        grey=kind == "grey",
-        out=out,
-    )
+    def _made_ready(
+        self, kind: Kind, out: UInt8[np.ndarray, "z y x 4"] | None = None
+    ) -> DrawnVolume:
+        plan = self._plan
+        return make_drawn(
+            lambda slices: read_slices(plan.volume, plan.drawn.index, slices),
+            self._overview,
+            plan.scene,
+            plan.about.grey,
+            str(plan.volume),
+            grey=kind == "grey",
+            out=out,
+        )
 
 
 def _overview(plan: SetPlan) -> Overview:

@@ -190,8 +190,4 @@ def _opacity(points: Points) -> Any:
     function = vtkPiecewiseFunction()
     for level, opacity in points:
         function.AddPoint(255 * level, opacity)
-    if points[0][0] > 0:
-        function.AddPoint(0, points[0][1])
-    if points[-1][0] < 1:
-        function.AddPoint(255, points[-1][1])
     return function

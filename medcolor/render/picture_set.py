@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
@@ -35,12 +33,13 @@ from medcolor.render.video import (
     Rgb,
     decode_png,
     encode_animation,
-    encode_png,
     encode_video,
     encode_webp,
     figure,
 )
-from medcolor.storage import ObjectPath, Place, json_bytes, write_whole
+from medcolor.storage import ObjectPath, Place, json_bytes, read_object, write_whole
+from medcolor.volume.files import list_files
+from medcolor.volume.images import encode_png
 from medcolor.volume.store import read_slices
 
 _THUMBNAIL_PX = 256
@@ -71,7 +70,7 @@ def delete_stale_frames(plan: SetPlan) -> None:
         folder = plan.output / kind
         if not folder.is_dir():
             continue
-        for path in folder.files() if isinstance(folder, ObjectPath) else folder.iterdir():
+        for path in list_files(folder):
             is_frame = path.suffix == ".png" and path.stem.isdecimal()
             if is_frame and f"{kind}/{path.name}" not in drawn:
                 path.unlink()
@@ -79,7 +78,7 @@ def delete_stale_frames(plan: SetPlan) -> None:
 
 def is_drawn(plan: SetPlan) -> bool:
     """Tell whether the same set lies there, whole."""
-    record, sums = (_read_object(plan.output / name) for name in (RECORD, CHECKSUMS))
+    record, sums = (read_object(plan.output / name) or {} for name in (RECORD, CHECKSUMS))
     if not (plan.identity and sums) or record.get("identity") != plan.identity:
         return False
     if isinstance(plan.output, ObjectPath):
@@ -95,7 +94,7 @@ def claim(output: Place) -> None:
     Raises:
         InputError: There are files that a set would be written over, and it is none.
     """
-    if _read_object(output / RECORD):
+    if read_object(output / RECORD):
         return
     for name in (PAGE, *_FOLDERS):
         if (output / name).exists():
@@ -103,15 +102,6 @@ def claim(output: Place) -> None:
                 output / name, "exists and was not drawn by medcolor", "Choose another folder"
             )
     write_whole(output / RECORD, json_bytes({"identity": ""}))
-
-
-def _read_object(place: Place) -> dict[str, Any]:
-    """Read a JSON object; empty if it is absent or none."""
-    try:
-        content = json.loads(place.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def finish_set(plan: SetPlan, drawn: Mapping[FrameTask, FrameReport]) -> Place:

@@ -20,7 +20,7 @@ from medcolor.settings import Settings
 FIELD_OF_VIEW_DEG = 30.0
 _MARGIN = 0.04
 
-Path3 = Literal["turntable", "fly-axial", "fly-coronal", "fly-sagittal"]
+CameraPath = Literal["turntable", "fly-axial", "fly-coronal", "fly-sagittal"]
 Axis = Literal["longitudinal", "transverse", "sagittal"]
 
 # Of each axis: along it, from the centre to the camera at 0 degrees, and at 90 (x, y, z).
@@ -38,7 +38,7 @@ _FLIGHTS = {"fly-axial": (0, True), "fly-coronal": (1, False), "fly-sagittal": (
 class SceneSettings(Settings):
     """Camera path, light, opacity, clipping."""
 
-    path: Path3 = "turntable"
+    path: CameraPath = "turntable"
     """turntable: the camera goes round. fly-axial, fly-coronal, fly-sagittal: it stands still, and
     a plane cuts the body away from the head down, from the front back, from left to right."""
 

@@ -26,11 +26,11 @@ from medcolor.run.driver import colorize
 from medcolor.run.estimate import Estimate, estimate
 from medcolor.run.index import library_digest, open_index
 from medcolor.run.index_copies import is_index_place
-from medcolor.run.ledger import Ledger, read_record
+from medcolor.run.ledger import Ledger
 from medcolor.run.plan import digest_network, resolve_hardware, resolve_threads
 from medcolor.run.serial import SerialRunner
 from medcolor.run.tasks import Failed, Runner, one_line
-from medcolor.storage import Place, write_json, write_whole
+from medcolor.storage import Place, read_object, write_json, write_whole
 from medcolor.volume.files import version_of_input
 
 _log = logging.getLogger(__name__)
@@ -129,8 +129,8 @@ class Job:
         volume = self.volume(member)
         folder = Ledger.folder_of(volume)
         try:
-            made_of = read_record(folder / _FINGERPRINT) or {}
-            record = read_record(folder / "run.json") or {}
+            made_of = read_object(folder / _FINGERPRINT) or {}
+            record = read_object(folder / "run.json") or {}
             is_there = (volume / "zarr.json").is_file()
             own = self.fingerprint(member)
         except (MedcolorError, OSError):  # is said when it is its turn

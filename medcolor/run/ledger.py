@@ -7,7 +7,6 @@ writes `assignment.parquet`, `failures.jsonl` and `run.json` there.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from medcolor.storage import (
     create_whole,
     delete_tree,
     json_bytes,
+    read_object,
     write_json,
 )
 from medcolor.volume.files import list_files
@@ -110,11 +110,11 @@ class Ledger:
         return None if found is None else str(found.get("identity"))
 
     def _plan(self) -> dict[str, Any] | None:
-        return read_record(self.folder / "plan.json")
+        return read_object(self.folder / "plan.json")
 
     def is_done(self, stage: str, number: int) -> bool:
         """Tell whether a slab is finished under this identity."""
-        marker = read_record(self._marker(stage, number))
+        marker = read_object(self._marker(stage, number))
         return marker is not None and marker.get("identity") == self.identity
 
     def is_assigned(self) -> bool:
@@ -185,22 +185,13 @@ def refuse_unfinished(volume: Place) -> None:
         InputError: Slabs are missing.
     """
     folder = Ledger.folder_of(volume)
-    if read_record(folder / "plan.json") is None:
+    if read_object(folder / "plan.json") is None:
         return
-    record = read_record(folder / "run.json")
+    record = read_object(folder / "run.json")
     if record is None or not record.get("complete"):
         raise InputError(
             volume, "its run has not come to its end", "Run medcolor colorize again: it goes on"
         )
-
-
-def read_record(path: Place) -> dict[str, Any] | None:
-    """Read a JSON object; None if it is absent or cut short."""
-    try:
-        content = json.loads(path.read_text())
-    except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
-        return None
-    return content if isinstance(content, dict) else None
 
 
 def _markers(folder: Place) -> list[Place]:

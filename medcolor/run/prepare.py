@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
@@ -36,6 +34,7 @@ from medcolor.run.preparers import DrawThumbnails, FrameTask, PrepareFrames, Sur
 from medcolor.run.tasks import Done, Runner, Worker, run_all
 from medcolor.storage import write_whole
 from medcolor.volume.files import IMAGE_SUFFIXES, RAW_SUFFIXES, list_photographs, photograph_stem
+from medcolor.volume.images import encode_png
 
 _PER_TASK = 8
 
@@ -99,8 +98,8 @@ def prepare_references(
         numbers, title = spread_evenly(len(usable), MOST_THUMBNAILS)
         shown = [usable[number] for number in numbers]
         thumbnails = work(lambda: DrawThumbnails(output, settings, threads), shown, "contact sheet")
-        sheet = cv2.imencode(".png", draw_contact_sheet(title, thumbnails)[..., ::-1])[1]
-        write_whole(output / CONTACT_SHEET, sheet.tobytes())
+        sheet = draw_contact_sheet(title, thumbnails)
+        write_whole(output / CONTACT_SHEET, encode_png(sheet))
     copy_credits(frames, output)
     kept = sum(one == before.get(one.source or "") for one in settled)
     return PreparationReport(output, dict(Counter(one.status for one in done)), kept)

@@ -93,6 +93,15 @@ def json_bytes(content: Any) -> bytes:
     return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
 
 
+def read_object(place: Place) -> dict[str, Any] | None:
+    """Read a JSON object; None if it is absent, cut short, or something else."""
+    try:
+        content = json.loads(place.read_text())
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError, json.JSONDecodeError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
 def delete_tree(place: Place) -> None:
     """Delete a folder or a file, and nothing if there is none."""
     if isinstance(place, ObjectPath):

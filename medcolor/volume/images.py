@@ -99,8 +99,13 @@ def read_image_and_alpha(path: Place) -> tuple[NDArray[np.generic], NDArray[np.g
 
 def write_png(path: Path, rgb: UInt8[np.ndarray, "row col 3"]) -> Path:
     """Write an RGB image."""
-    path.write_bytes(cv2.imencode(".png", rgb[..., ::-1])[1].tobytes())
+    path.write_bytes(encode_png(rgb))
     return path
+
+
+def encode_png(rgb: UInt8[np.ndarray, "row col 3"]) -> bytes:
+    """Return an RGB image as PNG."""
+    return bytes(cv2.imencode(".png", rgb[..., ::-1])[1].tobytes())
 
 
 def luma(image: NDArray[np.generic]) -> NDArray[np.float32]:
