@@ -24,8 +24,9 @@ from medcolor.body import bounding_box, resize, resize_mask, working_shape
 from medcolor.color import grey_of
 from medcolor.config import load_settings
 from medcolor.evaluate.features.pairs import matched_scan, phantom_tissue
-from medcolor.features.extract import FeaturePyramid, extract_pyramid
+from medcolor.features.extract import extract_pyramid
 from medcolor.features.network import LEVEL_NAMES, STAGES, GrayVGG19, NetworkSpec, channels_last
+from medcolor.features.pyramid import FeaturePyramid
 from medcolor.matching import MatchingSettings, match_coarse_to_fine
 from medcolor.phantom import make_phantom, render_cryosection, render_ct
 from medcolor.run.plan import open_network
@@ -99,8 +100,8 @@ def level_seconds(
     for _ in range(6):
         marks = [time.perf_counter()]
         match_coarse_to_fine(
-            target,
-            reference,
+            [target],
+            [reference],
             settings,
             watch=lambda *_, marks=marks: marks.append(time.perf_counter()),
         )
@@ -112,12 +113,14 @@ def stages(
     network: GrayVGG19, settings: MatchingSettings, scan: Picture, photograph: Picture
 ) -> list[tuple[str, float, float, float]]:
     """Return name, seconds, operations and bytes of each stage of a slice, on one thread."""
+    finest = settings.finest_features
     with one_thread_each():
-        reference, target = (extract_pyramid(network, *p) for p in (photograph, scan))
-        seconds = median_seconds(lambda: extract_pyramid(network, *scan))
+        reference, target = (extract_pyramid(network, *p, finest) for p in (photograph, scan))
+        seconds = median_seconds(lambda: extract_pyramid(network, *scan, finest))
         taken = level_seconds(target, reference, settings)
     flops = forward_flops(network.spec, target.luminance.numel(), -1, 4)
-    result = [("features", seconds, flops, 4.0 * sum(level.numel() for level in target.levels))]
+    written = 4.0 * sum(level.numel() for level in target.levels.values())
+    result = [("features", seconds, flops, written)]
     for spent, index in zip(taken, range(4, 4 - len(taken), -1), strict=True):
         cost = level_cost(target, reference, index, settings)
         result.append((LEVEL_NAMES[index], spent, *cost))
@@ -132,10 +135,11 @@ def seconds_side_by_side(
     threads: int,
 ) -> float:
     """Return the wall seconds a slice of several slices at once, a thread each."""
-    reference = extract_pyramid(network, *photograph)
+    finest = settings.finest_features
+    reference = extract_pyramid(network, *photograph, finest)
 
     def one(_: int) -> None:
-        match_coarse_to_fine(extract_pyramid(network, *scan), reference, settings)
+        match_coarse_to_fine([extract_pyramid(network, *scan, finest)], [reference], settings)
 
     count = 4 * threads
     return median_seconds(lambda: map_slices(one, range(count), threads), 3) / count
@@ -199,7 +203,7 @@ def reconstruction(
     with one_thread_each():
         both = [extract_pyramid(network, *at_size(p, 224)) for p in (scan, photograph)]
         begin = time.perf_counter()
-        match_coarse_to_fine(both[0], both[1], deep, network)
+        match_coarse_to_fine(both[:1], both[1:], deep, network)
         seconds = time.perf_counter() - begin - sum(level_seconds(both[0], both[1], settings))
     flops = 0.0
     for pyramid in both:

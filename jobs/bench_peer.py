@@ -26,9 +26,10 @@ import typer
 from bench import median_seconds
 
 from medcolor.body import resize
-from medcolor.features.extract import FeaturePyramid, extract_pyramid
+from medcolor.features.extract import extract_pyramid
 from medcolor.features.network import LEVEL_NAMES, GrayVGG19, NetworkSpec, channels_last
 from medcolor.features.published import VGG19, fold_normalisation
+from medcolor.features.pyramid import FeaturePyramid
 from medcolor.matching import MatchingSettings, match_coarse_to_fine
 from medcolor.matching.field import NearestNeighborField
 from medcolor.matching.search import similarity_at
@@ -157,7 +158,7 @@ def main(
 
     def match() -> None:
         one, other = extract()
-        match_coarse_to_fine(one, other, settings, watch=watch)
+        match_coarse_to_fine([one], [other], settings, watch=watch)
 
     seconds, features = median_seconds(match), median_seconds(extract)
     theirs = run_peer(peer, pair, threads)

@@ -24,8 +24,9 @@ ROOT = Path(__file__).resolve().parents[1]
 LIMITS_S = {
     "inventory": 30,
     "agreement": 90,
-    "stages": 100,
-    "kernels": 50,
+    "pairs": 70,
+    "stages": 40,
+    "kernels": 90,
     "paper": 70,
     "throughput": 70,
     "training": 70,

@@ -7,7 +7,7 @@ import json
 import statistics
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -16,14 +16,16 @@ import torch
 from torch import Generator
 
 from medcolor.domain import ReferenceSlice, TargetSlice
-from medcolor.features.extract import FeatureSettings
+from medcolor.features.extract import FeatureSettings, extract_pyramids
 from medcolor.features.network import GrayVGG19, NetworkSpec, channels_last
 from medcolor.features.store import load_network
 from medcolor.features.synthetic.bodies import BodySettings, random_bodies
 from medcolor.features.synthetic.contrast import render_contrast
 from medcolor.filters import PoolingSettings, SmoothingSettings
-from medcolor.matching import MatchingSettings
+from medcolor.matching import MatchingSettings, match_coarse_to_fine
+from medcolor.prepared import prepare_references
 from medcolor.transfer import OpacitySettings, TransferSettings
+from medcolor.votes import Pair, vote_colors
 
 REFERENCES = 3
 
@@ -49,7 +51,7 @@ def ceilings(device: torch.device) -> tuple[dict[str, float], float]:
     for dtype in (torch.float32, torch.bfloat16):
         left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
         seconds = event_ms(device, functools.partial(torch.mm, left, right), 5) / 1000
-        products[str(dtype)[6:]] = round(2 * side**3 / seconds / 1e12, 1)
+        products[str(dtype)[6:]] = round(2 * side**3 / seconds / 1e12, 4)
     source = torch.randint(0, 255, (length,), dtype=torch.uint8, device=device)
     other = torch.empty_like(source)
     seconds = event_ms(device, lambda: other.copy_(source), 5) / 1000
@@ -100,6 +102,16 @@ class Pictures:
         """Return the first slices as the network sees them."""
         return [(one.matched_luminance, one.body) for one in self.targets[:count]]
 
+    def of_several_shapes(self) -> Pictures:
+        """Return the same, every second slice without its last columns."""
+        cut = []
+        for number, one in enumerate(self.targets):
+            kept = slice(0, one.body.shape[1] - 20 * (number % 2))
+            parts = one.luminance, one.matched_luminance, one.body
+            grey, matched, body = (part[:, kept] for part in parts)
+            cut.append(TargetSlice(grey, matched, body, one.z))
+        return Pictures(cut, self.references)
+
 
 def pictures(size: int, slices: int, seed: int = 0) -> Pictures:
     """Draw slices of one person and photographs of another at neighbouring levels."""
@@ -143,3 +155,48 @@ def full_width(device: torch.device, dtype: torch.dtype, width: float = 1.0) -> 
     torch.manual_seed(0)
     spec = NetworkSpec(name="full", width=width, descriptor_size=8, input_scale=1.0)
     return channels_last(GrayVGG19(spec).requires_grad_(False)).to(device, dtype)
+
+
+def pairs_of(
+    network: GrayVGG19, drawn: Pictures, settings: SimpleNamespace, count: int
+) -> list[Pair]:
+    """Return the first slices, each with every photograph, ready to be matched."""
+    finest = settings.matching.finest_features
+    references = prepare_references(drawn.references, network, settings)
+    targets = extract_pyramids(network, drawn.matched(count), finest)
+    return [Pair(target, reference) for target in targets for reference in references]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What one pair found and said, without the canvas around it."""
+
+    position: np.ndarray
+    lab: np.ndarray
+    trust: np.ndarray
+
+    def equals(self, other: Heard) -> bool:
+        """Tell whether all bits are the same."""
+        return all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("position", "lab", "trust")
+        )
+
+
+def hear(network: GrayVGG19, pairs: Sequence[Pair], settings: SimpleNamespace) -> list[Heard]:
+    """Match pairs at once and let them vote."""
+    targets, references = ([getattr(p, n) for p in pairs] for n in ("target", "reference"))
+    pyramids = [reference.pyramid for reference in references]
+    found = match_coarse_to_fine(targets, pyramids, settings.matching, network)
+    votes = vote_colors(found, pairs, settings.transfer).opened()
+    positions = found.target_to_reference.position.cpu().numpy()
+    shapes = [tuple(target.tissue.shape[1:]) for target in targets]
+    return [
+        Heard(position[:, :rows, :cols], said.lab[:rows, :cols], said.trust[:rows, :cols])
+        for position, said, (rows, cols) in zip(positions, votes, shapes, strict=True)
+    ]
+
+
+def paper_settings(evaluations: int) -> MatchingSettings:
+    """Return the paper's matching, with exact searches."""
+    return MatchingSettings(leave_cost=0.0, tone_weight=0.0, deconvolution_evaluations=evaluations)

@@ -9,38 +9,27 @@ agreement with the scan, and the pooling of votes by place and grey level.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
-from medcolor.body import bounding_box, pad_to_cells, resize, resize_mask, working_shape
-from medcolor.color import grey_of, srgb_to_lab
-from medcolor.domain import Box, ColorSlice, Reconstruction, ReferenceSlice, TargetSlice
-from medcolor.features.extract import (
-    FeaturePyramid,
-    FeatureSettings,
-    extract_pyramid,
-    extract_pyramids,
-)
+from medcolor.domain import ColorSlice, Reconstruction, TargetSlice
+from medcolor.features.extract import FeatureSettings
 from medcolor.features.network import PlacedNetwork
 from medcolor.filters import PoolingSettings, SmoothingSettings, match_spread, pool_votes
-from medcolor.matching import Correspondence, MatchingSettings, match_coarse_to_fine, take
-from medcolor.matching import vote as vote_patches
+from medcolor.matching import MatchingSettings
+from medcolor.prepared import PreparedReference, crop_slice
 from medcolor.stopwatch import Stopwatch
 from medcolor.transfer import (
     OpacitySettings,
     TransferSettings,
-    Vote,
     blend_votes,
     equation_1,
     opacity,
 )
+from medcolor.votes import PairLimit, gather_votes
 
 _WIDER = 1.0, 1.6
 """What averaging narrowed is widened: each mean of a right and a wrong match is paler than both."""
@@ -75,52 +64,6 @@ class SliceSettings(Protocol):
         """Alpha."""
 
 
-@dataclass(frozen=True)
-class PreparedReference:
-    """A photograph at the working size, ready to be matched many times."""
-
-    reference_id: str
-    lab: Float[Tensor, "1 3 row col"]
-    """Padded to whole cells, as the features are, and beside them."""
-
-    pyramid: FeaturePyramid
-
-    @property
-    def nbytes(self) -> int:
-        """Memory it takes, features and picture."""
-        return self.lab.nbytes + self.pyramid.nbytes
-
-
-def prepare_reference(
-    reference: ReferenceSlice, network: PlacedNetwork, settings: FeatureSettings
-) -> PreparedReference:
-    """Scale a reference to the working size and extract its features."""
-    rows, cols = reference.tissue.shape
-    shape = working_shape(Box(0, rows, 0, cols), settings.working_size_px)
-    tissue = resize_mask(reference.tissue, shape)
-    rgb = resize(reference.rgb, shape).astype(np.float32) / 255
-    lab = torch.from_numpy(pad_to_cells(srgb_to_lab(rgb))).to(network.device)
-    return PreparedReference(
-        reference.reference_id,
-        lab.permute(2, 0, 1)[None].contiguous(),
-        extract_pyramid(network, grey_of(rgb), tissue),
-    )
-
-
-@dataclass(frozen=True)
-class _Crop:
-    """The body of a slice at the working size."""
-
-    z: int
-    box: Box
-    weights: Sequence[float]
-    """Of the references."""
-
-    grey: Float[np.ndarray, "row col"]
-    matched: Float[np.ndarray, "row col"]
-    body: Bool[np.ndarray, "row col"]
-
-
 def colorize_slice(
     target: TargetSlice,
     references: Sequence[tuple[PreparedReference, float]],
@@ -137,49 +80,42 @@ def colorize_slice(
         settings: Of every stage.
         stopwatch: Told what each stage takes.
     """
-    prepared, weights = [one for one, _ in references], [weight for _, weight in references]
-    made = list(reconstruct_slices([target], prepared, [weights], network, settings, stopwatch))
+    made = list(reconstruct_slices([target], [references], network, settings, stopwatch))
     with stopwatch("transfer"):
         return color_slice(target, made[0] if made else None, settings, network.device)
 
 
 def reconstruct_slices(
     targets: Sequence[TargetSlice],
-    references: Sequence[PreparedReference],
-    weights: Sequence[Sequence[float]],
+    references: Sequence[Sequence[tuple[PreparedReference, float]]],
     network: PlacedNetwork,
     settings: SliceSettings,
     stopwatch: Stopwatch,
+    limit: PairLimit | None = None,
 ) -> Iterator[Reconstruction]:
     """Yield T' of every slice that shows a body.
 
-    Slices whose working images have one shape are matched together: on a GPU that costs little
-    more than one.
-
     Args:
         targets: Slices.
-        references: What they share.
-        weights: For each slice, of each reference, > 0.
+        references: Of each slice, with weights > 0.
         network: For matching.
         settings: Of every stage.
         stopwatch: Told what each stage takes.
+        limit: Of pairs of a slice and a reference matched at once; by default what suits a device.
     """
-    together: defaultdict[tuple[int, ...], list[_Crop]] = defaultdict(list)
-    for target, heard in zip(targets, weights, strict=True):
-        crop = _crop(target, heard, settings.features)
-        if crop is not None:
-            together[pad_to_cells(crop.body).shape].append(crop)
-    for crops in together.values():
-        votes = _ask(crops, references, network, settings, stopwatch)
-        for crop, said in zip(crops, votes, strict=True):
-            with stopwatch("agreement"):
-                vote = blend_votes(said, crop.grey, settings.transfer.agreement_tolerance)
-            with stopwatch("pooling"):
-                trust = vote.trust * crop.body
-                lab = pool_votes(vote.lab, crop.matched, trust, settings.pooling)
-                lab = match_spread(lab, vote.own, trust, settings.pooling.spread, _WIDER)
-                lab[..., 2] = np.maximum(lab[..., 2], settings.transfer.least_b)
-            yield Reconstruction(crop.z, crop.box, crop.grey, lab, vote.trust)
+    cut = [crop_slice(target, settings.features) for target in targets]
+    shown = [(crop, heard) for crop, heard in zip(cut, references, strict=True) if crop is not None]
+    crops, heard = [crop for crop, _ in shown], [some for _, some in shown]
+    votes = gather_votes(crops, heard, network, settings, stopwatch, limit)
+    for crop, said in zip(crops, votes, strict=True):
+        with stopwatch("agreement"):
+            vote = blend_votes(said, crop.grey, settings.transfer.agreement_tolerance)
+        with stopwatch("pooling"):
+            trust = vote.trust * crop.body
+            lab = pool_votes(vote.lab, crop.matched, trust, settings.pooling)
+            lab = match_spread(lab, vote.own, trust, settings.pooling.spread, _WIDER)
+            lab[..., 2] = np.maximum(lab[..., 2], settings.transfer.least_b)
+        yield Reconstruction(crop.z, crop.box, crop.grey, lab, vote.trust)
 
 
 def color_slice(
@@ -200,70 +136,3 @@ def color_slice(
         rgba[where][..., 3] = np.rint(255 * opacity(scan, body, settings.opacity))
         rgba[~target.body] = 0
     return ColorSlice(rgba, target.z)
-
-
-def _ask(
-    crops: Sequence[_Crop],
-    references: Sequence[PreparedReference],
-    network: PlacedNetwork,
-    settings: SliceSettings,
-    stopwatch: Stopwatch,
-) -> list[list[Vote]]:
-    """Return for each crop what each reference says."""
-    votes: list[list[Vote]] = [[] for _ in crops]
-    with stopwatch("features"):
-        pyramid = extract_pyramids(network, [(crop.matched, crop.body) for crop in crops])
-    for number, reference in enumerate(references):
-        with stopwatch("matching"):
-            found = match_coarse_to_fine(pyramid, reference.pyramid, settings.matching, network)
-        with stopwatch("voting"):
-            said = vote_colors(found, pyramid, reference, settings.transfer)
-        for heard, crop, lab, own, trust in zip(votes, crops, *said, strict=True):
-            rows, cols = crop.body.shape
-            parts = lab[:rows, :cols], own[:rows, :cols], trust[:rows, :cols]
-            heard.append(Vote(*parts, crop.weights[number]))
-    return votes
-
-
-def _crop(target: TargetSlice, weights: Sequence[float], settings: FeatureSettings) -> _Crop | None:
-    """Cut out the body and scale it to the working size; None without one."""
-    box = bounding_box(target.body)
-    if box is None:
-        return None
-    shape = working_shape(box, settings.working_size_px)
-    grey, matched = (
-        resize(image[box.slices], shape) for image in (target.luminance, target.matched_luminance)
-    )
-    body = resize_mask(target.body[box.slices], shape)
-    return _Crop(target.z, box, weights, grey, matched, body)
-
-
-def vote_colors(
-    correspondence: Correspondence,
-    target: FeaturePyramid,
-    reference: PreparedReference,
-    settings: TransferSettings,
-) -> tuple[
-    Float[np.ndarray, "slice row col 3"],
-    Float[np.ndarray, "slice row col 3"],
-    Float[np.ndarray, "slice row col"],
-]:
-    """Return what a reference says about slices, on their padded grid.
-
-    Returns:
-        T'_Lab, the slices reconstructed from the reference by the votes of overlapping patches;
-        the colour of each pixel's own match, without its neighbours' votes; the trust in each
-        pixel, 0..1.
-    """
-    position = correspondence.target_to_reference.position
-    weight = target.tissue * correspondence.confidence.clamp(min=settings.least_confidence)
-    values = reference.lab.expand(len(position), -1, -1, -1)
-    tissue = reference.pyramid.tissue.expand(len(position), -1, -1)
-    patch = settings.vote_patch_px
-    lab, trust = vote_patches(position, weight, values, tissue, patch_px=patch)
-    own = take(values, position)
-    return (
-        lab.permute(0, 2, 3, 1).cpu().numpy(),
-        own.permute(0, 2, 3, 1).cpu().numpy(),
-        trust.cpu().numpy(),
-    )

@@ -37,9 +37,11 @@ class ComputeSettings(Settings):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """What the network and the matching run on. auto: a GPU where torch sees one, on Ray where
-    its workers see one, else the CPU; decided once a run. A GPU that is asked for and absent is
-    an error. The last digits of a voxel may depend on it. A cluster whose GPUs come only when
-    they are asked for needs cuda here, and the number of workers."""
+    its workers see one, else the CPU; the CPU, too, for settings that ask for what runs there
+    alone (matching.search=patchmatch, matching.propagation); decided once a run. A GPU that is
+    asked for and absent, or cannot do what is set, is an error. The last digits of a voxel may
+    depend on it. A cluster whose GPUs come only when they are asked for needs cuda here, and the
+    number of workers."""
 
     gpu_share: float = 1.0
     """Of a GPU, for each worker on Ray: 1 pins a worker to a GPU of its own, 0.5 puts two on
@@ -53,19 +55,23 @@ class ComputeSettings(Settings):
     """Slices coloured at once by one worker, one thread each; 0 takes every core the
     process may use; of a Ray cluster with GPUs its share of the cores, else one."""
 
-    batch_slices: int = 0
-    """Slices matched at once, where so many neighbours share a reference and the shape of
-    their working image; 0 is 8 on a GPU, 1 on a CPU, which gains nothing by more. The last
-    digits of a voxel may depend on it."""
+    batch_pairs: int = 0
+    """Pairs of a slice and a photograph that a GPU matches at once; 0 is 24, fewer where its memory
+    does not hold so many. Decides no voxel. A CPU matches one after another."""
+
+    card: str = "auto"
+    """The model of GPU that computes: the last digits of a voxel depend on it, so a worker with
+    another refuses. auto: that of the worker that is looked at when the run begins. any: whatever
+    there is, for clusters of several models."""
 
     reference_memory_mb: int = 512
-    """Memory a worker keeps prepared photographs in, so that slices which share one need not
-    prepare it again. The one in use is kept whatever it takes."""
+    """Memory a worker keeps prepared photographs in, that of the GPU where there is one, so that
+    slices which share one need not prepare it again. Those in use are kept whatever they take."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        if min(self.threads, self.batch_slices, self.reference_memory_mb) < 0:
-            raise ValueError("threads, batch_slices and reference_memory_mb must be >= 0")
+        if min(self.threads, self.batch_pairs, self.reference_memory_mb) < 0:
+            raise ValueError("threads, batch_pairs and reference_memory_mb must be >= 0")
         if not (self.gpu_share > 0 and self.patience_s > 0):
             raise ValueError("gpu_share and patience_s must be > 0")
 
@@ -130,7 +136,7 @@ class RunSettings(BaseModel):
         }
         values = self.model_dump(mode="json", include=chosen)
         if not parts:
-            values["device"] = self.compute.device, self.compute.batch_slices
+            values["device"] = self.compute.device, self.compute.card
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -7,22 +7,58 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+
 
 class Stopwatch:
     """Adds up the time spent in named stages; several threads may share one."""
 
     def __init__(self) -> None:
         """Start empty."""
-        self.seconds: dict[str, float] = {}
+        self._seconds: dict[str, float] = {}
+        self._marks: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
         self._lock = threading.Lock()
 
     @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Add the time spent in the `with` block to `stage`."""
+    def __call__(self, stage: str, device: torch.device | None = None) -> Iterator[None]:
+        """Add the time spent in the `with` block to `stage`.
+
+        Args:
+            stage: Any name.
+            device: Where the block's work is done, if not here: of a GPU, to which work is only
+                handed in the block, the time between both ends is measured there.
+        """
+        if device is not None and device.type == "cuda":
+            begun, done = _timing_event(), _timing_event()
+            begun.record()
+            try:
+                yield
+            finally:
+                done.record()
+                with self._lock:
+                    self._marks.append((stage, begun, done))
+            return
         begin = time.perf_counter()
         try:
             yield
         finally:
             elapsed = time.perf_counter() - begin
             with self._lock:
-                self.seconds[stage] = self.seconds.get(stage, 0.0) + elapsed
+                self._add(stage, elapsed)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """By stage; waits for what a GPU has not done yet."""
+        with self._lock:
+            while self._marks:
+                stage, begun, done = self._marks.pop(0)
+                done.synchronize()
+                self._add(stage, begun.elapsed_time(done) / 1000)
+            return dict(self._seconds)
+
+    def _add(self, stage: str, seconds: float) -> None:
+        self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
+
+
+def _timing_event() -> torch.cuda.Event:
+    return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]

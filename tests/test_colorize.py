@@ -4,14 +4,12 @@ from conftest import COLORS, draw_slice
 from skimage.color import deltaE_ciede2000
 
 from medcolor.color import grey_of, lightness, srgb_to_lab
-from medcolor.colorize import (
-    colorize_slice,
-    prepare_reference,
-)
+from medcolor.colorize import colorize_slice
 from medcolor.config import RunSettings
 from medcolor.domain import ReferenceSlice, TargetSlice
 from medcolor.features.extract import FeatureSettings
 from medcolor.filters import SmoothingSettings
+from medcolor.prepared import prepare_reference
 from medcolor.stopwatch import Stopwatch
 from medcolor.transfer import TransferSettings, equation_1
 
@@ -24,13 +22,9 @@ def photograph(level=0.4, size=64, colors=COLORS):
 
 
 def color(network, target, reference, **transfer):
-    return colorize_slice(
-        target,
-        [(prepare_reference(reference, network.module, FEATURES), 1.0)],
-        network.module,
-        RunSettings(features=FEATURES, transfer=TransferSettings(**transfer)),
-        Stopwatch(),
-    )
+    settings = RunSettings(features=FEATURES, transfer=TransferSettings(**transfer))
+    prepared = prepare_reference(reference, network.module, settings)
+    return colorize_slice(target, [(prepared, 1.0)], network.module, settings, Stopwatch())
 
 
 def as_target(reference):

@@ -62,7 +62,7 @@ def test_overrides_win_over_the_file(tmp_path):
         ("render.size_px=101", "must be even"),
         ("scene.clip_axial=[0.9,0.1]", "low < high"),
         ("compute.device=tpu", "Input should be 'auto'"),
-        ("compute.threads=-1", "threads, batch_slices"),
+        ("compute.threads=-1", "threads, batch_pairs"),
     ],
 )
 def test_an_unusable_setting_is_named(override, message):

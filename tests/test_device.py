@@ -1,71 +1,155 @@
 """What runs on a GPU, followed on the meta device, whose tensors have shape and place alone."""
 
+import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from medcolor.features.extract import FeaturePyramid
+from medcolor import gpu
+from medcolor.features.extract import extract_pyramids
 from medcolor.features.network import GrayVGG19, NetworkSpec
-from medcolor.matching import MatchingSettings, match_coarse_to_fine, vote
+from medcolor.matching import MatchingSettings, match_coarse_to_fine
+from medcolor.matching.finish_triton import vote_at_once
+from medcolor.matching.searches import Searches
 from medcolor.transfer import TransferSettings
 
 SPEC = NetworkSpec(
-    name="d", width=0.0625, descriptor_size=8, descriptor_taps=("relu3_1", "relu4_1")
-)
+    name="d", width=0.25, descriptor_size=8, descriptor_taps=("relu3_1",), input_scale=1.0,
+    padding_mode="replicate",
+)  # fmt: skip
+SHAPES = [(64, 48)] * 5 + [(64, 60)] * 3
+"""Of the slices of a batch; three photographs each."""
+
+FAST = MatchingSettings()
+PAPER = MatchingSettings(deconvolution_evaluations=3, tone_weight=0.0)
+GLOBAL = MatchingSettings(search=("global", "global", "window", "window", "window"))
 
 
-def pyramid(device, shape):
-    with torch.device(device):
-        image, taps = torch.rand(shape), GrayVGG19(SPEC)(torch.rand(1, 1, *shape))
-        extent = torch.tensor([shape])
-    levels = tuple(torch.nn.functional.normalize(tap, dim=1).detach() for tap in taps)
-    masks = tuple(level[:, 0] > 0 for level in levels)
-    lengths = tuple(tap.norm(dim=1) for tap in taps)
-    return FeaturePyramid(levels, lengths, masks, extent, image[None], image[None] > 0)
+def run(code, **variables):
+    """Run a program beside this file and return what it prints."""
+    here = Path(__file__).parent
+    paths = {"PYTHONPATH": os.pathsep.join([str(here.parent), str(here)])}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | paths | variables,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return done.stdout
+
+
+def network_on_meta():
+    with torch.device("meta"):
+        return GrayVGG19(SPEC).to(torch.bfloat16).requires_grad_(False)
+
+
+def gather_on_meta(network, settings, shapes=SHAPES):
+    """Do on the meta device what a GPU does for slices with three photographs each."""
+    slices = [(np.ones(shape, np.float32), np.ones(shape, bool)) for shape in shapes]
+    photographs = [(np.ones((48, 64), np.float32), np.ones((48, 64), bool))] * 3
+    references = extract_pyramids(network, photographs, settings.finest_features)
+    targets = extract_pyramids(network, slices, settings.finest_features)
+    pairs = [(target, reference) for target in targets for reference in references]
+    found = match_coarse_to_fine(*zip(*pairs, strict=True), settings, network)
+    labs = [torch.zeros(1, 3, 48, 64, device="meta")] * len(pairs)
+    searches, patch_px = Searches.of(pairs), TransferSettings().vote_patch_px
+    said = vote_at_once(searches, found, labs, patch_px=patch_px, least_confidence=0.05)
+    return found, said
 
 
 def test_nothing_leaves_the_device_between_network_and_votes():
     """Meta tensors mix with no others, and tell Python no value (a wait, on a GPU)."""
+    network = network_on_meta()
+    for settings in (FAST, GLOBAL, PAPER):
+        found, said = gather_on_meta(network, settings)
+        for tensor in (found.target_to_reference.position, found.confidence, said):
+            assert tensor.device.type == "meta"
+            assert tensor.shape[-2:] == (64, 64)
     with torch.device("meta"):
-        network = GrayVGG19(SPEC).to(torch.bfloat16)
-        assert network.device.type == "meta"
         assert network.describe(torch.rand(2, 1, 224, 224)).device.type == "meta"
-    target, reference = pyramid("meta", (64, 48)), pyramid("meta", (80, 64))
-    paper = MatchingSettings(deconvolution_evaluations=3)
-    match_coarse_to_fine(target, reference, paper, network.float())
-    found = match_coarse_to_fine(target, reference, MatchingSettings())
-    for tensor in (found.target_to_reference.position, found.confidence):
-        assert tensor.device.type == "meta"
-        assert tensor.shape[-2:] == (64, 48)
-    lab, trust = vote(
-        found.target_to_reference.position,
-        found.confidence,
-        torch.rand(1, 3, 80, 64, device="meta"),
-        reference.tissue,
-        patch_px=TransferSettings().vote_patch_px,
-    )
-    assert lab.device.type == trust.device.type == "meta"
+
+
+class Counting(TorchDispatchMode):
+    """Counts what Python hands to the device."""
+
+    def __init__(self):
+        super().__init__()
+        self.operators = Counter()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.operators[str(function)] += 1
+        return function(*args, **(kwargs or {}))
+
+
+def test_a_slice_with_three_photographs_takes_few_operators(monkeypatch):
+    """What is launched one by one under Python's lock bounds a GPU: 4300 before they were fused."""
+    kernels, network = Counter(), network_on_meta()
+    monkeypatch.setattr(gpu, "launch", lambda kernel, *_, **__: kernels.update([kernel]))
+
+    def count(shapes):
+        kernels.clear()
+        with Counting() as counting:
+            gather_on_meta(network, FAST, shapes)
+        return counting.operators.total() + kernels.total()
+
+    assert count(SHAPES) <= 80 * len(SHAPES)
+    # A normalisation a level, means; two shapes of slices and one of photographs.
+    assert kernels.total() == 3 * (4 + 1) + 11
+    assert count(SHAPES[:1]) <= 400  # even alone
+
+
+def test_every_kernel_compiles_for_an_h100():
+    """Products run on its tensor cores, and features are read 16 bytes at a time."""
+    printed = run("from compile_kernels import main; main()", TRITON_INTERPRET="0")
+    lines = [line.split() for line in printed.splitlines()]
+    assert {name for name, *_ in lines} == {
+        "_normalize", "_means", "_multiply", "_choose", "_learn", "_search", "_enlarge", "_confide",
+        "_vote",
+    }  # fmt: skip
+    for name, multiplies, reads_wide, is_compiled in lines:
+        assert is_compiled == "True"
+        assert (multiplies == reads_wide == "True") == (name in {"_multiply", "_search"})
 
 
 def test_the_numeric_core_runs_where_there_is_little_else():
     """As on a bare GPU machine; `None` in sys.modules forbids an import."""
-    code = (
-        "import sys, pytest; absent = 'numba triton zarr dask nibabel pyvista typer pyarrow ray';"
+    run(
+        "import sys; absent = 'numba zarr dask nibabel pyvista typer pyarrow ray';"
         "sys.modules |= dict.fromkeys([*absent.split(), 'pydantic', 'scipy', 'yaml']);"
-        "from medcolor.matching import *; from test_device import pyramid;"
-        "import medcolor.colorize; p = pyramid('meta', (32, 32));"
-        "match_coarse_to_fine(p, p, MatchingSettings())"
+        "import medcolor.colorize; from test_device import *;"
+        "gather_on_meta(network_on_meta(), FAST)"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=True)
 
 
-@pytest.mark.parametrize(("one", "other"), [("meta", "cpu"), ("cpu", "meta")])
-def test_a_mixture_of_devices_is_seen(one, other):
-    with pytest.raises(RuntimeError, match="device"):
-        match_coarse_to_fine(pyramid(one, (32, 32)), pyramid(other, (32, 32)), MatchingSettings())
+def test_a_cpu_needs_no_triton():
+    run(
+        "import sys; sys.modules['triton'] = None; import numpy as np;"
+        "from medcolor.features.store import load_network;"
+        "from medcolor.features.extract import extract_pyramid;"
+        "from medcolor.matching import *; import medcolor.colorize;"
+        "one = np.ones((20, 20), np.float32);"
+        "p = extract_pyramid(load_network().module, one, one > 0);"
+        "match_coarse_to_fine([p], [p], MatchingSettings())"
+    )
+
+
+def test_a_mixture_of_devices_is_seen(network):
+    with torch.device("meta"):
+        nowhere = GrayVGG19(SPEC).requires_grad_(False)
+    one = np.ones((20, 20), np.float32)
+    here, there = (
+        extract_pyramids(each, [(one, one > 0)])[0] for each in (network.module, nowhere)
+    )
+    for pair in ((here, there), (there, here)):
+        with pytest.raises(ValueError, match="several devices"):
+            match_coarse_to_fine([pair[0]], [pair[1]], MatchingSettings())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

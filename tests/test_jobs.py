@@ -26,7 +26,7 @@ def run(script, *options):
 
 @pytest.mark.parametrize(
     "section",
-    ["inventory", "agreement", "stages", "kernels", "paper", "throughput", "training"],
+    ["inventory", "agreement", "pairs", "stages", "kernels", "paper", "throughput", "training"],
 )
 def test_every_section_of_the_gpu_check_runs_on_a_cpu(section):
     line = json.loads(run("check_gpu.py", section, "--device", "cpu", "--size", "64"))

@@ -12,11 +12,12 @@ from jaxtyping import Float, UInt8
 
 from medcolor.body import resize_mask
 from medcolor.color import lab_to_srgb
-from medcolor.colorize import color_slice, prepare_reference, reconstruct_slices
+from medcolor.colorize import color_slice, reconstruct_slices
 from medcolor.config import RunSettings
 from medcolor.domain import Reconstruction, TargetSlice
 from medcolor.errors import InputError
 from medcolor.filters import PAPER_FIGURE_6
+from medcolor.prepared import prepare_reference
 from medcolor.reference import ReferenceRecord, load_reference
 from medcolor.run.plan import open_network
 from medcolor.run.threads import one_thread_each
@@ -58,10 +59,10 @@ def compare(
     record = ReferenceRecord(reference.name, reference, None)
     photograph = load_reference(record, settings.reference)
     with one_thread_each():
-        prepared = prepare_reference(photograph, network, settings.features)
+        prepared = prepare_reference(photograph, network, settings)
         shown = _read_slice(target, number, settings)
-        stopwatch = Stopwatch()
-        made = list(reconstruct_slices([shown], [prepared], [[1.0]], network, settings, stopwatch))
+        heard = [[(prepared, 1.0)]]
+        made = list(reconstruct_slices([shown], heard, network, settings, Stopwatch()))
         if not made:
             raise InputError(f"--slice {shown.z}", "no body in it", "Choose another slice")
         sheets = _sheets(shown, made[0], photograph.rgb, settings)

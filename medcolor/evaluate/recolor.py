@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from medcolor.color import grey_of, lab_to_srgb, lightness, srgb_to_lab
-from medcolor.colorize import PreparedReference, colorize_slice, prepare_reference
+from medcolor.colorize import colorize_slice
 from medcolor.config import RunSettings
 from medcolor.domain import ReferenceSlice, TargetSlice
 from medcolor.errors import InputError
@@ -31,6 +31,7 @@ from medcolor.evaluate.features.pairs import bend
 from medcolor.evaluate.metrics import LEGEND, ColorReport, measure
 from medcolor.features.extract import describe
 from medcolor.features.network import GrayVGG19, PlacedNetwork
+from medcolor.prepared import PreparedReference, prepare_reference
 from medcolor.progress import ProgressReport
 from medcolor.reference import list_references, load_reference
 from medcolor.retrieval.assignment import choose_references, references_around
@@ -109,7 +110,7 @@ def evaluate_recolored(
     wanted = sorted({index for z in numbers for index, _ in chosen[z]})
 
     def prepare(index: int) -> PreparedReference:
-        return prepare_reference(photographs[index].reference, matched_with, settings.features)
+        return prepare_reference(photographs[index].reference, matched_with, settings)
 
     prepared = dict(zip(wanted, map_slices(prepare, wanted, threads), strict=True))
     progress.begin("recolor", len(targets))

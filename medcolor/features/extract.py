@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
 from medcolor.body import body_square, pad_to_cells, resize, resize_mask
 from medcolor.errors import InputError
 from medcolor.features.network import DESCRIPTOR_INPUT_PX, GrayVGG19, PlacedNetwork
+from medcolor.features.pyramid import FeaturePyramid
+from medcolor.gpu import upload
 from medcolor.settings import Settings
+
+GPU_IMAGES = 8
+"""Images that go through the network of a GPU together, always: more gain little (LOG.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,53 +56,6 @@ class FeatureSettings(Settings):
             raise ValueError("equalization must lie in 0..1")
 
 
-@dataclass(frozen=True)
-class FeaturePyramid:
-    """Features of body crops that share a padded shape, fine to coarse (relu1_1..relu5_1)."""
-
-    levels: tuple[Float[Tensor, "image _channel _row _col"], ...]
-    """Unit length along channel; a dead feature stays zero."""
-
-    lengths: tuple[Float[Tensor, "image _row _col"], ...]
-    """What they were divided by."""
-
-    masks: tuple[Bool[Tensor, "image _row _col"], ...]
-    """Cells that hold any tissue."""
-
-    extent_px: Int[Tensor, "image 2"]
-    """Rows and columns of each crop before padding to whole cells."""
-
-    luminance: Float[Tensor, "image row col"]
-    """What the features were taken from, padded: 0..1, background black."""
-
-    tissue: Bool[Tensor, "image row col"]
-    """Padded likewise."""
-
-    @property
-    def nbytes(self) -> int:
-        """Memory it takes."""
-        single = self.extent_px, self.luminance, self.tissue
-        return sum(part.nbytes for part in self.levels + self.lengths + self.masks + single)
-
-    def repeat(self, count: int) -> FeaturePyramid:
-        """Return the one image `count` times, without a copy.
-
-        Raises:
-            ValueError: If it holds several images.
-        """
-        if len(self.luminance) != 1:
-            raise ValueError(f"repeat takes a pyramid of one image, not {len(self.luminance)}")
-
-        def expand(part: Tensor) -> Tensor:
-            return part.expand(count, *part.shape[1:])
-
-        levels, lengths, masks = (
-            tuple(map(expand, parts)) for parts in (self.levels, self.lengths, self.masks)
-        )
-        rest = map(expand, (self.extent_px, self.luminance, self.tissue))
-        return FeaturePyramid(levels, lengths, masks, *rest)
-
-
 Picture = tuple[Float[np.ndarray, "_row _col"], Bool[np.ndarray, "_row _col"]]
 """Luminance, 0..1, cropped to the body and scaled to the working size; and its tissue."""
 
@@ -105,34 +64,89 @@ def extract_pyramid(
     network: PlacedNetwork,
     luminance: Float[np.ndarray, "row col"],
     tissue: Bool[np.ndarray, "row col"],
+    finest: int = 0,
 ) -> FeaturePyramid:
-    """Return the five feature maps of one working image; see `extract_pyramids`."""
-    return extract_pyramids(network, [(luminance, tissue)])
+    """Return the feature maps of one working image; see `extract_pyramids`."""
+    return extract_pyramids(network, [(luminance, tissue)], finest)[0]
 
 
 @torch.no_grad()
-def extract_pyramids(network: PlacedNetwork, pictures: Sequence[Picture]) -> FeaturePyramid:
-    """Return the five feature maps of working images in one pass, background set to black.
+def extract_pyramids(
+    network: PlacedNetwork, pictures: Sequence[Picture], finest: int = 0
+) -> list[FeaturePyramid]:
+    """Return the feature maps of working images, background set to black.
+
+    A CPU takes one image after another. A GPU takes those of one padded shape together, always as
+    many, black ones added: its library chooses how to compute by how many there are, and bits
+    must not depend on that.
 
     Args:
-        network: The pyramid lies where it does.
-        pictures: Of one shape once padded to whole cells. Cells without tissue never match.
-
-    Raises:
-        ValueError: If their padded shapes differ.
+        network: The pyramids lie where it does.
+        pictures: Of any shapes. Cells without tissue never match.
+        finest: Index of the finest level whose features are wanted, 0 is relu1_1.
     """
-    grey = [np.where(tissue, luminance, 0) for luminance, tissue in pictures]
-    image = _to_network(network, np.stack([pad_to_cells(one.astype(np.float32)) for one in grey]))
-    tissue = np.stack([pad_to_cells(tissue) for _, tissue in pictures])
-    mask = torch.from_numpy(tissue).to(network.device).float()
-    levels, lengths, masks = [], [], []
-    for index, tap in enumerate(network(image)):
-        lengths.append(tap.float().norm(dim=1))
-        levels.append((tap.float() / lengths[-1].clamp(min=1e-6)[:, None]).contiguous())
-        masks.append(F.max_pool2d(mask, 2**index) > 0)
-    extent = torch.tensor([luminance.shape for luminance, _ in pictures]).to(network.device)
+    if network.device.type == "cpu":
+        return [_extract_one(network, picture, finest) for picture in pictures]
+    alike: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+    for number, (_, tissue) in enumerate(pictures):
+        alike[pad_to_cells(tissue).shape].append(number)
+    found: dict[int, FeaturePyramid] = {}
+    for numbers in alike.values():
+        for first in range(0, len(numbers), GPU_IMAGES):
+            some = numbers[first : first + GPU_IMAGES]
+            batch = _extract_together(network, [pictures[number] for number in some], finest)
+            found |= {number: batch[place] for place, number in enumerate(some)}
+    return [found[number] for number in range(len(pictures))]
+
+
+def _padded(pictures: Sequence[Picture], count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return luminance, black outside tissue, and tissue, in `count` images of whole cells."""
+    shape = count, *pad_to_cells(pictures[0][1]).shape
+    grey, inside = np.zeros(shape, np.float32), np.zeros(shape, bool)
+    for place, (luminance, tissue) in enumerate(pictures):
+        rows, cols = tissue.shape
+        grey[place, :rows, :cols] = np.where(tissue, luminance, 0)
+        inside[place, :rows, :cols] = tissue
+    return grey, inside
+
+
+def _extract_one(network: PlacedNetwork, picture: Picture, finest: int) -> FeaturePyramid:
+    """Return the pyramid of one image, on a CPU."""
+    grey, inside = _padded([picture], 1)
+    image, tissue = _to_network(network, grey), torch.from_numpy(inside)
+    taps = network(image)
+    lengths = {index: taps[index].float().norm(dim=1) for index in range(finest, len(taps))}
+    levels = {
+        index: (taps[index].float() / length.clamp(min=1e-6)[:, None]).contiguous()
+        for index, length in lengths.items()
+    }
+    masks = [F.max_pool2d(tissue.float(), 2**index) > 0 for index in range(len(taps))]
+    tones = [_cell_tone(image[:, 0], tissue.float(), 2**index) for index in range(len(taps))]
+    extent = (picture[1].shape,)
+    return FeaturePyramid(levels, lengths, tuple(masks), tuple(tones), extent, image[:, 0], tissue)
+
+
+def _cell_tone(luminance: Tensor, tissue: Tensor, stride: int) -> Float[Tensor, "image row col"]:
+    total = F.avg_pool2d(luminance * tissue, stride)
+    return total / F.avg_pool2d(tissue, stride).clamp(min=1e-6)
+
+
+def _extract_together(
+    network: PlacedNetwork, pictures: Sequence[Picture], finest: int
+) -> FeaturePyramid:
+    """Return the pyramid of images that share a padded shape, on a GPU."""
+    from medcolor.features.kernels import cell_means, normalize  # CPUs need no Triton
+
+    count = len(pictures)
+    grey, inside = _padded(pictures, GPU_IMAGES)
+    image, tissue = _to_network(network, grey), upload(inside, network.device)[:count]
+    taps = network(image)
+    both = {index: normalize(taps[index][:count]) for index in range(finest, len(taps))}
+    tones, masks = cell_means(image[:count, 0], tissue, len(taps))
+    extent = tuple(tissue.shape for _, tissue in pictures)
+    levels, lengths = ({index: pair[part] for index, pair in both.items()} for part in (0, 1))
     return FeaturePyramid(
-        tuple(levels), tuple(lengths), tuple(masks), extent, image[:, 0], mask > 0
+        levels, lengths, tuple(masks), tuple(tones), extent, image[:count, 0], tissue
     )
 
 
@@ -163,7 +177,7 @@ def describe(
 def _to_network(
     network: PlacedNetwork, images: Float[np.ndarray, "image row col"]
 ) -> Float[Tensor, "image 1 row col"]:
-    batch = torch.from_numpy(images)[:, None]
+    batch = upload(images, network.device)[:, None]
     return batch.to(network.device, memory_format=torch.channels_last)
 
 

@@ -10,15 +10,48 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
-from medcolor.features.extract import FeaturePyramid
 from medcolor.features.network import GrayVGG19
+from medcolor.features.pyramid import FeaturePyramid
 from medcolor.matching.field import upsample
 from medcolor.matching.lbfgs import minimize_lbfgs
+from medcolor.matching.search import Features
 from medcolor.matching.settings import MatchingSettings
 from medcolor.matching.vote import vote
 
 _FLAT = 1e-12
+
+
+def joined_features(
+    matches: tuple[Int[Tensor, "pair 2 _row _col"], Int[Tensor, "pair 2 _row2 _col2"]],
+    images: tuple[FeaturePyramid, FeaturePyramid],
+    index: int,
+    network: GrayVGG19,
+    settings: MatchingSettings,
+) -> tuple[Features, Features]:
+    """Return A' beside A, and B beside B': the product of both is the mean of two cosines.
+
+    Args:
+        matches: What each image finds in the other at level `index` + 1.
+        images: The slices and their photographs.
+        index: Level to be searched.
+        network: Whose features they are.
+        settings: Of the reconstruction.
+    """
+    own, other = images
+    made = reconstruct(matches[0], other, index + 1, network, settings)
+    made2 = reconstruct(matches[1], own, index + 1, network, settings)
+    return (
+        _join(blend(own, index, made, settings), own.levels[index]),
+        _join(other.levels[index], blend(other, index, made2, settings)),
+    )
+
+
+def _join(first: Features, second: Features) -> Float[Tensor, "pair joined row col"]:
+    """Return both features side by side, each of half the length of the whole."""
+    parts = [F.normalize(part.float(), dim=1, eps=1e-6) for part in (first, second)]
+    return torch.cat(parts, 1) / 2**0.5
 
 
 def response(length: Float[Tensor, "pair row col"]) -> Float[Tensor, "pair row col"]:
@@ -45,12 +78,16 @@ def blend(
 ) -> Float[Tensor, "pair channel row col"]:
     """Return F * W + R * (1 - W), not normalised."""
     weight = own_weight(own.lengths[index], index, settings)[:, None]
-    return raw_level(own, index) * weight + reconstruction * (1 - weight)
+    raw = raw_level(own, index)
+    spare = raw.shape[1] - reconstruction.shape[1]  # channels of zeros that GPUs read
+    if spare:
+        reconstruction = F.pad(reconstruction, (0, 0, 0, 0, 0, spare))
+    return raw * weight + reconstruction * (1 - weight)
 
 
 def raw_level(pyramid: FeaturePyramid, index: int) -> Float[Tensor, "pair channel row col"]:
     """Return the features of a level as the network gave them."""
-    return pyramid.levels[index] * pyramid.lengths[index][:, None]
+    return pyramid.levels[index].float() * pyramid.lengths[index][:, None]
 
 
 def reconstruct(
@@ -75,12 +112,14 @@ def reconstruct(
         settings: Jump, evaluations, patch sizes.
     """
     bottom = max(-1, index - settings.deconvolution_jump)
-    patch = settings.patch_px[-1 - index]
-    goal = _vote_all(field, raw_level(source, index), patch)
+    patch, channels = settings.patch_px[-1 - index], network.spec.channels()
+    goal = _vote_all(field, raw_level(source, index)[:, : channels[index]], patch)
     fine = field
     for _ in range(index - max(bottom, 0)):
         fine = upsample(fine)
-    ground = source.luminance[:, None] if bottom < 0 else raw_level(source, bottom)
+    ground = source.luminance[:, None]
+    if bottom >= 0:
+        ground = raw_level(source, bottom)[:, : channels[bottom]]
     start = _vote_all(fine, ground, patch)
     found, _ = invert(network, start, goal, bottom, index, settings)
     below = network.advance(found, bottom, index - 1)
@@ -118,6 +157,6 @@ def _vote_all(
     values: Float[Tensor, "pair channel row2 col2"],
     patch_px: int,
 ) -> Float[Tensor, "pair channel row col"]:
-    weight = torch.ones(len(field), *field.shape[2:])
-    valid = torch.ones(len(values), *values.shape[2:], dtype=torch.bool)
+    weight = torch.ones(len(field), *field.shape[2:], device=field.device)
+    valid = torch.ones(len(values), *values.shape[2:], dtype=torch.bool, device=field.device)
     return vote(field, weight, values, valid, patch_px=patch_px)[0]

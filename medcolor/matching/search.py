@@ -62,7 +62,7 @@ def similarity_at(
     """Return the patch score of given matches, which may lie anywhere inside `other`."""
     pairs, _, rows, cols = own.shape
     rows2, cols2 = other.shape[2:]
-    total, count = torch.zeros(pairs, rows, cols), torch.zeros(pairs, rows, cols)
+    total, count = (own.new_zeros(pairs, rows, cols) for _ in range(2))
     reach = patch_px // 2
     for drow in range(-reach, reach + 1):
         for dcol in range(-reach, reach + 1):
@@ -142,13 +142,8 @@ def search_window(
         patch_px: Side of the patch, odd.
         leave_cost: Taken from the score for each cell of distance from the upsampled match.
     """
-    if own.device.type == "cpu":
-        # Here, not above: GPU machines need no Numba, others no Triton.
-        from medcolor.matching.window_cpu import search_blocks
-    elif own.device.type == "cuda":
-        from medcolor.matching.window_triton import search_blocks
-    else:
-        from medcolor.matching.window_torch import search_blocks
+    from medcolor.matching.window_cpu import search_blocks  # GPU machines need no Numba
+
     cost = window_cost(radius_px, leave_cost)
     position, score = search_blocks(own, other, 2 * coarse, own_mask, other_mask, cost, patch_px)
     return NearestNeighborField(position, score)

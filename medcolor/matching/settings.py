@@ -80,6 +80,25 @@ class MatchingSettings(Settings):
     response_slope: float = 300.0
     """Steepness of the sigmoid."""
 
+    @property
+    def finest_index(self) -> int:
+        """Index of the last level that is matched; 0 is relu1_1."""
+        return int(self.finest_level[4]) - 1
+
+    @property
+    def finest_features(self) -> int:
+        """Index of the finest level whose features are read, by a reconstruction if not matched."""
+        if self.deconvolution_evaluations == 0:
+            return self.finest_index
+        return max(0, min(self.finest_index, self.finest_index + 1 - self.deconvolution_jump))
+
+    @property
+    def needs_cpu(self) -> str | None:
+        """What of this runs on CPUs alone; None if nothing does."""
+        if "patchmatch" in self.search[: _LEVELS - self.finest_index]:
+            return "search=patchmatch"
+        return "propagation" if self.propagation else None
+
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         if len(self.search) != _LEVELS or self.search[0] == "window":

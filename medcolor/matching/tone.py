@@ -13,18 +13,20 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 
-from medcolor.features.extract import FeaturePyramid
+from medcolor.features.pyramid import FeaturePyramid
 from medcolor.matching.field import take
 from medcolor.matching.search import Features
 
 _KNOTS = 33
-_SIGMA = 0.05
-_FREEDOM = 8
+SIGMA = 0.05
+FREEDOM = 8
 """About as many cells as the curve can follow one by one."""
 
-_LEAST_MASS = 1e-9
+LEAST_MASS = 1e-9
+LEAST_LEAVE = 0.1
+"""Share of the cost of leaving that stays where tone explains all: it is learnt, not exact."""
+
 _ANGLE = 3.0
 """Tones become points of a half circle; their product is then cos(3 * difference)."""
 
@@ -59,12 +61,11 @@ def teach_tone(
         match: Position in the photograph for each cell of the next coarser level of the scan.
         confidence: How far each of these matches counts, 0..1.
     """
-    own, other = cell_tone(target, index + 1), cell_tone(reference, index + 1)
+    own, other = target.tones[index + 1], reference.tones[index + 1]
     counted = confidence * target.masks[index + 1]
     matched = take(other[:, None], match)
     curve, explained = tone_curve(own.flatten(1), matched.flatten(1), counted.flatten(1))
-    predicted = read_curve(curve, cell_tone(target, index))
-    return TonePair(predicted, cell_tone(reference, index), explained)
+    return TonePair(read_curve(curve, target.tones[index]), reference.tones[index], explained)
 
 
 def append_tone(
@@ -79,14 +80,6 @@ def append_tone(
     return torch.cat([features * (1 - part).sqrt(), circle * part.sqrt()], 1)
 
 
-def cell_tone(pyramid: FeaturePyramid, index: int) -> Float[Tensor, "image row col"]:
-    """Return the mean luminance of the tissue in each cell of a level; 0 without tissue."""
-    stride = 2**index
-    tissue = pyramid.tissue.float()
-    total = F.avg_pool2d(pyramid.luminance * tissue, stride)
-    return total / F.avg_pool2d(tissue, stride).clamp(min=1e-6)
-
-
 def tone_curve(
     own: Float[Tensor, "pair cell"],
     other: Float[Tensor, "pair cell"],
@@ -97,20 +90,20 @@ def tone_curve(
     Kernel regression (Nadaraya 1964, Watson 1964), drawn to the mean where nothing is known.
     The share is 0 where nothing has weight, or where `other` is of one tone.
     """
-    mass = weight.sum(1, keepdim=True).clamp(min=_LEAST_MASS)
+    mass = weight.sum(1, keepdim=True).clamp(min=LEAST_MASS)
     mean = (weight * other).sum(1, keepdim=True) / mass
-    knots = torch.linspace(0, 1, _KNOTS)
-    kernel = weight[:, None] * torch.exp(-0.5 * ((knots[:, None] - own[:, None]) / _SIGMA) ** 2)
+    knots = torch.linspace(0, 1, _KNOTS, device=own.device)
+    kernel = weight[:, None] * torch.exp(-0.5 * ((knots[:, None] - own[:, None]) / SIGMA) ** 2)
     prior = 1e-3 * mass
     curve = ((kernel * other[:, None]).sum(2) + prior * mean) / (kernel.sum(2) + prior)
     read = read_curve(curve, own)
     total = (weight * (other - mean) ** 2).sum(1, keepdim=True)
     rest = (weight * (other - read) ** 2).sum(1, keepdim=True)
     spread = (weight * (read - mean) ** 2).sum(1, keepdim=True)
-    gain = torch.sqrt(total / spread.clamp(min=_LEAST_MASS)).clamp(max=3)
+    gain = torch.sqrt(total / spread.clamp(min=LEAST_MASS)).clamp(max=3)
     # Adjusted for what a curve explains of anything where cells are few (Theil 1961).
-    few = mass / (mass - _FREEDOM).clamp(min=_LEAST_MASS)
-    explained = (1 - few * rest / total.clamp(min=_LEAST_MASS)).clamp(min=0)
+    few = mass / (mass - FREEDOM).clamp(min=LEAST_MASS)
+    explained = (1 - few * rest / total.clamp(min=LEAST_MASS)).clamp(min=0)
     return mean + (curve - mean) * gain, (explained * (total > 1e-6 * mass))[:, 0]
 
 

@@ -9,7 +9,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,11 +17,12 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from medcolor.colorize import color_slice, prepare_reference, reconstruct_slices
+from medcolor.colorize import color_slice, reconstruct_slices
 from medcolor.config import RunSettings
-from medcolor.domain import ReferenceSlice
+from medcolor.domain import ReferenceSlice, TargetSlice
 from medcolor.errors import EmptyFrameError, InputError, RunError
 from medcolor.features.extract import describe
+from medcolor.prepared import PreparedReference, prepare_references
 from medcolor.reference import ReferenceRecord, list_references, load_reference
 from medcolor.retrieval.index import read_index
 from medcolor.run.index_copies import is_index_place, local_index
@@ -32,10 +33,14 @@ from medcolor.run.tasks import Failed, Runner
 from medcolor.run.threads import map_slices
 from medcolor.stopwatch import Stopwatch
 from medcolor.storage import Place
+from medcolor.votes import PairLimit, pairs_at_once
 
 _MB = 1 << 20
 _MOST_TRIED = 8
 """Photographs that are looked at for one that shows a body."""
+
+_RUNS_TRIED = 4
+"""Of slices that a GPU matches together."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +160,8 @@ def _add_up(
     )
     voxels = sum(4 * int(np.prod(one.shape)) for one in plan.levels)
     slab_bytes = 4 * int(np.prod(level.shape[1:])) * plan.settings.store.slab_slices
+    kept_mb = plan.settings.compute.reference_memory_mb  # of photographs, where they are matched
+    on_gpu = plan.settings.compute.device == "cuda"
     return Estimate(
         slices=level.shape[0],
         shape_zyx=level.shape,
@@ -165,9 +172,8 @@ def _add_up(
         device=plan.settings.compute.device,
         seconds_left=round(seconds, 1),
         is_other=begun not in (None, plan.ledger.identity),
-        host_mb=(tried.host_bytes + 2 * slab_bytes) // _MB
-        + plan.settings.compute.reference_memory_mb,
-        gpu_mb=tried.gpu_bytes // _MB,
+        host_mb=(tried.host_bytes + 2 * slab_bytes) // _MB + (0 if on_gpu else kept_mb),
+        gpu_mb=tried.gpu_bytes // _MB + (kept_mb if on_gpu else 0),
         output_mb=round(tried.compressed * voxels / _MB),
         voxels_mb=round(voxels / _MB),
     )
@@ -179,52 +185,74 @@ class TrySlices:
     def __init__(self, plan: Plan, records: Sequence[ReferenceRecord]) -> None:
         """Open the scan and load the network."""
         self._plan, self._records = plan, records
+        self._prepared: list[PreparedReference] = []
         self._network = plan.open_network().module
         self._read = plan.open_target()
 
     def __call__(self, _task: str) -> Tried:
-        """Try, after once for what is compiled on first use."""
+        """Try, after once for what is compiled or planned on first use."""
         settings, threads = self._plan.settings, self._plan.threads
-        wanted = settings.retrieval.references
-        references = self._load(wanted)
-        begin = time.perf_counter()
-        prepared = [prepare_reference(one, self._network, settings.features) for one in references]
-        preparation_s = (time.perf_counter() - begin) / len(prepared)
-        device = torch.device(settings.compute.device)
-        weights, watch = [1.0] * len(prepared), Stopwatch()
-
-        def color(z: int) -> bytes:
-            with watch("match"):
-                target = self._read(z)
-                given = [target], prepared, [weights], self._network, settings, Stopwatch()
-                made = list(reconstruct_slices(*given))
-            with watch("color"):
-                rgba = color_slice(target, made[0] if made else None, settings, device).rgba
-            return rgba.tobytes()
-
+        references = self._load(settings.retrieval.references)
+        most, share = settings.compute.batch_pairs, settings.compute.gpu_share
+        pairs = pairs_at_once(self._network, settings, most, share)
+        together = max(1, pairs // len(references))
         depth = self._plan.levels[0].shape[0]
-        map_slices(color, [depth // 2], 1)
+        count = 2 * threads + 2 if together == 1 else _RUNS_TRIED * together
+        chosen = np.linspace(0, depth - 1, count + 2).astype(int)[1:-1]
+        runs = [chosen[first : first + together] for first in range(0, len(chosen), together)]
+        self._prepared = prepare_references(references, self._network, settings)
+        self._color([depth // 2] * together, Stopwatch(), PairLimit(pairs))
         target = self._read(depth // 2)
+        description_s = self._seconds(lambda: self._describe(target))
+        preparation_s = self._seconds(
+            lambda: prepare_references(references, self._network, settings)
+        )
+        watch = Stopwatch()
         begin = time.perf_counter()
-        if target.body.any():
-            describe(self._network, target.matched_luminance, target.body)
-        description_s = time.perf_counter() - begin
-        chosen = np.linspace(0, depth - 1, 2 * threads + 4).astype(int)[1:-1].tolist()
-        begin = time.perf_counter()
-        colored = map_slices(color, chosen, threads)
+        colored = map_slices(
+            lambda run: self._color(run.tolist(), watch, PairLimit(pairs)), runs, threads
+        )
         slice_s = (time.perf_counter() - begin) / len(chosen)
         codec = pa.Codec("zstd", compression_level=settings.store.compression_level)
-        compressed = sum(codec.compress(one).size for one in colored) / sum(map(len, colored))
+        rgba = [one for run in colored for one in run]
+        compressed = sum(codec.compress(one).size for one in rgba) / sum(map(len, rgba))
         used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return Tried(
             slice_s,
             watch.seconds["color"] / sum(watch.seconds.values()),
             description_s,
-            preparation_s,
+            preparation_s / len(references),
             compressed,
             used if sys.platform == "darwin" else 1024 * used,
             int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else 0,
         )
+
+    def _color(self, slices: Sequence[int], watch: Stopwatch, limit: PairLimit) -> list[bytes]:
+        """Colour slices that are matched together; tell how long both passes take."""
+        settings = self._plan.settings
+        with watch("match"):
+            targets = [self._read(z) for z in slices]
+            heard = [[(one, 1.0) for one in self._prepared]] * len(targets)
+            given = targets, heard, self._network, settings, Stopwatch(), limit
+            made = {one.z: one for one in reconstruct_slices(*given)}
+        with watch("color"):
+            device = torch.device(settings.compute.device)
+            return [
+                color_slice(target, made.get(target.z), settings, device).rgba.tobytes()
+                for target in targets
+            ]
+
+    def _describe(self, target: TargetSlice) -> None:
+        if target.body.any():
+            describe(self._network, target.matched_luminance, target.body)
+
+    @staticmethod
+    def _seconds(action: Callable[[], object]) -> float:
+        """Return the seconds of an action, the first time left out."""
+        action()
+        begin = time.perf_counter()
+        action()
+        return time.perf_counter() - begin
 
     def _load(self, count: int) -> list[ReferenceSlice]:
         """Return photographs from the middle of the library, as many as a slice hears."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from medcolor.errors import InputError, RunError
 from medcolor.features.precision import has_fast_bf16
 from medcolor.features.registry import find_network
 from medcolor.features.store import LoadedNetwork, load_network
+from medcolor.gpu import compute_exactly
 from medcolor.retrieval.record import Source
 from medcolor.run.ledger import Ledger
 from medcolor.run.tasks import Failed, Runner
@@ -24,7 +26,8 @@ from medcolor.volume.store import Level
 from medcolor.volume.target import TargetReader
 from medcolor.volume.window import Window
 
-_GPU_BATCH = 8
+_log = logging.getLogger(__name__)
+_ANY_CARD = "any"
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,16 @@ class Capabilities:
     fast_bf16: tuple[str, ...]
     """Devices, cpu or cuda, that multiply bf16 in hardware."""
 
+    card: str = ""
+    """Model of its GPU; empty without one."""
+
     @staticmethod
     def here() -> Capabilities:
         """Look at this process."""
         has_gpu = torch.cuda.is_available()
         devices = ("cpu", "cuda") if has_gpu else ("cpu",)
-        return Capabilities(has_gpu, tuple(one for one in devices if has_fast_bf16(one)))
+        card = torch.cuda.get_device_name() if has_gpu else ""
+        return Capabilities(has_gpu, tuple(one for one in devices if has_fast_bf16(one)), card)
 
     @staticmethod
     def of_workers(runner: Runner) -> Capabilities:
@@ -66,7 +73,7 @@ class _Looking:
 
 
 def resolve_hardware(settings: RunSettings, runner: Runner | None = None) -> RunSettings:
-    """Return the settings with device, precision and batch decided.
+    """Return the settings with device, its model and precision decided.
 
     The driver calls it once, so that all workers compute alike.
 
@@ -75,7 +82,7 @@ def resolve_hardware(settings: RunSettings, runner: Runner | None = None) -> Run
         runner: Whose workers compute; by default this process.
 
     Raises:
-        InputError: What was asked for is not there.
+        InputError: What was asked for is not there, or cannot do what is set.
     """
     if runner is not None and _is_resolved(settings):
         return settings
@@ -87,8 +94,17 @@ def resolve_hardware(settings: RunSettings, runner: Runner | None = None) -> Run
             f"torch {torch.__version__} sees no GPU",
             "Install torch for CUDA and its driver, or set compute.device=cpu",
         )
+    on_cpu_alone = settings.matching.needs_cpu
+    if asked == "cuda" and on_cpu_alone:
+        raise InputError(
+            f"matching.{on_cpu_alone}",
+            "it runs on CPUs alone, and compute.device=cuda",
+            "Set compute.device=cpu, or matching.search to window and matching.propagation=0",
+        )
     if device == "auto":
-        device = "cuda" if able.has_gpu else "cpu"
+        device = "cuda" if able.has_gpu and not on_cpu_alone else "cpu"
+        if able.has_gpu and on_cpu_alone:
+            _log.warning("matching.%s runs on CPUs alone: the GPU is not used", on_cpu_alone)
     precision = settings.features.precision
     if precision == "bf16" and device not in able.fast_bf16:
         raise InputError(
@@ -98,10 +114,11 @@ def resolve_hardware(settings: RunSettings, runner: Runner | None = None) -> Run
         )
     if precision == "auto":
         precision = "bf16" if device in able.fast_bf16 else "fp32"
-    batch = settings.compute.batch_slices or (_GPU_BATCH if device == "cuda" else 1)
+    card = settings.compute.card if device == "cuda" else ""
+    card = able.card if card == "auto" else card
     return settings.model_copy(
         update={
-            "compute": dataclasses.replace(settings.compute, device=device, batch_slices=batch),
+            "compute": dataclasses.replace(settings.compute, device=device, card=card),
             "features": dataclasses.replace(settings.features, precision=precision),
         }
     )
@@ -109,7 +126,7 @@ def resolve_hardware(settings: RunSettings, runner: Runner | None = None) -> Run
 
 def _is_resolved(settings: RunSettings) -> bool:
     compute, precision = settings.compute, settings.features.precision
-    return compute.device != "auto" and compute.batch_slices > 0 and precision != "auto"
+    return "auto" not in (compute.device, compute.card, precision)
 
 
 def open_network(settings: RunSettings) -> LoadedNetwork:
@@ -118,9 +135,25 @@ def open_network(settings: RunSettings) -> LoadedNetwork:
     A process loads it once, for all stages and all volumes, as long as its file does not change.
     """
     settings = resolve_hardware(settings)
-    features, path = settings.features, find_network(settings.features.network)
+    features, compute = settings.features, settings.compute
+    path = find_network(features.network)
     version = version_of(path) if path.is_file() else ""
-    return _load(path, version, features.precision, features.rectified, settings.compute.device)
+    if compute.device == "cuda":
+        _refuse_other_card(compute.card)
+        compute_exactly()
+        torch.cuda.set_per_process_memory_fraction(min(1.0, compute.gpu_share))
+    return _load(path, version, features.precision, features.rectified, compute.device)
+
+
+def _refuse_other_card(card: str) -> None:
+    """Raise InputError if this process has another GPU than the run began with."""
+    here = torch.cuda.get_device_name()
+    if card not in (_ANY_CARD, here):
+        raise InputError(
+            "compute.card",
+            f"this GPU is a {here}, the run computes on {card}",
+            "Use nodes of one model, or compute.card=any, where last digits may differ",
+        )
 
 
 @lru_cache(maxsize=1)
@@ -239,17 +272,18 @@ class SlabTask:
         return range(self.start, self.stop)
 
     def batches(self, limit: int) -> list[tuple[range, list[tuple[Source, ...]]]]:
-        """Return runs of up to `limit` slices that share their references, and each one's."""
+        """Return runs of slices with up to `limit` references in all, and each one's.
+
+        A slice that has more is a run of its own.
+        """
         runs: list[tuple[range, list[tuple[Source, ...]]]] = []
+        room = 0
         for z, sources in zip(self.slices, self.references, strict=True):
-            shared = runs and _ids(runs[-1][1][0]) == _ids(sources)
-            if shared and len(runs[-1][0]) < limit:
+            if len(sources) <= room:
                 before, each = runs[-1]
                 runs[-1] = range(before.start, z + 1), [*each, sources]
             else:
                 runs.append((range(z, z + 1), [sources]))
+                room = limit
+            room -= len(sources)
         return runs
-
-
-def _ids(sources: tuple[Source, ...]) -> list[str]:
-    return [source.reference_id for source in sources]

@@ -16,11 +16,12 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from medcolor.color import grey_of
-from medcolor.colorize import PreparedReference, color_slice, prepare_reference, reconstruct_slices
+from medcolor.colorize import color_slice, reconstruct_slices
 from medcolor.config import RunSettings
 from medcolor.domain import Reconstruction, TargetSlice
 from medcolor.errors import DiskFullError, EmptyFrameError
 from medcolor.features.extract import describe
+from medcolor.prepared import PreparedReference, prepare_references
 from medcolor.reference import ReferenceRecord, load_reference
 from medcolor.reference.orientation import from_view
 from medcolor.reference.sheet import fit
@@ -36,6 +37,7 @@ from medcolor.transfer import smooth_along_stack
 from medcolor.volume.files import digest_file
 from medcolor.volume.pyramid import coarse_slab
 from medcolor.volume.store import write_slab
+from medcolor.votes import PairLimit, pairs_at_once, warm_up
 
 _THUMBNAIL_PX = 96
 Batch = tuple[range, list[tuple[Source, ...]]]
@@ -63,6 +65,9 @@ class SlabReport:
 
     gpu_bytes: int = 0
     """Most GPU memory that the worker's tensors have taken; 0 without a GPU."""
+
+    halvings: int = 0
+    """How often GPU memory did not hold the pairs that were to be matched at once."""
 
     node: str = field(default_factory=socket.gethostname)
 
@@ -125,21 +130,29 @@ class MatchSlab:
     """Second pass: makes the slices of a slab of their references' colours."""
 
     def __init__(self, plan: Plan, turn: str) -> None:
-        """Open the scan and load the network; `turn` is how the photographs lie."""
+        """Open the scan, load the network, compile; `turn` is how the photographs lie."""
         self._plan, self._turn = plan, turn
+        settings = plan.settings
         self._network = plan.open_network().module
         self._read = plan.open_target()
-        self._references = ReferenceCache(self._prepare, plan.settings.compute.reference_memory_mb)
+        self._references = ReferenceCache(self._prepare, settings.compute.reference_memory_mb)
+        self._on_gpu = self._network.device.type == "cuda"
+        most, share = settings.compute.batch_pairs, settings.compute.gpu_share
+        self._limit = PairLimit(pairs_at_once(self._network, settings, most, share))
+        warm_up(self._network, settings)
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Match, write, mark as done."""
         begin, stopwatch = time.perf_counter(), Stopwatch()
+        halvings = self._limit.halvings
         self._plan.ledger.refuse_if_replaced()
-        batches = task.batches(self._plan.settings.compute.batch_slices)
 
         def read(batch: Batch) -> tuple[Batch, list[TargetSlice]]:
             with stopwatch("reading"):
-                return batch, [self._read(z) for z in batch[0]]
+                targets = [self._read(z) for z in batch[0]]
+            if self._on_gpu:  # which works on other pairs meanwhile
+                self._load_references(batch[1], stopwatch)
+            return batch, targets
 
         def reconstruct(found: tuple[Batch, list[TargetSlice]]) -> tuple[range, Made]:
             (slices, sources), targets = found
@@ -150,25 +163,43 @@ class MatchSlab:
                 for z in made[0]:
                     write_reconstruction(self._plan.reconstructions, z, made[1].get(z))
 
+        batches = task.batches(self._limit.pairs)
         overlapped(batches, read, reconstruct, write, self._plan.threads)
         seconds = time.perf_counter() - begin
         self._plan.ledger.mark_done(task.stage, task.number, "", seconds)
-        return SlabReport(len(task.slices), stopwatch.seconds, gpu_bytes=_gpu_bytes())
+        return SlabReport(
+            len(task.slices),
+            stopwatch.seconds,
+            gpu_bytes=_gpu_bytes(),
+            halvings=self._limit.halvings - halvings,
+        )
 
     def _reconstruct(
         self, targets: list[TargetSlice], sources: list[tuple[Source, ...]], stopwatch: Stopwatch
     ) -> Made:
-        with stopwatch("reference"):
-            prepared = [self._references(one.record) for one in sources[0]]
-        weights = [[one.weight for one in shared] for shared in sources]
+        prepared = self._load_references(sources, stopwatch)
+        references = [
+            [(prepared[one.reference_id], one.weight) for one in heard] for heard in sources
+        ]
         settings = self._plan.settings
-        made = reconstruct_slices(targets, prepared, weights, self._network, settings, stopwatch)
+        made = reconstruct_slices(
+            targets, references, self._network, settings, stopwatch, self._limit
+        )
         return {one.z: one for one in made}
 
-    def _prepare(self, record: ReferenceRecord) -> PreparedReference:
+    def _load_references(
+        self, sources: list[tuple[Source, ...]], stopwatch: Stopwatch
+    ) -> dict[str, PreparedReference]:
+        """Return all photographs that some slices hear, by their names."""
+        records = {one.reference_id: one.record for heard in sources for one in heard}
+        with stopwatch("reference"):
+            prepared = self._references(list(records.values()))
+        return dict(zip(records, prepared, strict=True))
+
+    def _prepare(self, records: Sequence[ReferenceRecord]) -> list[PreparedReference]:
         settings = self._plan.settings
-        reference = load_reference(record, settings.reference, self._turn)
-        return prepare_reference(reference, self._network, settings.features)
+        references = [load_reference(one, settings.reference, self._turn) for one in records]
+        return prepare_references(references, self._network, settings)
 
 
 class ColorSlab:

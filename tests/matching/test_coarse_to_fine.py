@@ -3,7 +3,7 @@ import pytest
 import torch
 from conftest import draw_slice
 
-from medcolor.features.extract import extract_pyramid, extract_pyramids
+from medcolor.features.extract import extract_pyramid
 from medcolor.matching import MatchingSettings, match_coarse_to_fine, vote
 from medcolor.matching.field import forward_backward_confidence
 
@@ -16,7 +16,7 @@ def pyramid(network, level, size=64):
 def test_an_image_matches_itself_at_every_body_pixel(network):
     image = pyramid(network, 0.3)
 
-    match = match_coarse_to_fine(image, image, MatchingSettings())
+    match = match_coarse_to_fine([image], [image], MatchingSettings())
 
     body = image.masks[0][0]
     rows, cols = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
@@ -34,44 +34,38 @@ def test_an_image_matches_itself_at_every_body_pixel(network):
         {"deconvolution_evaluations": 4},
     ],
 )
-def test_slices_matched_together_find_what_each_finds_alone(network, change):
+def test_pairs_matched_in_one_call_find_to_the_bit_what_each_finds_alone(network, change):
+    """Several slices with photographs of their own, all of several shapes."""
     settings = MatchingSettings(**change)
-    slices = [draw_slice(level, 64) for level in (0.2, 0.5, 0.8)]
-    pictures = [(grey[:, cut:].astype(np.float32), labels[:, cut:] > 0)
-                for (grey, labels), cut in zip(slices, (0, 3, 9), strict=True)]  # fmt: skip
-    reference = pyramid(network, 0.6, size=80)
+    slices = [pyramid(network, level, size) for level, size in ((0.2, 64), (0.5, 40), (0.8, 50))]
+    photographs = [pyramid(network, level, size) for level, size in ((0.6, 80), (0.9, 48))]
+    pairs = [(0, 0), (0, 1), (1, 0), (2, 1)]
 
     together = match_coarse_to_fine(
-        extract_pyramids(network.module, pictures), reference, settings, network.module
+        [slices[one] for one, _ in pairs],
+        [photographs[other] for _, other in pairs],
+        settings,
+        network.module,
     )
 
-    for index, picture in enumerate(pictures):
-        alone = match_coarse_to_fine(
-            extract_pyramid(network.module, *picture), reference, settings, network.module
-        )
-        for one, other in (
+    for number, (one, other) in enumerate(pairs):
+        alone = match_coarse_to_fine([slices[one]], [photographs[other]], settings, network.module)
+        for expected, found in (
             (alone.target_to_reference, together.target_to_reference),
             (alone.reference_to_target, together.reference_to_target),
         ):
-            same = (one.position[0] == other.position[index]).all(0)
-            assert float(same.float().mean()) > 0.999  # sums may round differently
-            torch.testing.assert_close(
-                one.similarity[0][same], other.similarity[index][same], atol=1e-3, rtol=0
-            )
-
-
-def test_slices_of_several_padded_shapes_are_not_matched_together(network):
-    small, large = (np.ones((size, 40), np.float32) for size in (40, 60))
-    with pytest.raises(ValueError, match="shape"):
-        extract_pyramids(network.module, [(small, small > 0), (large, large > 0)])
-    with pytest.raises(ValueError, match="one image"):
-        extract_pyramids(network.module, [(small, small > 0)] * 2).repeat(2)
+            rows, cols = expected.similarity.shape[1:]
+            assert torch.equal(expected.position[0], found.position[number, :, :rows, :cols])
+            assert torch.equal(expected.similarity[0], found.similarity[number, :rows, :cols])
+            assert not found.similarity[number, rows:].any()
+        rows, cols = alone.confidence.shape[1:]
+        assert torch.equal(alone.confidence[0], together.confidence[number, :rows, :cols])
 
 
 def test_background_is_never_a_match(network):
     target, reference = pyramid(network, 0.1), pyramid(network, 0.9, size=80)
 
-    match = match_coarse_to_fine(target, reference, MatchingSettings())
+    match = match_coarse_to_fine([target], [reference], MatchingSettings())
 
     row, col = match.target_to_reference.position[0][:, target.masks[0][0]]
     assert bool(reference.masks[0][0][row, col].all())
@@ -80,7 +74,7 @@ def test_background_is_never_a_match(network):
 def test_images_of_different_size_match_within_bounds(network):
     target, reference = pyramid(network, 0.2, size=48), pyramid(network, 0.8, size=96)
 
-    match = match_coarse_to_fine(target, reference, MatchingSettings())
+    match = match_coarse_to_fine([target], [reference], MatchingSettings())
 
     for field, shape in (
         (match.target_to_reference, (96, 96)),
@@ -95,7 +89,7 @@ def test_images_of_different_size_match_within_bounds(network):
 def test_an_image_of_a_single_cell_is_matched(network):
     tiny = extract_pyramid(network.module, np.full((3, 5), 0.5, np.float32), np.ones((3, 5), bool))
 
-    match = match_coarse_to_fine(tiny, pyramid(network, 0.5), MatchingSettings())
+    match = match_coarse_to_fine([tiny], [pyramid(network, 0.5)], MatchingSettings())
 
     assert match.confidence.shape == (1, 16, 16)
     assert torch.isfinite(match.confidence).all()
@@ -163,7 +157,7 @@ def test_votes_are_weighted_means_of_what_overlapping_patches_say():
 def test_every_choice_gives_matches_inside_the_other_body(network, change):
     target, reference = pyramid(network, 0.1, size=48), pyramid(network, 0.9, size=80)
 
-    match = match_coarse_to_fine(target, reference, MatchingSettings(**change), network.module)
+    match = match_coarse_to_fine([target], [reference], MatchingSettings(**change), network.module)
 
     assert match.confidence.shape == (1, 48, 48)
     for field, own, other, size in (
@@ -183,7 +177,7 @@ def test_an_image_without_any_structure_gives_no_nan(network, search, evaluation
     top = "global" if search == "window" else search
     settings = MatchingSettings(search=(top, *[search] * 4), deconvolution_evaluations=evaluations)
 
-    match = match_coarse_to_fine(flat, pyramid(network, 0.5), settings, network.module)
+    match = match_coarse_to_fine([flat], [pyramid(network, 0.5)], settings, network.module)
 
     for field in (match.target_to_reference, match.reference_to_target):
         assert torch.isfinite(field.similarity).all()
@@ -205,7 +199,7 @@ def test_a_shift_of_whole_cells_shifts_the_matches(network, patch_px):
             extract_pyramid(network.module, grey.astype(np.float32), labels > 0)
             for grey, labels in pair
         ]
-        found = match_coarse_to_fine(*both, settings).target_to_reference
+        found = match_coarse_to_fine(both[:1], both[1:], settings).target_to_reference
         return found.position[0], both[0].masks[0][0]
 
     before, body = match([tuple(np.pad(p, 16) for p in one) for one in plain])

@@ -49,7 +49,10 @@ def test_through_the_identity_an_image_is_reconstructed_as_itself(small, index, 
 @pytest.mark.parametrize(("bottom", "top"), [(2, 4), (0, 2), (-1, 1)])
 def test_inversion_lowers_its_objective_monotonically(small, bottom, top):
     one, other = pyramid(small, 0.2), pyramid(small, 0.9)
-    raw = [level * length[:, None] for level, length in zip(one.levels, one.lengths, strict=True)]
+    raw = [
+        level * length[:, None]
+        for level, length in zip(one.levels.values(), one.lengths.values(), strict=True)
+    ]
     start = one.luminance[:, None] if bottom < 0 else raw[bottom]
     goal = other.levels[top] * other.lengths[top][:, None]
 
@@ -107,7 +110,7 @@ def test_an_image_matches_itself_through_reconstruction(network, search):
     top = "global" if search == "window" else search
     settings = replace(PAPER, search=(top, *[search] * 4))
 
-    match = match_coarse_to_fine(image, image, settings, network.module)
+    match = match_coarse_to_fine([image], [image], settings, network.module)
 
     body = image.masks[0]
     wrong = (match.target_to_reference.position != identity(64, 64)).any(1)
@@ -117,4 +120,4 @@ def test_an_image_matches_itself_through_reconstruction(network, search):
 def test_a_network_that_cannot_be_inverted_is_refused(network):
     image = pyramid(network.module, 0.3)
     with pytest.raises(ValueError, match="gray-VGG19"):
-        match_coarse_to_fine(image, image, PAPER)
+        match_coarse_to_fine([image], [image], PAPER)

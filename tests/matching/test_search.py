@@ -5,14 +5,17 @@ import pytest
 import torch
 from oracles import best_match, patch_score, unit_features
 
-from medcolor.matching import window_cpu, window_torch, window_triton
+from medcolor.features.pyramid import FeaturePyramid
+from medcolor.matching import window_triton
+from medcolor.matching.field import NearestNeighborField
+from medcolor.matching.kernels import LEAVE, LESSON
 from medcolor.matching.search import (
     search_global,
     search_window,
     similarity_at,
     similarity_table,
-    window_cost,
 )
+from medcolor.matching.searches import Searches
 
 
 @pytest.fixture
@@ -66,9 +69,47 @@ def test_global_search_equals_brute_force_in_both_directions(generator):
         assert tuple(backward.position[0, :, row, col].tolist()) == place
 
 
+def image(unit, mask):
+    """One image that has features at relu2_1 alone, as kernels read them."""
+    rows, cols = mask.shape
+    shapes = [(2 * rows >> index, 2 * cols >> index) for index in range(5)]
+    masks = [mask.new_ones(1, *shape) for shape in shapes]
+    masks[1] = mask[None]
+    level = torch.nn.functional.pad(unit.permute(1, 2, 0), (0, 16 - len(unit))).half()
+    tones = tuple(unit.new_zeros(1, *shape) for shape in shapes)
+    levels = {1: level[None].permute(0, 3, 1, 2)}
+    return FeaturePyramid(levels, {}, tuple(masks), tones, ((rows, cols),), tones[0], masks[0])
+
+
+def search_by_kernel(own, other, coarse, own_mask, mask, leave, radius, patch):
+    """Search all pairs at once; what the second images find in the first is not looked at."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")  # or interpreted
+    inputs = (part.to(device) for part in (own, other, own_mask, mask))
+    pairs = [
+        (image(one, here), image(two, there)) for one, two, here, there in zip(*inputs, strict=True)
+    ]
+    searches = Searches.of(pairs)
+    above = NearestNeighborField.zeros(2 * len(pairs), *searches.grid(2), device)
+    above.position[: len(pairs), :, : coarse.shape[2], : coarse.shape[3]] = coarse
+    lessons = torch.zeros(len(pairs), LESSON.value, device=device)
+    lessons[:, LEAVE.value] = leave
+    found = window_triton.search_window(
+        searches, 1, above, lessons, radius_px=radius, patch_px=patch, has_tone=False
+    )[: len(pairs)]
+    rows, cols = own.shape[2:]
+    return found.position[:, :, :rows, :cols].long().cpu(), found.similarity[:, :rows, :cols].cpu()
+
+
+def search_on_cpu(own, other, coarse, own_mask, mask, leave, radius, patch):
+    found = search_window(
+        own, other, coarse, own_mask, mask, radius_px=radius, patch_px=patch, leave_cost=leave
+    )
+    return found.position, found.similarity
+
+
 @pytest.mark.parametrize(("radius", "patch"), [(2, 3), (3, 1), (1, 5), (0, 3)])
-@pytest.mark.parametrize("kernel", [window_cpu, window_torch, window_triton])
-def test_window_search_equals_brute_force(generator, kernel, radius, patch):
+@pytest.mark.parametrize("search", [search_on_cpu, search_by_kernel])
+def test_window_search_equals_brute_force(generator, search, radius, patch):
     """Two pairs at once; features that float16 holds exactly, as the Triton kernel reads them."""
     own, other = (
         torch.stack([unit_features(generator, 5, *shape) for _ in range(2)]).half().float()
@@ -85,9 +126,7 @@ def test_window_search_equals_brute_force(generator, kernel, radius, patch):
     mask = torch.rand(2, 10, 6, generator=generator) < 0.5
     leave = torch.tensor([0.02, 0.05])
 
-    position, similarity = kernel.search_blocks(
-        own, other, 2 * coarse, own_mask, mask, window_cost(radius, leave), patch
-    )
+    position, similarity = search(own, other, coarse, own_mask, mask, leave, radius, patch)
 
     for pair, row, col in itertools.product(range(2), range(8), range(12)):
         start = [2 * int(coarse[pair, a, row // 2, col // 2]) + (row, col)[a] % 2 for a in (0, 1)]

@@ -2,19 +2,18 @@ import numpy as np
 import pytest
 import torch
 
-from medcolor.features.extract import FeaturePyramid
-from medcolor.matching.tone import append_tone, cell_tone, read_curve, teach_tone, tone_curve
+from medcolor.features.pyramid import FeaturePyramid
+from medcolor.matching.tone import append_tone, read_curve, teach_tone, tone_curve
 
 
-def pyramid(luminance, tissue=None):
+def pyramid(luminance):
     """Two levels of dead features: tone is all there is."""
-    tissue = torch.ones_like(luminance, dtype=torch.bool) if tissue is None else tissue
-    extent = torch.tensor([luminance.shape])
-    shapes = [luminance.shape, (luminance.shape[0] // 2, luminance.shape[1] // 2)]
-    masks = tissue[None], torch.nn.functional.max_pool2d(tissue[None].float(), 2) > 0
-    levels = tuple(torch.zeros(1, 3, *shape) for shape in shapes)
-    lengths = tuple(torch.zeros(1, *shape) for shape in shapes)
-    return FeaturePyramid(levels, lengths, masks, extent, luminance[None], tissue[None])
+    tones = luminance[None], torch.nn.functional.avg_pool2d(luminance[None], 2)
+    masks = tuple(torch.ones_like(tone, dtype=torch.bool) for tone in tones)
+    levels = {index: torch.zeros(1, 3, *tone.shape[1:]) for index, tone in enumerate(tones)}
+    lengths = {index: torch.zeros_like(tone) for index, tone in enumerate(tones)}
+    extent = (tuple(luminance.shape),)
+    return FeaturePyramid(levels, lengths, masks, tones, extent, luminance[None], masks[0])
 
 
 def one_curve(own, other, weight):
@@ -43,13 +42,6 @@ def test_nothing_trusted_or_one_tone_tell_nothing():
     own = torch.rand(50, generator=torch.Generator().manual_seed(2))
     assert one_curve(own, own, torch.zeros(50))[1] == 0
     assert one_curve(own, torch.full((50,), 0.4), torch.ones(50))[1] == 0
-
-
-def test_cells_hold_the_mean_of_their_tissue_alone():
-    luminance = torch.tensor([[0.2, 0.4], [0.9, 0.9]])
-    tissue = torch.tensor([[True, True], [False, False]])
-    assert float(cell_tone(pyramid(luminance, tissue), 1)) == pytest.approx(0.3)
-    assert float(cell_tone(pyramid(luminance, ~tissue & False), 1)) == 0
 
 
 def test_tone_draws_like_to_like_through_an_inverted_contrast():

@@ -1,0 +1,112 @@
+"""What work on a GPU asks for beside the arithmetic: kernels, copies that nobody waits for, turns.
+
+Tensors of the meta device, which have a shape and no values, go the same way: tests follow the
+whole path of a GPU on it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from inspect import unwrap
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+
+_TURN = threading.RLock()
+
+
+def kernel(*sizes: str) -> Callable[[Callable[..., Any]], Any]:
+    """Return a decorator that makes a Triton kernel, or a function that kernels call.
+
+    Args:
+        sizes: Numbers it takes for whose values it is not compiled anew.
+    """
+
+    def compile_on_use(function: Callable[..., Any]) -> Any:
+        import triton  # CPUs need none
+
+        # Without what tests check annotations with.
+        return triton.jit(unwrap(function), do_not_specialize=sizes)
+
+    return compile_on_use
+
+
+def launch(
+    program: Any, grid: tuple[int, ...], *inputs: Tensor | float | int, **constants: Any
+) -> None:
+    """Start a Triton kernel where its first input lies; on the meta device nothing is computed.
+
+    Args:
+        program: A kernel, compiled on first use for each set of constants.
+        grid: Programs along up to three axes.
+        inputs: Tensors and numbers, in the kernel's order.
+        constants: What it is compiled for, and `num_warps`.
+    """
+    first = inputs[0]
+    if isinstance(first, Tensor) and first.device.type != "meta":
+        program[grid](*inputs, **constants)
+
+
+@contextmanager
+def turn(device: torch.device) -> Iterator[None]:
+    """Let one thread at a time work on a GPU.
+
+    Threads side by side would launch no faster, as Python runs one of them, and would hold the
+    memory of several batches. Elsewhere nobody waits.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    with _TURN:
+        yield
+
+
+def upload(array: Shaped[np.ndarray, ...], device: torch.device) -> Shaped[Tensor, ...]:
+    """Return an array as a tensor on a device; to a GPU it travels from pinned memory."""
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()  # torch keeps and reuses these pages
+    return tensor.to(device, non_blocking=True)
+
+
+@dataclass(frozen=True)
+class Download:
+    """A tensor on its way to the host."""
+
+    _here: Tensor
+    _arrived: torch.cuda.Event | None
+
+    @classmethod
+    def of(cls, tensor: Shaped[Tensor, ...]) -> Download:
+        """Begin one copy into pinned memory; what lies on the host already stays where it is."""
+        if tensor.device.type != "cuda":
+            return cls(tensor, None)
+        here = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+        here.copy_(tensor, non_blocking=True)
+        arrived = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+        arrived.record()
+        return cls(here, arrived)
+
+    def wait(self) -> Shaped[np.ndarray, ...]:
+        """Return it once it is here; other threads go on meanwhile."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return np.asarray(self._here.numpy())
+
+
+def compute_exactly() -> None:
+    """Make products of float32 exact, and their order the same every time, in this process.
+
+    TF32 would keep ten bits of float32; cuDNN would choose an algorithm by racing, or one whose
+    additions come in any order.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True

@@ -1,0 +1,110 @@
+"""Slices and photographs at the working size, as they are matched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from medcolor.body import bounding_box, pad_to_cells, resize, resize_mask, working_shape
+from medcolor.color import grey_of, srgb_to_lab
+from medcolor.domain import Box, ReferenceSlice, TargetSlice
+from medcolor.features.extract import FeatureSettings, Picture, extract_pyramids
+from medcolor.features.network import PlacedNetwork
+from medcolor.features.pyramid import FeaturePyramid
+from medcolor.gpu import turn, upload
+from medcolor.matching import MatchingSettings
+
+
+@runtime_checkable
+class MatchedSettings(Protocol):
+    """What decides which features a photograph needs."""
+
+    @property
+    def features(self) -> FeatureSettings:
+        """What the network sees."""
+
+    @property
+    def matching(self) -> MatchingSettings:
+        """Which levels are compared."""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The body of a slice at the working size."""
+
+    z: int
+    box: Box
+    grey: Float[np.ndarray, "row col"]
+    matched: Float[np.ndarray, "row col"]
+    body: Bool[np.ndarray, "row col"]
+
+    @property
+    def picture(self) -> Picture:
+        """What the network sees."""
+        return self.matched, self.body
+
+
+def crop_slice(target: TargetSlice, settings: FeatureSettings) -> Crop | None:
+    """Cut out the body and scale it to the working size; None without one."""
+    box = bounding_box(target.body)
+    if box is None:
+        return None
+    shape = working_shape(box, settings.working_size_px)
+    grey, matched = (
+        resize(image[box.slices], shape) for image in (target.luminance, target.matched_luminance)
+    )
+    return Crop(target.z, box, grey, matched, resize_mask(target.body[box.slices], shape))
+
+
+@dataclass(frozen=True)
+class PreparedReference:
+    """A photograph at the working size, ready to be matched many times."""
+
+    reference_id: str
+    lab: Float[Tensor, "1 3 row col"]
+    """Padded to whole cells, as the features are, and beside them."""
+
+    pyramid: FeaturePyramid
+
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes, features and picture."""
+        return self.lab.nbytes + self.pyramid.nbytes
+
+
+def prepare_reference(
+    reference: ReferenceSlice, network: PlacedNetwork, settings: MatchedSettings
+) -> PreparedReference:
+    """Scale a reference to the working size and extract its features."""
+    return prepare_references([reference], network, settings)[0]
+
+
+def prepare_references(
+    references: Sequence[ReferenceSlice], network: PlacedNetwork, settings: MatchedSettings
+) -> list[PreparedReference]:
+    """Scale references to the working size and extract their features together."""
+    small = [_scale(one, settings.features.working_size_px) for one in references]
+    pictures = [(grey_of(rgb), tissue) for rgb, tissue in small]
+    labs = [np.moveaxis(pad_to_cells(srgb_to_lab(rgb)), 2, 0)[None] for rgb, _ in small]
+    with turn(network.device):
+        pyramids = extract_pyramids(network, pictures, settings.matching.finest_features)
+        return [
+            PreparedReference(
+                one.reference_id, upload(np.ascontiguousarray(lab), network.device), pyramid
+            )
+            for one, lab, pyramid in zip(references, labs, pyramids, strict=True)
+        ]
+
+
+def _scale(
+    reference: ReferenceSlice, size_px: int
+) -> tuple[Float[np.ndarray, "row col 3"], Bool[np.ndarray, "row col"]]:
+    rows, cols = reference.tissue.shape
+    shape = working_shape(Box(0, rows, 0, cols), size_px)
+    rgb = resize(reference.rgb, shape).astype(np.float32) / 255
+    return rgb, resize_mask(reference.tissue, shape)

@@ -1,0 +1,249 @@
+"""What photographs say about slices: pairs are matched, and the colours that matches carry voted.
+
+On a GPU as many pairs of several slices and their photographs are matched at once as its memory
+holds, in any order; on a CPU one after another. What a pair says depends on nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from medcolor.domain import Box, ReferenceSlice
+from medcolor.errors import RunError
+from medcolor.features.extract import extract_pyramids
+from medcolor.features.network import GrayVGG19, PlacedNetwork
+from medcolor.features.pyramid import FeaturePyramid
+from medcolor.gpu import Download, turn
+from medcolor.matching import Correspondence, match_coarse_to_fine, take, vote
+from medcolor.matching.memory import pair_bytes
+from medcolor.prepared import Crop, MatchedSettings, PreparedReference, prepare_reference
+from medcolor.stopwatch import Stopwatch
+from medcolor.transfer import TransferSettings, Vote
+
+_log = logging.getLogger(__name__)
+
+GPU_PAIRS = 24
+"""Matched at once: eight slices with three photographs each. More gain little (LOG.md)."""
+
+
+@runtime_checkable
+class VoteSettings(MatchedSettings, Protocol):
+    """What decides how photographs vote."""
+
+    @property
+    def transfer(self) -> TransferSettings:
+        """How votes become colours."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A slice and one of its photographs."""
+
+    target: FeaturePyramid
+    reference: PreparedReference
+
+
+def pairs_at_once(
+    network: GrayVGG19, settings: MatchedSettings, most: int = 0, share: float = 1.0
+) -> int:
+    """Return how many pairs are matched at once: one on a CPU, on a GPU what half of it holds.
+
+    Args:
+        network: Where it lies, pairs are matched.
+        settings: Of the matching.
+        most: So many at most; 0 for as many as make good use of a GPU.
+        share: Of the GPU's memory that is ours, > 0.
+    """
+    if network.device.type == "cpu":
+        return 1
+    side = -(-settings.features.working_size_px // 16) * 16
+    channels = network.spec.channels()
+    memory = share * torch.cuda.mem_get_info()[1] / 2  # the other half: photographs, network
+    fitting = memory // pair_bytes(side, side, channels, settings.matching)
+    return max(1, min(int(fitting), most or GPU_PAIRS))
+
+
+def warm_up(network: GrayVGG19, settings: VoteSettings) -> None:
+    """Have everything compiled that a GPU needs, by matching a small pair."""
+    if network.device.type != "cuda":
+        return
+    source = np.random.default_rng(0)
+    grey, everywhere = source.random((48, 32), np.float32), np.ones((48, 32), bool)
+    rgb = (255 * source.random((32, 48, 3))).astype(np.uint8)
+    photograph = ReferenceSlice("", rgb, everywhere.T)
+    reference = prepare_reference(photograph, network, settings)
+    crop = Crop(0, Box(0, 48, 0, 32), grey, grey, everywhere)
+    heard = [[(reference, 1.0)]]
+    gather_votes([crop], heard, network, settings, Stopwatch(), PairLimit(1))
+
+
+class PairLimit:
+    """How many pairs are matched at once: as many as asked for, until memory does not hold them."""
+
+    def __init__(self, pairs: int) -> None:
+        """Begin with what should fit."""
+        self.pairs = pairs
+        self.halvings = 0
+        self._lock = threading.Lock()
+
+    def halve(self, tried: int) -> None:
+        """Take half as many from now on as were tried without success."""
+        with self._lock:
+            self.pairs = max(1, min(self.pairs, tried // 2))
+            self.halvings += 1
+        _log.warning("GPU memory does not hold %d pairs at once: %d from now on", tried, self.pairs)
+
+
+def gather_votes(
+    crops: Sequence[Crop],
+    references: Sequence[Sequence[tuple[PreparedReference, float]]],
+    network: PlacedNetwork,
+    settings: VoteSettings,
+    stopwatch: Stopwatch,
+    limit: PairLimit | None = None,
+) -> list[list[Vote]]:
+    """Return for each slice what each of its photographs says.
+
+    Args:
+        crops: Of slices.
+        references: The photographs of each slice, with weights > 0.
+        network: For matching.
+        settings: Of matching and voting.
+        stopwatch: Told what each stage takes.
+        limit: Of pairs matched at once; learns. By default one on a CPU, else GPU_PAIRS.
+
+    Raises:
+        RunError: A GPU's memory does not hold a single pair.
+    """
+    device = network.device
+    limit = limit or PairLimit(1 if device.type == "cpu" else GPU_PAIRS)
+    with turn(device), stopwatch("features", device):
+        pictures = [crop.picture for crop in crops]
+        pyramids = extract_pyramids(network, pictures, settings.matching.finest_features)
+    pairs = [
+        Pair(pyramid, reference)
+        for pyramid, heard in zip(pyramids, references, strict=True)
+        for reference, _ in heard
+    ]
+    said: list[_Said] = []
+    while len(said) < len(pairs):
+        some = pairs[len(said) : len(said) + limit.pairs]
+        heard = _hear(some, network, settings, stopwatch)
+        if heard is None:
+            if len(some) == 1:
+                raise RunError(
+                    "GPU memory",
+                    "it does not hold a single slice and photograph",
+                    "Lower features.working_size_px, or use a GPU with more memory",
+                )
+            limit.halve(len(some))
+        else:
+            said += heard
+    answers = iter(said)
+    return [
+        [Vote(*next(answers).inside(crop), weight) for _, weight in heard]
+        for crop, heard in zip(crops, references, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a pair says, on the padded grid of the slice."""
+
+    lab: Float[np.ndarray, "row col 3"]
+    """T'_Lab, the slice reconstructed from the reference by the votes of overlapping patches."""
+
+    own: Float[np.ndarray, "row col 3"]
+    """The colour of each pixel's own match, without its neighbours' votes."""
+
+    trust: Float[np.ndarray, "row col"]
+    """0..1."""
+
+    def inside(self, crop: Crop) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return all three without the padding of a slice."""
+        rows, cols = crop.body.shape
+        return self.lab[:rows, :cols], self.own[:rows, :cols], self.trust[:rows, :cols]
+
+
+def _hear(
+    pairs: Sequence[Pair], network: PlacedNetwork, settings: VoteSettings, stopwatch: Stopwatch
+) -> list[_Said] | None:
+    """Match pairs at once and fetch their votes; None if there is no memory for that."""
+    device = network.device
+    try:
+        with turn(device):
+            with stopwatch("matching", device):
+                targets = [pair.target for pair in pairs]
+                references = [pair.reference.pyramid for pair in pairs]
+                found = match_coarse_to_fine(targets, references, settings.matching, network)
+            with stopwatch("voting", device):
+                votes = vote_colors(found, pairs, settings.transfer)
+        return votes.opened()
+    except torch.OutOfMemoryError:
+        pass  # what was tried still holds its memory, until the exception is gone
+    torch.cuda.empty_cache()
+    return None
+
+
+class Votes:
+    """What pairs say, perhaps still on its way from a GPU."""
+
+    def __init__(self, said: Sequence[_Said] | Download) -> None:
+        """Take what is here, or will be: seven planes for each pair."""
+        self._said = said
+
+    def opened(self) -> list[_Said]:
+        """Return what each pair says, on the padded grid of its slice or a larger one."""
+        if not isinstance(self._said, Download):
+            return list(self._said)
+        planes = np.moveaxis(self._said.wait(), 1, -1)
+        return [_Said(one[..., :3], one[..., 3:6], one[..., 6]) for one in planes]
+
+
+@torch.no_grad()
+def vote_colors(found: Correspondence, pairs: Sequence[Pair], settings: TransferSettings) -> Votes:
+    """Let the photograph of every pair vote for the colours of its slice.
+
+    Args:
+        found: Their matches, in the same order.
+        pairs: Slices and photographs.
+        settings: Of voting.
+    """
+    if found.confidence.device.type == "cpu":
+        return Votes([_vote(found[at : at + 1], pair, settings) for at, pair in enumerate(pairs)])
+    from medcolor.matching.finish_triton import vote_at_once  # CPUs need no Triton
+    from medcolor.matching.searches import Searches
+
+    searches = Searches.of([(pair.target, pair.reference.pyramid) for pair in pairs])
+    planes = vote_at_once(
+        searches,
+        found,
+        [pair.reference.lab for pair in pairs],
+        patch_px=settings.vote_patch_px,
+        least_confidence=settings.least_confidence,
+    )
+    return Votes(Download.of(planes))
+
+
+def _vote(found: Correspondence, pair: Pair, settings: TransferSettings) -> _Said:
+    """Let one photograph vote, on a CPU."""
+    rows, cols = pair.target.tissue.shape[1:]
+    position = found.target_to_reference.position[..., :rows, :cols]
+    sure = found.confidence[..., :rows, :cols].clamp(min=settings.least_confidence)
+    lab, trust = vote(
+        position,
+        pair.target.tissue * sure,
+        pair.reference.lab,
+        pair.reference.pyramid.tissue,
+        patch_px=settings.vote_patch_px,
+    )
+    own = take(pair.reference.lab, position)
+    return _Said(lab[0].permute(1, 2, 0).numpy(), own[0].permute(1, 2, 0).numpy(), trust[0].numpy())

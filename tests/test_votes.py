@@ -1,0 +1,128 @@
+"""How pairs are put together for a GPU, tried on a CPU and on fakes."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from conftest import COLORS, draw_slice
+
+from medcolor import votes
+from medcolor.config import RunSettings
+from medcolor.domain import ReferenceSlice, TargetSlice
+from medcolor.errors import RunError
+from medcolor.features.extract import FeatureSettings
+from medcolor.features.network import GrayVGG19, NetworkSpec
+from medcolor.matching import MatchingSettings
+from medcolor.matching.memory import pair_bytes
+from medcolor.prepared import crop_slice, prepare_references
+from medcolor.stopwatch import Stopwatch
+from medcolor.votes import GPU_PAIRS, PairLimit, gather_votes, pairs_at_once
+
+SETTINGS = RunSettings(features=FeatureSettings(working_size_px=48))
+
+
+@pytest.fixture(scope="module")
+def heard(network):
+    """Three crops of several shapes, each with photographs of its own in an order of its own."""
+    grey, labels = zip(*(draw_slice(level, 48) for level in (0.1, 0.5, 0.9)), strict=True)
+    targets = [
+        TargetSlice(one.astype(np.float32), one.astype(np.float32), tissue > 0, z)
+        for z, (one, tissue) in enumerate(zip(grey, labels, strict=True))
+    ]
+    crops = [crop_slice(target, SETTINGS.features) for target in targets]
+    photographs = [
+        ReferenceSlice(
+            str(level), COLORS[draw_slice(level, size)[1]], draw_slice(level, size)[1] > 0
+        )
+        for level, size in ((0.2, 48), (0.6, 60), (0.8, 40))
+    ]
+    prepared = prepare_references(photographs, network.module, SETTINGS)
+    orders = (0, 1, 2), (2, 0), (1,)
+    references = [[(prepared[one], 1.0 + one) for one in order] for order in orders]
+    return crops, references
+
+
+def gather(network, heard, limit):
+    return gather_votes(*heard, network.module, SETTINGS, Stopwatch(), limit)
+
+
+def assert_equal(one, other):
+    for votes_one, votes_other in zip(one, other, strict=True):
+        for a, b in zip(votes_one, votes_other, strict=True):
+            assert a.nearness == b.nearness
+            for name in ("lab", "own", "trust"):
+                np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+
+
+@pytest.mark.parametrize("pairs", [2, 4, 24])
+def test_how_many_pairs_are_matched_at_once_decides_no_bit(network, heard, pairs):
+    assert_equal(gather(network, heard, PairLimit(1)), gather(network, heard, PairLimit(pairs)))
+
+
+def test_memory_that_does_not_hold_the_pairs_halves_them_and_is_told(
+    network, heard, monkeypatch, caplog
+):
+    real, tried = votes.match_coarse_to_fine, []
+
+    def match(targets, *rest):
+        tried.append(len(targets))
+        if len(targets) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(targets, *rest)
+
+    expected, limit = gather(network, heard, PairLimit(1)), PairLimit(6)
+    monkeypatch.setattr(votes, "match_coarse_to_fine", match)
+    with caplog.at_level(logging.WARNING):
+        found = gather(network, heard, limit)
+    assert tried == [6, 3, 1, 1, 1, 1, 1, 1]
+    assert (limit.pairs, limit.halvings) == (1, 2)
+    assert "does not hold 6 pairs at once: 3 from now on" in caplog.text
+    assert_equal(expected, found)
+
+
+def test_memory_that_does_not_hold_one_pair_is_an_error_of_one_line(network, heard, monkeypatch):
+    def match(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(votes, "match_coarse_to_fine", match)
+    with pytest.raises(RunError, match=r"single slice and photograph.*working_size_px"):
+        gather(network, heard, PairLimit(1))
+
+
+def test_slices_without_a_body_take_no_place(network):
+    assert gather_votes([], [], network.module, SETTINGS, Stopwatch()) == []
+
+
+def a_gpu(monkeypatch, gigabytes):
+    """A full-width network on a GPU of so much memory."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (0, gigabytes * 2**30))
+    with torch.device("meta"):
+        return GrayVGG19(NetworkSpec(name="full", descriptor_size=8))
+
+
+def test_a_gpu_takes_as_many_pairs_as_it_holds(monkeypatch):
+    fast = RunSettings(features=FeatureSettings(working_size_px=448))
+    paper = fast.model_copy(
+        update={"matching": MatchingSettings(deconvolution_evaluations=50, tone_weight=0.0)}
+    )
+    large = a_gpu(monkeypatch, 80)
+    assert pairs_at_once(large, fast) == GPU_PAIRS
+    assert pairs_at_once(large, fast, most=7) == 7
+    assert 8 <= pairs_at_once(large, paper) <= GPU_PAIRS
+    assert pairs_at_once(large, paper, share=0.25) < pairs_at_once(large, paper) / 2
+    assert pairs_at_once(a_gpu(monkeypatch, 1), paper) == 1
+
+
+def test_a_cpu_takes_one_pair_after_another(network):
+    assert pairs_at_once(network.module, SETTINGS, most=24) == 1
+
+
+def test_the_memory_of_a_pair_is_about_what_a_gpu_was_seen_to_take():
+    """LOG.md: 448 px, full width, paper's settings, three at once: 3.6 GB, of it a third each."""
+    channels = NetworkSpec(name="full").channels()
+    paper = MatchingSettings(deconvolution_evaluations=50, tone_weight=0.0)
+    assert 0.6e9 < pair_bytes(448, 448, channels, paper) < 1.8e9
+    assert pair_bytes(448, 448, channels, MatchingSettings()) < 40e6
