@@ -18,7 +18,8 @@ import torch
 
 from medcolor.features.extract import extract_pyramid, extract_pyramids
 from medcolor.features.network import GrayVGG19, NetworkSpec, channels_last
-from medcolor.matching import MatchingSettings, match_coarse_to_fine
+from medcolor.matching.coarse_to_fine import match_coarse_to_fine
+from medcolor.matching.settings import MatchingSettings
 
 _ASKED_MS = {"fast": 10.0, "paper": 400.0}
 

@@ -22,7 +22,7 @@ from medcolor.config import RunSettings
 from medcolor.domain import ReferenceSlice
 from medcolor.errors import EmptyFrameError, InputError, RunError
 from medcolor.features.extract import describe
-from medcolor.reference import ReferenceRecord, list_references, load_reference
+from medcolor.reference.library import ReferenceRecord, list_references, load_reference
 from medcolor.retrieval.index import read_index
 from medcolor.run.index_copies import is_index_place, local_index
 from medcolor.run.look import look_at

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from medcolor.errors import EmptyFrameError, InputError
-from medcolor.reference import ReferenceSettings, list_references
-from medcolor.reference.library import load_reference
+from medcolor.reference.library import list_references, load_reference
+from medcolor.reference.settings import ReferenceSettings
 from medcolor.volume import genesis
 from medcolor.volume.images import read_image
 from medcolor.volume.lzw import read_inflated
