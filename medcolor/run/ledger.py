@@ -23,10 +23,11 @@ from medcolor.storage import (
     write_json,
 )
 from medcolor.volume.files import list_files
-from medcolor.volume.store import read_about
 
 _AT_ONCE = 8
 ASSIGNMENT = "assignment.parquet"
+MATCH = "match"
+"""The stage of the second pass. The third writes level 0, and then come the coarser levels."""
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,8 @@ def _markers(folder: Place) -> list[Place]:
 
 def _tells(output: Place, about: dict[str, str]) -> bool:
     """Tell whether the output is the same volume, whose ledger was lost: it is made good."""
+    from medcolor.volume.store import read_about
+
     try:
         return bool(about) and read_about(output).provenance == about
     except (OSError, ValueError, KeyError, InputError):

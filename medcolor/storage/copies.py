@@ -8,9 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import obstore
-from obstore.exceptions import NotModifiedError
-
 from medcolor.errors import InputError
 from medcolor.storage.object_path import ObjectPath, content_type, needing_bucket, speaking_of
 from medcolor.storage.place import Place
@@ -64,6 +61,9 @@ def copy_tree(source: Place, target: Place) -> int:
 
 def download(source: ObjectPath, target: Path) -> None:
     """Copy an object into a file, whole or not at all; the same version is not fetched twice."""
+    import obstore
+    from obstore.exceptions import NotModifiedError
+
     stamp = _stamp(target)
     known = stamp.read_text() if stamp.is_file() and target.is_file() else None
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
@@ -94,6 +94,8 @@ def _stamp(target: Path) -> Path:
 
 def upload(source: Path, target: ObjectPath) -> None:
     """Copy a file into a bucket with the type that browsers expect; large ones in parts."""
+    import obstore
+
     with speaking_of(target), needing_bucket(target):
         obstore.put(
             target.store,

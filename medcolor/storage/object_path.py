@@ -2,7 +2,7 @@
 
 Endpoints and credentials come from the providers' usual environment variables. Failed requests
 are repeated with growing pauses. Errors name the place and what is wrong with it, never what the
-server said: its words may repeat a key.
+server said: its words may repeat a key. The client (obstore) is optional, and loads on use.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-
-import obstore
-from obstore import exceptions, store
 
 from medcolor.errors import InputError, RunError
 
@@ -142,6 +139,8 @@ class ObjectPath:
     def _head(self) -> ObjectMeta | None:
         if not self.key:
             return None
+        import obstore
+
         with speaking_of(self):
             try:
                 return obstore.head(self.store, self.key)
@@ -162,6 +161,8 @@ class ObjectPath:
 
     def files(self) -> list[ObjectPath]:
         """Return the objects directly below, in order."""
+        import obstore
+
         with speaking_of(self), needing_bucket(self):
             found = obstore.list_with_delimiter(self.store, self.key or None)["objects"]
         return [
@@ -201,6 +202,8 @@ class ObjectPath:
 
     def _below(self) -> Iterator[tuple[str, ObjectMeta]]:
         """Yield relative key and what is known of every object below."""
+        import obstore
+
         with speaking_of(self), needing_bucket(self):
             for batch in obstore.list(self.store, self.key or None):
                 for one in batch:
@@ -215,6 +218,8 @@ class ObjectPath:
         Raises:
             FileNotFoundError: There is none.
         """
+        import obstore
+
         with speaking_of(self):
             return obstore.get(self.store, self.key).bytes().to_bytes()
 
@@ -224,12 +229,17 @@ class ObjectPath:
 
     def write_bytes(self, content: bytes) -> None:
         """Write an object, whole or not at all; large ones in parts."""
+        import obstore
+
         with speaking_of(self), needing_bucket(self):
             attributes = {"Content-Type": content_type(self.name)}
             obstore.put(self.store, self.key, content, attributes=attributes)
 
     def create(self, content: bytes) -> bool:
         """Write an object that is not there yet; return False if another was faster."""
+        import obstore
+        from obstore import exceptions
+
         with speaking_of(self), needing_bucket(self):
             try:
                 obstore.put(self.store, self.key, content, mode="create")
@@ -239,6 +249,8 @@ class ObjectPath:
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Delete the object; an absent one is deleted already."""
+        import obstore
+
         del missing_ok
         with speaking_of(self):
             try:
@@ -269,6 +281,8 @@ def check_key(place: str, key: str) -> str:
 @contextmanager
 def speaking_of(place: ObjectPath) -> Iterator[None]:
     """Turn what the client raises into errors that name the place; absence stays absence."""
+    from obstore import exceptions
+
     try:
         yield
     except FileNotFoundError as error:
@@ -314,6 +328,8 @@ def _kind(error: Exception) -> str:
 
 @lru_cache(maxsize=64)
 def _bucket(scheme: str, bucket: str, prefix: str = "") -> ObjectStore:
+    from obstore import store
+
     options: dict[str, Any] = {
         "prefix": prefix or None,
         "retry_config": _RETRY,
