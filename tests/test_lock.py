@@ -28,12 +28,18 @@ def check(registry, folder):
     )
 
 
+class Server(ThreadingHTTPServer):
+    """Takes the fifty connections that uv opens at once: one that is refused waits for seconds."""
+
+    request_queue_size = 128
+
+
 @pytest.fixture
 def empty_registry(tmp_path):
     """A registry that answers, and has no package."""
     (tmp_path / "nothing").mkdir()
     handler = partial(SimpleHTTPRequestHandler, directory=tmp_path / "nothing")
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with Server(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever).start()
         yield f"http://127.0.0.1:{server.server_port}/simple"
         server.shutdown()
