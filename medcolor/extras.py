@@ -36,7 +36,7 @@ def require(extra: str, place: object, what: str) -> None:
     if missing:
         raise InputError(
             place,
-            f"{what} needs {' and '.join(missing)}, not installed",
+            f"{what} needs {', '.join(missing)}: not installed",
             f"Run: {install_command(extra)}",
         )
 
