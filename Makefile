@@ -94,8 +94,8 @@ fuzz: setup  ## Fuzz the readers of binary files for ten minutes
 chaos: setup  ## Run fifty seeded schedules of losses on a Ray cluster (an hour)
 	$(BIN)/python tests/chaos/schedules.py
 
-bench-gpu:  ## Cost of matching on a GPU; needs what the numeric core needs
-	PYTHONPATH=. $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) jobs/bench_gpu.py
+bench-gpu:  ## Agreement of a GPU with the CPU, and what each stage costs there, in minutes; needs what the numeric core needs
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) jobs/check_gpu.py $(SECTIONS)
 
 train: setup  ## Train the embedded network again (hours): out/weights
 	$(BIN)/python jobs/train_features.py --output out/weights
