@@ -12,7 +12,7 @@ from dask.base import optimize
 from dask.local import get_sync
 from jaxtyping import Float
 
-from medcolor.domain import GrayVolume
+from medcolor.domain import OUTSIDE, GrayVolume
 from medcolor.errors import InputError
 from medcolor.volume import archive, nrrd
 from medcolor.volume.dicom import open_dicom
@@ -101,7 +101,7 @@ def _has_dicom(folder: Path) -> bool:
 def read_slice(
     volume: GrayVolume, z: int, settings: VolumeSettings
 ) -> Float[np.ndarray, "row col"]:
-    """Read one slice of stored values.
+    """Read one slice of physical values, `OUTSIDE` where nothing was scanned.
 
     Raises:
         InputError: Unreadable; NaN or infinity, unless settings.nonfinite_value replaces them.
@@ -115,6 +115,8 @@ def read_slice(
             "Check the file",
         ) from error
     finite = np.isfinite(values)
+    if volume.has_outside:
+        finite |= values == OUTSIDE
     if finite.all():
         return values
     if settings.nonfinite_value is None:
