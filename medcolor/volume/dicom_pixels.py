@@ -72,26 +72,31 @@ def read_pixels(one: DicomSlice) -> NDArray[np.float32]:
 
 def _decode(one: DicomSlice) -> tuple[pydicom.Dataset, NDArray[Any]]:
     """Return the fields and the stored words, bits that are not used included."""
-    syntax = UID("")
+    named = ""
     try:
         with reading_quietly():
             # Of many frames the one alone is read; a file of one is decoded outside the lock.
             several = one.frame is not None and one.frames > 1
             data = pydicom.dcmread(one.path, stop_before_pixels=several, specific_tags=PIXEL_TAGS)
-            syntax = data.file_meta.TransferSyntaxUID
+            named = _compression(data.file_meta.TransferSyntaxUID)
             if several:
                 stored = pixel_array(one.path, index=one.frame, correct_unused_bits=False)
         if not several:
             stored = pixel_array(data, correct_unused_bits=False)
     except Exception as error:  # decoders raise what they like
-        # A name that is no standard one may say anything.
-        is_known = not syntax.is_private and syntax.name != str(syntax) and syntax.is_encapsulated
         raise InputError(
             one.path,
-            f"unreadable DICOM pixels{f' ({syntax.name})' if is_known else ''}",
-            "Fetch the file again" + (", or save it uncompressed" if is_known else ""),
+            f"unreadable DICOM pixels{named}",
+            "Fetch the file again" + (", or save it uncompressed" if named else ""),
         ) from error
     return data, stored
+
+
+def _compression(said: object) -> str:
+    """Return the name of a compression for an error; of none that is not in the standard."""
+    syntax = UID(str(said))
+    is_standard = syntax.name != str(syntax) and syntax.is_transfer_syntax
+    return f" ({syntax.name})" if is_standard and syntax.is_encapsulated else ""
 
 
 def _used_bits(one: DicomSlice, data: pydicom.Dataset, stored: NDArray[Any]) -> NDArray[Any]:

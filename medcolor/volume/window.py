@@ -99,7 +99,15 @@ def find_window(volume: GrayVolume, settings: VolumeSettings, equalization: floa
         values = read_slice(volume, int(z), settings).ravel()
         samples.append(values[:: max(1, len(values) // _SAMPLES_PER_SLICE)])
     scanned = _scanned(np.concatenate(samples), volume)
-    return window_of_values(scanned, settings, equalization, unit=volume.unit, source=volume.source)
+    return window_of_values(
+        scanned,
+        settings,
+        equalization,
+        unit=volume.unit,
+        source=volume.source,
+        # Of a phase image of MRI the values lie as those of CT do.
+        may_be_hounsfield=volume.facts.get("modality", "") in ("", "CT"),
+    )
 
 
 def _scanned(values: Float[np.ndarray, " sample"], volume: GrayVolume) -> np.ndarray:
@@ -120,13 +128,14 @@ def window_of_values(
     *,
     unit: Literal["HU", "raw"] = "raw",
     source: str = "the image",
+    may_be_hounsfield: bool = True,
 ) -> Window:
     """Find the window of some stored values; see `find_window`."""
     if values.min() == values.max():
         raise InputError(
             source, f"every voxel is {values.min():g}", "Give a scan that shows something"
         )
-    levels = _find_levels(values.ravel(), unit, settings, source)
+    levels = _find_levels(values.ravel(), unit, settings, source, may_be_hounsfield)
     black, white, cut = levels.black, levels.white, levels.cut
     threshold = (cut - black) / (white - black)
     if settings.body_threshold is not None:
@@ -151,12 +160,17 @@ class _Levels:
 
 
 def _find_levels(
-    values: Float[np.ndarray, " sample"], unit: str, settings: VolumeSettings, source: str
+    values: Float[np.ndarray, " sample"],
+    unit: str,
+    settings: VolumeSettings,
+    source: str,
+    may_be_hounsfield: bool,
 ) -> _Levels:
     """Return the values shown as black and white, and the value between air and body."""
     low, top = (float(value) for value in np.percentile(values, [1, 99.9]))
     # NIfTI does not say what it holds; only CT reaches from air at -1000 to bone.
-    is_hounsfield = unit == "HU" or (low <= _HU_AIR and 0 < top <= _HU_HIGHEST)
+    is_as_ct = low <= _HU_AIR and 0 < top <= _HU_HIGHEST
+    is_hounsfield = unit == "HU" or (may_be_hounsfield and is_as_ct)
     chosen = _chosen_window(settings)
     if isinstance(settings.window, str) and not is_hounsfield:
         raise InputError(

@@ -24,6 +24,7 @@ from pydicom.uid import (
 from medcolor.errors import InputError
 from medcolor.volume.open import open_volume
 from medcolor.volume.settings import VolumeSettings
+from medcolor.volume.window import find_window
 
 DEFAULT = VolumeSettings()
 
@@ -147,6 +148,17 @@ def test_a_compression_that_is_not_decoded_is_named(folder):
         values_of(opened(folder))
 
 
+@pytest.mark.parametrize("uid", ["1.2\\1.3", MRImageStorage, "1.2.3.4711", "Doe^Jane", ""])
+def test_a_syntax_that_is_none_is_refused_and_not_repeated(folder, uid):
+    write_series(folder, random_words("<u2"))
+    for path in folder.iterdir():
+        whole, old = path.read_bytes(), b"1.2.840.10008.1.2.1"
+        path.write_bytes(whole.replace(old, uid.encode().ljust(len(old), b"\0")[: len(old)], 1))
+    with pytest.raises(InputError, match=r"unreadable DICOM (pixels|file)\. Fetch") as caught:
+        values_of(opened(folder))
+    assert not uid or uid not in str(caught.value)
+
+
 def test_every_frame_of_an_enhanced_file_has_its_own_rescale(tmp_path):
     """SimpleITK applies the first frame's to all."""
     stack = random_words("<u2", 12)
@@ -227,6 +239,14 @@ def test_a_rescale_that_says_no_value_is_refused(folder, fields, problem):
 def test_the_unit_is_what_the_rescale_says(folder, fields, unit):
     write_series(folder, random_words("<u2", 11), RescaleSlope=1, **fields)
     assert opened(folder).unit == unit
+
+
+@pytest.mark.parametrize(("fields", "unit"), [(MR, "raw"), ({"Modality": "CT"}, "HU")])
+def test_what_says_that_it_is_no_ct_is_not_taken_for_one(folder, fields, unit):
+    """A phase image of MRI runs from -4096 to 4094."""
+    stack = np.random.default_rng(0).integers(0, 4096, (3, 32, 32)).astype("<u2")
+    write_series(folder, stack, RescaleSlope=2, RescaleIntercept=-4096, **fields)
+    assert find_window(opened(folder), DEFAULT, 0.5).unit == unit
 
 
 def test_a_series_from_white_looks_as_the_same_from_black(tmp_path):
