@@ -12,16 +12,17 @@ from dask.base import optimize
 from dask.local import get_sync
 from jaxtyping import Float
 
-from medcolor.domain import GrayVolume
+from medcolor.domain import OUTSIDE, GrayVolume
 from medcolor.errors import InputError
 from medcolor.extras import missing_modules, require
 from medcolor.volume import archive, nrrd
 from medcolor.volume.files import IMAGE_SUFFIXES, list_files, list_images
 from medcolor.volume.images import open_image_stack
-from medcolor.volume.nifti import is_nifti, open_nifti, read_head
+from medcolor.volume.nifti import is_analyze, is_nifti, open_nifti, read_head
 from medcolor.volume.ome_zarr import is_ome_zarr, open_ome_zarr
 from medcolor.volume.settings import VolumeSettings
-from medcolor.volume.tiff import is_tiff, open_tiff
+from medcolor.volume.tiff import open_tiff
+from medcolor.volume.tiff_pages import is_tiff
 from medcolor.volume.visible_human import is_genesis_folder, open_genesis_stack
 
 _HEAD_BYTES = 544
@@ -68,6 +69,10 @@ def _open_file(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
         return open_tiff(path, settings)
     if head[_DICOM_MAGIC] == b"DICM":
         return _open_dicom(path, settings, staging, "DICOM")
+    if is_analyze(path.name, head):
+        raise InputError(
+            path, "an Analyze header, which does not tell left from right", "Convert it to NIfTI"
+        )
     what = "an empty file" if not head else "not a kind of file that is read"
     raise InputError(
         path,
@@ -121,7 +126,7 @@ def _is_dicom(file: Path) -> bool:
 def read_slice(
     volume: GrayVolume, z: int, settings: VolumeSettings
 ) -> Float[np.ndarray, "row col"]:
-    """Read one slice of stored values.
+    """Read one slice of physical values, `OUTSIDE` where nothing was scanned.
 
     Raises:
         InputError: Unreadable; NaN or infinity, unless settings.nonfinite_value replaces them.
@@ -135,6 +140,8 @@ def read_slice(
             "Check the file",
         ) from error
     finite = np.isfinite(values)
+    if volume.has_outside:
+        finite |= values == OUTSIDE
     if finite.all():
         return values
     if settings.nonfinite_value is None:
