@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from medcolor.download import Patience, fetch
 from medcolor.errors import InputError
 from medcolor.progress import Silent
+from medcolor.storage.names import why_not_plain
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _MOST_BYTES = 64 << 20
@@ -58,8 +59,8 @@ def read_links(url: str, patience: Patience) -> Listing:
 
 
 def _is_harmless(name: str) -> bool:
-    """Tell plain file names from all that could lead elsewhere."""
-    return _NAME.fullmatch(name) is not None
+    """Tell plain file names from all that could lead elsewhere, also as part of an address."""
+    return _NAME.fullmatch(name) is not None and not why_not_plain(name)
 
 
 def _text(url: str, patience: Patience) -> str:
