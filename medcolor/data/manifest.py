@@ -42,7 +42,7 @@ def read_index(url: str, patience: Patience) -> dict[str, Listing]:
         elif len(words) >= 9 and line[0] == "-" and words[4].isdigit():
             whole = "/".join(part for part in (directory, words[8].removeprefix("./")) if part)
             parent, _, name = whole.rpartition("/")
-            if _is_harmless(name) and all(_is_harmless(part) for part in parent.split("/") if part):
+            if all(map(_is_harmless, whole.split("/"))):
                 found.setdefault(f"{parent}/" if parent else "", {})[name] = int(words[4])
     return found
 

@@ -63,7 +63,7 @@ def _listed(place: Place) -> list[Member]:
         raise InputError(place, "no such manifest", _REMEDY)
     try:
         rows = _rows(place)
-        return [Member(str(row["name"]), _from(place, row["target"])) for row in rows]
+        return [Member(_name(row["name"]), _from(place, row["target"])) for row in rows]
     except (yaml.YAMLError, pa.ArrowException, KeyError, TypeError, UnicodeDecodeError) as error:
         raise InputError(
             place, f"no manifest of volumes ({type(error).__name__})", _REMEDY
@@ -75,6 +75,13 @@ def _rows(place: Place) -> list[dict[str, Any]]:
         return list(pq.read_table(io.BytesIO(place.read_bytes())).to_pylist())
     content = yaml.safe_load(place.read_text())
     return list(content["volumes"])
+
+
+def _name(name: object) -> str:
+    """Return a name; in YAML one of digits alone is a number."""
+    if not isinstance(name, str | int) or isinstance(name, bool):
+        raise TypeError("a name is text")
+    return str(name)
 
 
 def _from(manifest: Place, target: object) -> Place:

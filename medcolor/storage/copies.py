@@ -71,7 +71,7 @@ def download(source: ObjectPath, target: Path) -> None:
     """Copy an object into a file, whole or not at all; the same version is not fetched twice.
 
     Raises:
-        InputError: A link or a folder of this name is in the way.
+        InputError: No such object; or a link or a folder of this name is in the way.
     """
     stamp = _stamp(target)
     known = stamp.read_text() if stamp.is_file() and target.is_file() else None
@@ -82,6 +82,12 @@ def download(source: ObjectPath, target: Path) -> None:
             found = obstore.get(source.store, source.key, options=options)
         except NotModifiedError:
             return
+        except FileNotFoundError as error:
+            raise InputError(
+                source,
+                "listed, but not there: gone since, or its key ends in a slash",
+                "Look at it",
+            ) from error
         with _speaking_of_double_keys(source):
             target.parent.mkdir(parents=True, exist_ok=True)
             with writing_no_link(part, "wb") as file:

@@ -34,7 +34,8 @@ _LOOK_ALIKE = re.compile("[\u2044\u2215\u2216\u27cb\u27cd\u29f5\u29f8\u29f9]")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 """Names that are devices on Windows, in whatever folder."""
 
-_DRIVE = re.compile(r"[A-Za-z]:")
+_DRIVE = re.compile(r".:")
+"""A letter, or whatever Windows takes for one."""
 _JOINERS = "\u200c\u200d"
 """Invisible, and needed by several scripts."""
 

@@ -208,8 +208,12 @@ class ObjectPath:
                 for one in batch:
                     key = one["path"]
                     relative = key[len(self.key) + 1 :] if self.key else key
-                    if relative:
+                    if relative and not (one["size"] == 0 and self._is_no_object(key)):
                         yield plain_key(relative, self), one
+
+    def _is_no_object(self, key: str) -> bool:
+        """Tell what marks a folder, `a/`, which is listed as `a`, from an empty object `a`."""
+        return ObjectPath(self.scheme, self.bucket, key).size() is None
 
     def read_bytes(self) -> bytes:
         """Return the whole object.
