@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -106,8 +107,9 @@ def read_manifest(folder: Place) -> tuple[PreparedFrame, ...] | None:
     if not path.is_file():
         return None
     try:
-        frames = _RECORD.validate_json(path.read_bytes(), strict=True).frames
-    except (OSError, ValidationError) as error:
+        # Not by pydantic's own parser: it refuses names with bytes that are no UTF-8.
+        frames = _RECORD.validate_python(json.loads(path.read_bytes())).frames
+    except (OSError, ValueError) as error:
         raise InputError(
             path, f"no readable record of prepared references ({_reason(error)})", _REMEDY
         ) from error
@@ -117,9 +119,9 @@ def read_manifest(folder: Place) -> tuple[PreparedFrame, ...] | None:
     return frames
 
 
-def _reason(error: OSError | ValidationError) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
+def _reason(error: OSError | ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
     first = error.errors()[0]
     return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
 

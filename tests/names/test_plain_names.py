@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from medcolor.errors import InputError, printable
 from medcolor.storage import path_below, plain_key, plain_name, refuse_links_out
 from medcolor.storage.names import MOST_BYTES, why_not_plain, writing_no_link
+from medcolor.volume.files import natural_name_key
 
 GOOD = [
     "1000.png",
@@ -124,6 +125,14 @@ def test_no_file_is_written_through_a_link(tmp_path, mode):
         with writing_no_link(link, mode) as file:
             file.write(b"x")
     assert link.read_bytes() == (b"x" if mode == "wb" else b"xx")
+
+
+def test_names_of_whatever_digits_are_sorted():
+    """`²` is a digit to `str.isdigit` and no number to `int`."""
+    names = ["²10.png", "²9.png", "²", "٣.png", "10.png", "9.png"]
+    ordered = sorted(names, key=natural_name_key)
+    assert ordered.index("9.png") < ordered.index("10.png")
+    assert ordered.index("²9.png") < ordered.index("²10.png")
 
 
 def test_an_error_is_one_line_that_steers_no_terminal():
