@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -168,7 +169,7 @@ def test_a_head_that_dies_while_it_starts_is_told_at_once_and_nothing_is_left(lo
     assert "No Ray" in local("down").stdout
 
 
-FOLDER = "/tmp/medcolor-ray.AbC012"
+FOLDER, ANOTHER = (f"/tmp/medcolor-ray.{secrets.token_hex(3)}" for _ in range(2))
 
 
 class StandIn:
@@ -220,7 +221,7 @@ def test_a_ray_that_runs_is_seen_to_run_however_ps_ends(stand_in, tmp_path):
 
 def test_a_process_that_got_the_number_of_an_ended_ray_is_let_be(stand_in):
     top = stand_in.start("true")
-    other = stand_in.start("true", MEDCOLOR_RAY="/tmp/medcolor-ray.AbC013")
+    other = stand_in.start("true", MEDCOLOR_RAY=ANOTHER)
     for pid in (top.pid, other.pid):
         stand_in.note(pid)
         assert "No Ray" in stand_in.local("job", TARGET="a.nii", OUTPUT="a.ome.zarr").stderr
