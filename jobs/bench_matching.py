@@ -27,7 +27,8 @@ from medcolor.evaluate.features.pairs import matched_scan, phantom_tissue
 from medcolor.features.extract import extract_pyramid
 from medcolor.features.network import LEVEL_NAMES, STAGES, GrayVGG19, NetworkSpec, channels_last
 from medcolor.features.pyramid import FeaturePyramid
-from medcolor.matching import MatchingSettings, match_coarse_to_fine
+from medcolor.matching.coarse_to_fine import match_coarse_to_fine
+from medcolor.matching.settings import MatchingSettings
 from medcolor.phantom import make_phantom, render_cryosection, render_ct
 from medcolor.run.plan import open_network
 from medcolor.run.threads import map_slices, one_thread_each, usable_cores

@@ -29,7 +29,9 @@ from medcolor.features.extract import extract_pyramids
 from medcolor.features.network import GrayVGG19
 from medcolor.filters.fast_global_smoother import smooth_batch
 from medcolor.gpu import compute_exactly
-from medcolor.matching import Correspondence, MatchingSettings, match_coarse_to_fine
+from medcolor.matching.coarse_to_fine import match_coarse_to_fine
+from medcolor.matching.field import Correspondence
+from medcolor.matching.settings import MatchingSettings
 from medcolor.votes import Pair, vote_colors
 
 _WARPS = (1, 2, 4, 8)

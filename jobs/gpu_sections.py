@@ -38,7 +38,8 @@ from medcolor.features.network import GrayVGG19, NetworkSpec
 from medcolor.features.training import TrainingSettings, draw_batches, train
 from medcolor.filters.fast_global_smoother import smooth_batch
 from medcolor.gpu import compute_exactly, turn
-from medcolor.matching import Correspondence, match_coarse_to_fine
+from medcolor.matching.coarse_to_fine import match_coarse_to_fine
+from medcolor.matching.field import Correspondence
 from medcolor.prepared import prepare_references
 from medcolor.stopwatch import Stopwatch
 from medcolor.votes import Pair

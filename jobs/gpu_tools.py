@@ -16,15 +16,17 @@ import torch
 from torch import Generator
 
 from medcolor.domain import ReferenceSlice, TargetSlice
-from medcolor.features.extract import FeatureSettings, extract_pyramids
+from medcolor.features.extract import extract_pyramids
 from medcolor.features.network import GrayVGG19, NetworkSpec, channels_last
+from medcolor.features.settings import FeatureSettings
 from medcolor.features.store import load_network
 from medcolor.features.synthetic.bodies import BodySettings, random_bodies
 from medcolor.features.synthetic.contrast import render_contrast
-from medcolor.filters import PoolingSettings, SmoothingSettings
-from medcolor.matching import MatchingSettings, match_coarse_to_fine
+from medcolor.filters.settings import PoolingSettings, SmoothingSettings
+from medcolor.matching.coarse_to_fine import match_coarse_to_fine
+from medcolor.matching.settings import MatchingSettings
 from medcolor.prepared import prepare_references
-from medcolor.transfer import OpacitySettings, TransferSettings
+from medcolor.transfer.settings import OpacitySettings, TransferSettings
 from medcolor.votes import Pair, vote_colors
 
 REFERENCES = 3

@@ -16,19 +16,18 @@ import numpy as np
 import torch
 
 from medcolor.domain import ColorSlice, Reconstruction, TargetSlice
-from medcolor.features.extract import FeatureSettings
 from medcolor.features.network import PlacedNetwork
-from medcolor.filters import PoolingSettings, SmoothingSettings, match_spread, pool_votes
-from medcolor.matching import MatchingSettings
+from medcolor.features.settings import FeatureSettings
+from medcolor.filters.pooling import pool_votes
+from medcolor.filters.settings import PoolingSettings, SmoothingSettings
+from medcolor.filters.spread import match_spread
+from medcolor.matching.settings import MatchingSettings
 from medcolor.prepared import PreparedReference, crop_slice
 from medcolor.stopwatch import Stopwatch
-from medcolor.transfer import (
-    OpacitySettings,
-    TransferSettings,
-    blend_votes,
-    equation_1,
-    opacity,
-)
+from medcolor.transfer.agreement import blend_votes
+from medcolor.transfer.equation_1 import equation_1
+from medcolor.transfer.opacity import opacity
+from medcolor.transfer.settings import OpacitySettings, TransferSettings
 from medcolor.votes import PairLimit, gather_votes
 
 _WIDER = 1.0, 1.6

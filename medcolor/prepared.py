@@ -13,11 +13,12 @@ from torch import Tensor
 from medcolor.body import bounding_box, pad_to_cells, resize, resize_mask, working_shape
 from medcolor.color import grey_of, srgb_to_lab
 from medcolor.domain import Box, ReferenceSlice, TargetSlice
-from medcolor.features.extract import FeatureSettings, Picture, extract_pyramids
+from medcolor.features.extract import Picture, extract_pyramids
 from medcolor.features.network import PlacedNetwork
 from medcolor.features.pyramid import FeaturePyramid
+from medcolor.features.settings import FeatureSettings
 from medcolor.gpu import turn, upload
-from medcolor.matching import MatchingSettings
+from medcolor.matching.settings import MatchingSettings
 
 
 @runtime_checkable

@@ -22,11 +22,14 @@ from medcolor.features.extract import extract_pyramids
 from medcolor.features.network import GrayVGG19, PlacedNetwork
 from medcolor.features.pyramid import FeaturePyramid
 from medcolor.gpu import Download, turn
-from medcolor.matching import Correspondence, match_coarse_to_fine, take, vote
+from medcolor.matching.coarse_to_fine import match_coarse_to_fine
+from medcolor.matching.field import Correspondence, take
 from medcolor.matching.memory import pair_bytes
+from medcolor.matching.vote import vote
 from medcolor.prepared import Crop, MatchedSettings, PreparedReference, prepare_reference
 from medcolor.stopwatch import Stopwatch
-from medcolor.transfer import TransferSettings, Vote
+from medcolor.transfer.agreement import Vote
+from medcolor.transfer.settings import TransferSettings
 
 _log = logging.getLogger(__name__)
 

@@ -7,11 +7,12 @@ from medcolor.color import grey_of, lightness, srgb_to_lab
 from medcolor.colorize import colorize_slice
 from medcolor.config import RunSettings
 from medcolor.domain import ReferenceSlice, TargetSlice
-from medcolor.features.extract import FeatureSettings
-from medcolor.filters import SmoothingSettings
+from medcolor.features.settings import FeatureSettings
+from medcolor.filters.settings import SmoothingSettings
 from medcolor.prepared import prepare_reference
 from medcolor.stopwatch import Stopwatch
-from medcolor.transfer import TransferSettings, equation_1
+from medcolor.transfer.equation_1 import equation_1
+from medcolor.transfer.settings import TransferSettings
 
 FEATURES = FeatureSettings(working_size_px=64)
 

@@ -11,13 +11,16 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+pytest.importorskip("triton")  # for Linux alone
+
 from medcolor import gpu
 from medcolor.features.extract import extract_pyramids
 from medcolor.features.network import GrayVGG19, NetworkSpec
-from medcolor.matching import MatchingSettings, match_coarse_to_fine
+from medcolor.matching.coarse_to_fine import match_coarse_to_fine
 from medcolor.matching.finish_triton import vote_at_once
 from medcolor.matching.searches import Searches
-from medcolor.transfer import TransferSettings
+from medcolor.matching.settings import MatchingSettings
+from medcolor.transfer.settings import TransferSettings
 
 SPEC = NetworkSpec(
     name="d", width=0.25, descriptor_size=8, descriptor_taps=("relu3_1",), input_scale=1.0,
@@ -133,7 +136,8 @@ def test_a_cpu_needs_no_triton():
         "import sys; sys.modules['triton'] = None; import numpy as np;"
         "from medcolor.features.store import load_network;"
         "from medcolor.features.extract import extract_pyramid;"
-        "from medcolor.matching import *; import medcolor.colorize;"
+        "from medcolor.matching.coarse_to_fine import match_coarse_to_fine;"
+        "from medcolor.matching.settings import MatchingSettings; import medcolor.colorize;"
         "one = np.ones((20, 20), np.float32);"
         "p = extract_pyramid(load_network().module, one, one > 0);"
         "match_coarse_to_fine([p], [p], MatchingSettings())"

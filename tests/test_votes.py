@@ -13,10 +13,10 @@ from medcolor import votes
 from medcolor.config import RunSettings
 from medcolor.domain import ReferenceSlice, TargetSlice
 from medcolor.errors import RunError
-from medcolor.features.extract import FeatureSettings
 from medcolor.features.network import GrayVGG19, NetworkSpec
-from medcolor.matching import MatchingSettings
+from medcolor.features.settings import FeatureSettings
 from medcolor.matching.memory import pair_bytes
+from medcolor.matching.settings import MatchingSettings
 from medcolor.prepared import crop_slice, prepare_references
 from medcolor.stopwatch import Stopwatch
 from medcolor.votes import GPU_PAIRS, PairLimit, gather_votes, pairs_at_once

@@ -21,6 +21,7 @@ from medcolor.errors import EmptyFrameError, InputError, RunError
 from medcolor.progress import ProgressReport, Silent
 from medcolor.reference.credit import CREDITS
 from medcolor.reference.library import number_in_name
+from medcolor.storage import path_below, write_whole
 from medcolor.volume.genesis import read_genesis
 from medcolor.volume.raw_cryosection import read_raw_cryosection
 
@@ -160,7 +161,7 @@ def _choose(
             if listing is None:
                 listing = read_links(base + directory, patience)
             for name, size in _matching(collection, listing, ranges):
-                path = output / collection.folder / name
+                path = path_below(output, f"{collection.folder}/{name}")
                 found[path] = Wanted(base + directory + name, path, collection.kind, size)
     if not any(file.kind != "text" for file in found.values()):
         raise InputError(
@@ -270,8 +271,8 @@ def _decode(file: Wanted, path: Path) -> str | None:
 
 
 def _write_credits(dataset: Dataset, output: Path) -> None:
-    output.mkdir(parents=True, exist_ok=True)
-    (output / CREDITS).write_text(
+    words = (
         f"{dataset.name}\n{CREDIT}.\nFrom {root_url()}{dataset.directory}\nTerms: {TERMS}\n"
         "No endorsement by the library is implied.\n"
     )
+    write_whole(output / CREDITS, words.encode())

@@ -33,7 +33,7 @@ from medcolor.features.extract import describe
 from medcolor.features.network import GrayVGG19, PlacedNetwork
 from medcolor.prepared import PreparedReference, prepare_reference
 from medcolor.progress import ProgressReport
-from medcolor.reference import list_references, load_reference
+from medcolor.reference.library import list_references, load_reference
 from medcolor.retrieval.assignment import choose_references, references_around
 from medcolor.run.plan import open_network
 from medcolor.run.threads import map_slices, usable_cores

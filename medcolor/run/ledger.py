@@ -7,6 +7,7 @@ writes `assignment.parquet`, `failures.jsonl` and `run.json` there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,16 +18,29 @@ from medcolor.storage import (
     ObjectPath,
     Place,
     create_whole,
-    delete_tree,
+    delete_made,
     json_bytes,
     read_object,
     write_json,
 )
 from medcolor.volume.files import list_files
-from medcolor.volume.store import read_about
 
 _AT_ONCE = 8
 ASSIGNMENT = "assignment.parquet"
+MATCH = "match"
+"""The stage of the second pass. The third writes level 0, and then come the coarser levels."""
+
+STAGED = re.compile(r"[0-9a-f]{16}.*", re.DOTALL)
+"""Keys below a staging folder."""
+
+_MARKER = re.compile(r"\w+-slab\d+\.json")
+_MADE = re.compile(
+    rf"(plan|run|cohort)\.json|failures\.jsonl|assignment\.parquet|done/{_MARKER.pattern}"
+    r"|reconstructions/\d+\.npz|(\.index\.building|index)/part-\d+\.parquet"
+    rf"|staging/{STAGED.pattern}|(.+/)?\.[^/]+",  # hidden: being written, locks, probes
+    re.DOTALL,
+)
+"""Keys below a ledger's folder."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +109,13 @@ class Ledger:
 
     def _clear(self, output: Place) -> None:
         """Delete what another identity left: first what says that something of it is done."""
-        delete_tree(self.folder / "done")
+        from medcolor.volume.store import delete_volume, refuse_foreign_volume
+
+        refuse_foreign_volume(output)
+        delete_made(self.folder / "done", _MARKER)
         (self.folder / "run.json").unlink(missing_ok=True)
-        delete_tree(output)
-        delete_tree(self.folder)
+        delete_volume(output)
+        delete_ledger(self.folder)
 
     def is_ours(self) -> bool:
         """Tell whether this is still the run that writes the output: another may be forced."""
@@ -178,6 +195,11 @@ class Ledger:
         return self.folder / "done" / f"{stage}-slab{number:05d}.json"
 
 
+def delete_ledger(folder: Place) -> None:
+    """Delete a ledger's folder, all of it that is this program's."""
+    delete_made(folder, _MADE)
+
+
 def refuse_unfinished(volume: Place) -> None:
     """Refuse a volume whose run has not come to its end; without a ledger beside it, none is known.
 
@@ -197,11 +219,14 @@ def refuse_unfinished(volume: Place) -> None:
 def _markers(folder: Place) -> list[Place]:
     """Return the markers of all stages."""
     done = folder / "done"
-    return [path for path in list_files(done) if path.suffix == ".json"] if done.is_dir() else []
+    files = list_files(done) if done.is_dir() else []
+    return [path for path in files if _MARKER.fullmatch(path.name)]
 
 
 def _tells(output: Place, about: dict[str, str]) -> bool:
     """Tell whether the output is the same volume, whose ledger was lost: it is made good."""
+    from medcolor.volume.store import read_about
+
     try:
         return bool(about) and read_about(output).provenance == about
     except (OSError, ValueError, KeyError, InputError):

@@ -25,7 +25,14 @@ from medcolor.render.picture_set import (
 from medcolor.run.ledger import refuse_unfinished
 from medcolor.run.plan import resolve_threads
 from medcolor.run.tasks import Done, Runner, one_line, run_all
-from medcolor.storage import ObjectPath, Place, write_whole
+from medcolor.storage import (
+    ObjectPath,
+    Place,
+    path_below,
+    plain_name,
+    refuse_links_out,
+    write_whole,
+)
 
 _log = logging.getLogger(__name__)
 _ENDING = ".ome.zarr"
@@ -58,7 +65,8 @@ def write_pictures(
     for name in names:
         stem = name.removesuffix(_ENDING)
         try:
-            _write_set(volume / name, output / stem, settings, runner, progress)
+            place = path_below(output, stem) if isinstance(output, Path) else output / stem
+            _write_set(volume / name, place, settings, runner, progress)
         except Exception as error:  # holds no other up
             _log.warning("%s", one_line(error))
             failed += 1
@@ -79,14 +87,21 @@ def _resolved(place: Place) -> Place:
 
 
 def _cohort_names(place: Place) -> list[str]:
-    """Return the names of the volumes in a cohort's folder; none if it is a volume, or nothing."""
+    """Return the names of the volumes in a cohort's folder; none if it is a volume, or nothing.
+
+    Raises:
+        InputError: What is before the ending of one is no plain name: `...ome.zarr` is the parent.
+    """
     if (place / "zarr.json").is_file() or not place.is_dir():
         return []
     if isinstance(place, ObjectPath):
         found = {key.split("/")[0] for key, _ in place.walk()}
     else:
         found = {path.name for path in place.iterdir()}
-    return sorted(name for name in found if name.endswith(_ENDING))
+    names = sorted(name for name in found if name.endswith(_ENDING))
+    for name in names:
+        plain_name(name.removesuffix(_ENDING), place / name, "Rename it")
+    return names
 
 
 def _write_set(
@@ -108,6 +123,8 @@ def _write_set(
         _log.info("%s: the same pictures lie there", volume.name)
         return output / PAGE
     _make_folder(output)
+    if isinstance(output, Path):
+        refuse_links_out(output)
     claim(output)
     if not runner.is_local:
         _check_on_every_node(plan, runner)

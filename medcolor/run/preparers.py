@@ -12,12 +12,12 @@ import numpy as np
 
 from medcolor.config import RunSettings
 from medcolor.errors import EmptyFrameError, InputError
-from medcolor.reference import ReferenceSettings
 from medcolor.reference.contact_sheet import outlined
 from medcolor.reference.library import read_photograph
 from medcolor.reference.manifest import PreparedFrame
 from medcolor.reference.orientation import VIEW
 from medcolor.reference.prepare import CutOut, cut_out
+from medcolor.reference.settings import ReferenceSettings
 from medcolor.reference.sheet import Tile
 from medcolor.run.threads import map_slices
 from medcolor.run.workers import speaking_of_full_disks
@@ -79,6 +79,11 @@ class SurveyFrames:
         return written.is_file() and digest_file(written) == before.file_digest
 
 
+def names_of_prepared(frame: Path) -> tuple[str, str]:
+    """Return the name under which a raw frame is written, and a clean one."""
+    return f"{photograph_stem(frame)}.png", frame.name
+
+
 class PrepareFrames:
     """Cuts bodies out of frames and writes them; clean frames are copied."""
 
@@ -98,7 +103,8 @@ class PrepareFrames:
         except EmptyFrameError as error:
             return replace(frame, status="empty", why=error.args[1])
         content = _encode(found) if found.is_raw else path.read_bytes()
-        file = f"{photograph_stem(path)}.png" if found.is_raw else path.name
+        cut, copied = names_of_prepared(path)
+        file = cut if found.is_raw else copied
         with speaking_of_full_disks(self._output):
             write_whole(self._output / file, content)
         box = found.box

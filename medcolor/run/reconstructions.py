@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
@@ -12,6 +13,9 @@ import numpy as np
 from medcolor.domain import Box, Reconstruction
 from medcolor.errors import RunError
 from medcolor.storage import Place, write_whole
+
+RECONSTRUCTION = re.compile(r"(\.)?\d+\.npz.*")
+"""Names of the files, whole or being written."""
 
 _AT_ONCE = 8
 _NO_BODY = b"no body"

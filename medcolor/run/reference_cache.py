@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from medcolor.prepared import PreparedReference
-from medcolor.reference import ReferenceRecord
+from medcolor.reference.library import ReferenceRecord
 
 
 class ReferenceCache:

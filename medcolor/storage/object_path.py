@@ -2,7 +2,7 @@
 
 Endpoints and credentials come from the providers' usual environment variables. Failed requests
 are repeated with growing pauses. Errors name the place and what is wrong with it, never what the
-server said: its words may repeat a key.
+server said: its words may repeat a key. The client (obstore) is optional, and loads on use.
 """
 
 from __future__ import annotations
@@ -18,17 +18,14 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import obstore
-from obstore import exceptions, store
-
 from medcolor.errors import InputError, RunError
+from medcolor.storage.names import plain_key
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
     from obstore.store import ObjectStore
 
 SCHEMES = ("s3", "gs", "az")
-_FORBIDDEN_PART = re.compile(r"^\.{0,2}$|[\x00-\x1f\x7f\\]")
 _ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
 # Pauses are drawn between the first and `base` times the last, so with few tries allowed all of
 # them may be spent within seconds: time alone ends them.
@@ -80,7 +77,7 @@ class ObjectPath:
             raise InputError(url, "no bucket", f"Give {scheme}://BUCKET/KEY")
         key = key.strip("/")
         if key:
-            check_key(f"{scheme}://{bucket}", key)
+            plain_key(key, f"{scheme}://{bucket}", "Give another")
         return cls(scheme, bucket, key)
 
     def __str__(self) -> str:
@@ -142,6 +139,8 @@ class ObjectPath:
     def _head(self) -> ObjectMeta | None:
         if not self.key:
             return None
+        import obstore
+
         with speaking_of(self):
             try:
                 return obstore.head(self.store, self.key)
@@ -161,13 +160,17 @@ class ObjectPath:
         return self.is_file() or self.is_dir()
 
     def files(self) -> list[ObjectPath]:
-        """Return the objects directly below, in order."""
+        """Return the objects directly below, in order.
+
+        Raises:
+            InputError: The name of one is no plain name.
+        """
+        import obstore
+
         with speaking_of(self), needing_bucket(self):
             found = obstore.list_with_delimiter(self.store, self.key or None)["objects"]
-        return [
-            ObjectPath(self.scheme, self.bucket, key)
-            for key in sorted(one["path"] for one in found)
-        ]
+        names = (one["path"].rpartition("/")[2] for one in found)
+        return [self / plain_key(name, self) for name in sorted(names)]
 
     def absolute(self) -> ObjectPath:
         """Return itself, as paths do."""
@@ -201,13 +204,19 @@ class ObjectPath:
 
     def _below(self) -> Iterator[tuple[str, ObjectMeta]]:
         """Yield relative key and what is known of every object below."""
+        import obstore
+
         with speaking_of(self), needing_bucket(self):
             for batch in obstore.list(self.store, self.key or None):
                 for one in batch:
                     key = one["path"]
                     relative = key[len(self.key) + 1 :] if self.key else key
-                    if relative:
-                        yield check_key(str(self), relative), one
+                    if relative and not (one["size"] == 0 and self._is_no_object(key)):
+                        yield plain_key(relative, self), one
+
+    def _is_no_object(self, key: str) -> bool:
+        """Tell what marks a folder, `a/`, which is listed as `a`, from an empty object `a`."""
+        return ObjectPath(self.scheme, self.bucket, key).size() is None
 
     def read_bytes(self) -> bytes:
         """Return the whole object.
@@ -215,6 +224,8 @@ class ObjectPath:
         Raises:
             FileNotFoundError: There is none.
         """
+        import obstore
+
         with speaking_of(self):
             return obstore.get(self.store, self.key).bytes().to_bytes()
 
@@ -224,12 +235,17 @@ class ObjectPath:
 
     def write_bytes(self, content: bytes) -> None:
         """Write an object, whole or not at all; large ones in parts."""
+        import obstore
+
         with speaking_of(self), needing_bucket(self):
             attributes = {"Content-Type": content_type(self.name)}
             obstore.put(self.store, self.key, content, attributes=attributes)
 
     def create(self, content: bytes) -> bool:
         """Write an object that is not there yet; return False if another was faster."""
+        import obstore
+        from obstore import exceptions
+
         with speaking_of(self), needing_bucket(self):
             try:
                 obstore.put(self.store, self.key, content, mode="create")
@@ -239,6 +255,8 @@ class ObjectPath:
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Delete the object; an absent one is deleted already."""
+        import obstore
+
         del missing_ok
         with speaking_of(self):
             try:
@@ -252,23 +270,11 @@ def content_type(name: str) -> str:
     return mimetypes.guess_type(name, strict=False)[0] or "application/octet-stream"
 
 
-def check_key(place: str, key: str) -> str:
-    """Return a key none of whose parts climbs, is empty or hides control characters.
-
-    Raises:
-        InputError: One does.
-    """
-    for part in key.split("/"):
-        if _FORBIDDEN_PART.search(part):
-            raise InputError(
-                place, f"holds the key {key!r}, which is no path below it", "Rename that object"
-            )
-    return key
-
-
 @contextmanager
 def speaking_of(place: ObjectPath) -> Iterator[None]:
     """Turn what the client raises into errors that name the place; absence stays absence."""
+    from obstore import exceptions
+
     try:
         yield
     except FileNotFoundError as error:
@@ -314,6 +320,8 @@ def _kind(error: Exception) -> str:
 
 @lru_cache(maxsize=64)
 def _bucket(scheme: str, bucket: str, prefix: str = "") -> ObjectStore:
+    from obstore import store
+
     options: dict[str, Any] = {
         "prefix": prefix or None,
         "retry_config": _RETRY,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from medcolor.errors import InputError
+from medcolor.extras import require
 from medcolor.storage.object_path import SCHEMES, ObjectPath, speaking_of
 
 Place = Path | ObjectPath
@@ -24,11 +24,14 @@ def place_of(text: str | os.PathLike[str] | Place) -> Place:
     """Read a path, `file://`, `s3://`, `gs://` or `az://`.
 
     Raises:
-        InputError: An address of another kind, or one that cannot be.
+        InputError: An address of another kind, or one that cannot be; of a bucket, where the extra
+            `cloud` is not installed.
     """
     if isinstance(text, Path | ObjectPath):
         return text
     text = os.fspath(text)
+    if "\0" in text:
+        raise InputError(text, "holds a zero byte, as no path does", "Give a path or an address")
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", text)
     if scheme is None:
         return Path(text)
@@ -45,7 +48,9 @@ def place_of(text: str | os.PathLike[str] | Place) -> Place:
             "not a place that is read",
             "Give a path, file://, s3://, gs:// or az://",
         )
-    return ObjectPath.parse(kind + text[len(kind) :])
+    found = ObjectPath.parse(kind + text[len(kind) :])
+    require("cloud", found, "object storage")
+    return found
 
 
 def write_whole(place: Place, content: bytes) -> None:
@@ -100,18 +105,6 @@ def read_object(place: Place) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError, json.JSONDecodeError):
         return None
     return content if isinstance(content, dict) else None
-
-
-def delete_tree(place: Place) -> None:
-    """Delete a folder or a file, and nothing if there is none."""
-    if isinstance(place, ObjectPath):
-        for key, _ in list(place.walk()):
-            (place / key).unlink()
-        place.unlink()
-    elif place.is_dir():
-        shutil.rmtree(place, ignore_errors=True)
-    else:
-        place.unlink(missing_ok=True)
 
 
 def zarr_store(place: Place) -> Any:

@@ -6,9 +6,9 @@ All are written slab by slab, under another name, and moved into place when they
 from __future__ import annotations
 
 import gzip
-import os
 import re
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from jaxtyping import Float, UInt8
 
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
-from medcolor.storage import Place, write_json
+from medcolor.storage import Place, read_object, write_json
 from medcolor.volume.store import Level, read_affine, read_levels, read_slices
 
 _SLAB_SLICES = 16
@@ -78,7 +78,7 @@ def export(
                 yield np.ascontiguousarray(rgba)
                 progress.advance(1)
 
-    part = target.with_name(f".{os.getpid()}.{target.name}")
+    part = target.with_name(f".{uuid.uuid4().hex}.{target.name}")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         write(part, Exported(chosen, np.array(read_affine(volume, level)), slices))
@@ -110,9 +110,10 @@ def _refuse_to_replace(target: Path, volume: Place, *, force: bool) -> None:
 
 def _holds_export_alone(folder: Path) -> bool:
     """Tell a folder of numbered slices and their geometry from all others."""
-    names = [path.name for path in folder.iterdir()]
-    slices = [name for name in names if re.fullmatch(r"\d{5}\.png", name)]
-    return not names or (_GEOMETRY in names and len(slices) == len(names) - 1)
+    there = [*folder.iterdir()]
+    slices = [one for one in there if re.fullmatch(r"\d{5}\.png", one.name) and one.is_file()]
+    is_export = "affine_ras_mm" in (read_object(folder / _GEOMETRY) or {})
+    return not there or (is_export and len(slices) == len(there) - 1)
 
 
 def _writer_of(target: Path) -> Callable[[Path, Exported], None]:

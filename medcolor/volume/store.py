@@ -8,6 +8,7 @@ alpha leave switched off.
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,13 +22,18 @@ from zarr.errors import ContainsArrayError
 
 from medcolor.domain import Affine, GreyLevels, VolumeGeometry
 from medcolor.errors import InputError
-from medcolor.storage import Place, zarr_store
+from medcolor.storage import Place, delete_made, plain_key, read_object, zarr_store
 from medcolor.storage.place import speaking_of_place
 from medcolor.volume.geometry import as_affine
 from medcolor.volume.settings import StoreSettings
 
 _CHANNELS = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"), ("alpha", "FFFFFF"))
 _AXES = ("c", "z", "y", "x")
+_PARTIAL = r"\.[0-9a-f]+\.partial"
+"""How zarr ends the name of a file that it is writing."""
+
+_MADE = re.compile(rf"(\d+/)?zarr(\.json|{_PARTIAL})|\d+/c(/\d+){{4}}({_PARTIAL})?")
+_UNFINISHED = re.compile(rf".*{_PARTIAL}")
 
 
 @dataclass(frozen=True)
@@ -210,8 +216,24 @@ def has_level(path: Place, index: int) -> bool:
 def delete_unfinished_files(path: Place) -> None:
     """Delete what writers that were killed left beside the shards; in buckets there is nothing."""
     if isinstance(path, Path):
-        for unfinished in path.rglob("*.partial"):  # as zarr names them
-            unfinished.unlink(missing_ok=True)
+        delete_made(path, _UNFINISHED)
+
+
+def refuse_foreign_volume(path: Place) -> None:
+    """Refuse a file, or a volume that another program wrote, before a volume is deleted.
+
+    Raises:
+        InputError: It is one.
+    """
+    attributes = (read_object(path / "zarr.json") or {}).get("attributes") or {"medcolor": {}}
+    is_ours = isinstance(attributes, dict) and "medcolor" in attributes
+    if not is_ours or (isinstance(path, Path) and path.is_file()):
+        raise InputError(path, "was not written by medcolor", "Choose another output")
+
+
+def delete_volume(path: Place) -> None:
+    """Delete all files of a volume; what others have put into its folder stays."""
+    delete_made(path, _MADE)
 
 
 def write_slab(path: Place, level: int, slices: range, rgba: UInt8[np.ndarray, "z y x 4"]) -> None:
@@ -303,7 +325,7 @@ def read_levels(path: Place) -> tuple[Level, ...]:
         found: list[Level] = []
         for index, dataset in enumerate(datasets):
             scale, translation = dataset["coordinateTransformations"]
-            array = cast("zarr.Array[Any]", group[dataset["path"]])
+            array = cast("zarr.Array[Any]", group[plain_key(dataset["path"], path, "Mend it")])
             shape = array.shape
             if len(shape) != 4 or shape[0] != 4 or array.dtype != np.uint8:
                 raise ValueError("no RGBA")

@@ -10,13 +10,17 @@ import pytest
 import torch
 from conftest import draw_slice
 
+pytest.importorskip("triton")  # for Linux alone
+
 from medcolor.features.extract import _extract_together, extract_pyramid
 from medcolor.features.network import GrayVGG19, NetworkSpec
-from medcolor.matching import MatchingSettings, match_coarse_to_fine, take, vote
-from medcolor.matching.coarse_to_fine import _match
+from medcolor.matching.coarse_to_fine import _match, match_coarse_to_fine
+from medcolor.matching.field import take
 from medcolor.matching.finish_triton import vote_at_once
 from medcolor.matching.many_pairs import ManyPairs
 from medcolor.matching.searches import Searches
+from medcolor.matching.settings import MatchingSettings
+from medcolor.matching.vote import vote
 
 pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason="kernels are compiled here; jobs/check_gpu.py compares them"

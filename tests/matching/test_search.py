@@ -6,16 +6,13 @@ import torch
 from oracles import best_match, patch_score, unit_features
 
 from medcolor.features.pyramid import FeaturePyramid
-from medcolor.matching import window_triton
 from medcolor.matching.field import NearestNeighborField
-from medcolor.matching.kernels import LEAVE, LESSON
 from medcolor.matching.search import (
     search_global,
     search_window,
     similarity_at,
     similarity_table,
 )
-from medcolor.matching.searches import Searches
 
 
 @pytest.fixture
@@ -83,6 +80,11 @@ def image(unit, mask):
 
 def search_by_kernel(own, other, coarse, own_mask, mask, leave, radius, patch):
     """Search all pairs at once; what the second images find in the first is not looked at."""
+    pytest.importorskip("triton")  # for Linux alone
+    from medcolor.matching import window_triton
+    from medcolor.matching.kernels import LEAVE, LESSON
+    from medcolor.matching.searches import Searches
+
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")  # or interpreted
     inputs = (part.to(device) for part in (own, other, own_mask, mask))
     pairs = [

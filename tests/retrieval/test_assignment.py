@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from medcolor.errors import InputError
-from medcolor.reference import ReferenceRecord
+from medcolor.reference.library import ReferenceRecord
 from medcolor.retrieval.assignment import choose_references, cosine_similarity, references_around
 from medcolor.retrieval.orientation import Turn
 from medcolor.retrieval.record import Bearing, read_assignment, write_assignment
@@ -152,8 +152,8 @@ def test_without_places_the_most_similar_stand_beside_the_assigned(tmp_path):
     bearing = Bearing.of(choice, Turn(), "LAI")
     written = write_assignment(path, "x", choice, bearing, records, settings)
     assert [source.reference_id for source in written.references[0]] == ["b", "d", "c"]
-    assert read_assignment(path, "x") == written
-    assert read_assignment(path, "y") is None
+    assert read_assignment(path, "x", records) == written
+    assert read_assignment(path, "y", records) is None
 
 
 def test_neighbouring_slices_hear_their_references_nearly_alike(body, random, tmp_path):

@@ -8,7 +8,7 @@ import torch
 from medcolor.errors import InputError
 from medcolor.features.pyramid import FeaturePyramid
 from medcolor.prepared import PreparedReference
-from medcolor.reference import ReferenceRecord
+from medcolor.reference.library import ReferenceRecord
 from medcolor.run.reference_cache import ReferenceCache
 
 
