@@ -17,6 +17,7 @@ class Squares:
         if not scratch.is_dir():
             raise InputError("weights", "not here", "Put them there")
         self.scratch = scratch
+        self.gpu_is_lost = False
 
     def __call__(self, task: tuple[int, str]) -> int:
         number, mood = task
@@ -31,6 +32,9 @@ class Squares:
             time.sleep(1000)
         if mood == "bad input":
             raise InputError("scan", "found nothing", "Give something")
+        if self.gpu_is_lost or (mood == "loses its GPU" and first):
+            self.gpu_is_lost = True  # CUDA answers so from then on, whatever is asked
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
         return number * number
 
 

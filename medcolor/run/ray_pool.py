@@ -33,6 +33,7 @@ from medcolor.run.tasks import (
     Worker,
     about,
     attempt,
+    loses_gpu,
     one_line,
 )
 
@@ -355,9 +356,12 @@ class _Stage:
             if isinstance(cause, MedcolorError):
                 self._idle[busy.slot] = actor
                 raise cause from error
-            outcome = Failed(self._tasks[busy.number], one_line(cause))
+            outcome = Failed(self._tasks[busy.number], one_line(cause), is_broken=loses_gpu(cause))
         except ray.exceptions.RayError as error:
             return self._died(busy, one_line(error))
+        if isinstance(outcome, Failed) and outcome.is_broken:
+            ray.kill(actor)  # every later task of this process would fail, too
+            return self._died(busy, outcome.problem)
         self._idle[busy.slot] = actor
         task = self._tasks[busy.number]
         if isinstance(outcome, Done):

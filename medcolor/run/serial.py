@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from medcolor.errors import RunError
 from medcolor.run.tasks import ATTEMPTS, Failed, Outcome, Worker, about, attempt
 from medcolor.run.threads import usable_cores
 
@@ -31,7 +32,11 @@ class SerialRunner:
         on_gpu: bool = True,  # noqa: ARG002  (there is one worker,
         is_long: bool = False,  # noqa: ARG002  and nobody to end it)
     ) -> Iterator[Outcome]:
-        """Yield the outcome of every task in order."""
+        """Yield the outcome of every task in order.
+
+        Raises:
+            RunError: This process has lost its GPU, so that no task can be done any more.
+        """
         if not tasks:
             return
         worker = make_worker()
@@ -41,6 +46,12 @@ class SerialRunner:
                 if not isinstance(outcome, Failed):
                     break
                 _log.warning("task failed: %s", outcome.problem, extra=about(task))
+                if outcome.is_broken:
+                    raise RunError(
+                        "GPU",
+                        f"this process has lost it ({outcome.problem})",
+                        "Run the same command again; if that recurs, look at the driver's log",
+                    )
             yield outcome
 
     def on_every_node(self, probe: Callable[[], T]) -> dict[str, T]:

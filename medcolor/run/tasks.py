@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -9,6 +10,8 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from medcolor.errors import MedcolorError, RunError
 
 T = TypeVar("T")
+
+_GPU_LOST = re.compile(r"CUDA error|Triton Error \[CUDA\]|CUDNN_STATUS_|CUBLAS_STATUS_")
 
 Worker = Callable[[Any], Any]
 """Does one task at a time and returns a small report; holds what is dear to load.
@@ -40,6 +43,9 @@ class Failed:
 
     error: MedcolorError | None = None
     """What the worker raised, if it was an error for users to read."""
+
+    is_broken: bool = False
+    """Whether the worker's process can do nothing more: it has lost its GPU."""
 
     @property
     def nameless(self) -> str:
@@ -105,7 +111,21 @@ def attempt(worker: Worker, task: Any) -> Outcome:
     try:
         return Done(task, worker(task))
     except Exception as error:
-        return Failed(task, one_line(error), error if isinstance(error, MedcolorError) else None)
+        readable = error if isinstance(error, MedcolorError) else None
+        return Failed(task, one_line(error), readable, loses_gpu(error))
+
+
+def loses_gpu(error: BaseException | None) -> bool:
+    """Tell whether an error leaves its process without a GPU.
+
+    After an illegal access, a failed assertion or memory that has lost a bit, CUDA answers every
+    later call of the process with the same error. Memory that is full does no such harm.
+    """
+    while error is not None:
+        if _GPU_LOST.search(str(error)) and "out of memory" not in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def about(task: Any) -> dict[str, Any]:

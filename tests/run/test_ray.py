@@ -17,11 +17,11 @@ from trees import tree_bytes
 import medcolor
 from medcolor.config import load_settings
 from medcolor.domain import GreyLevels, VolumeGeometry
-from medcolor.errors import InputError
+from medcolor.errors import InputError, RunError
 from medcolor.progress import Silent
 from medcolor.run.prepare import prepare_references
 from medcolor.run.serial import SerialRunner
-from medcolor.run.tasks import Done, Failed, run_all
+from medcolor.run.tasks import Done, Failed, loses_gpu, run_all
 from medcolor.volume.geometry import affine_from_code, as_affine
 from medcolor.volume.images import read_image, write_png
 from medcolor.volume.settings import StoreSettings
@@ -114,6 +114,37 @@ def test_a_killed_actor_is_replaced_and_a_killer_given_up(ray_runner, tmp_path):
     done, failed = run(ray_runner, tmp_path, tasks)
     assert done == {1: 1, 3: 9, 4: 16, 5: 25}
     assert list(failed) == [2]
+
+
+def test_an_actor_that_has_lost_its_gpu_is_ended_and_its_task_done_by_another(ray_runner, tmp_path):
+    """Kept, it would fail every later task: with one GPU all of them."""
+    one = type(ray_runner)("auto", 1, uses_gpus=False)
+    done, failed = run(one, tmp_path, [(1, "loses its GPU"), (2, "well"), (3, "well")])
+    assert done == {1: 1, 2: 4, 3: 9}
+    assert not failed
+    one.release()
+
+
+def test_a_process_that_has_lost_its_gpu_ends_the_run(tmp_path):
+    with pytest.raises(RunError, match=r"illegal memory access.*Run the same command again"):
+        run(SerialRunner(), tmp_path, [(1, "loses its GPU"), (2, "well")])
+
+
+@pytest.mark.parametrize(
+    ("text", "is_lost"),
+    [
+        ("CUDA error: device-side assert triggered", True),
+        ("Triton Error [CUDA]: an illegal memory access was encountered", True),
+        ("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", True),
+        ("CUDA out of memory. Tried to allocate 2.00 GiB", False),
+        ("CUDA error: out of memory", False),
+        ("division by zero", False),
+    ],
+)
+def test_only_errors_that_stay_count_as_a_lost_gpu(text, is_lost):
+    error = ValueError("one slice")
+    error.__cause__ = RuntimeError(text)
+    assert loses_gpu(error) == is_lost
 
 
 def test_each_worker_holds_a_gpu_of_its_own_or_the_share_asked_for(ray_runner, tmp_path):
