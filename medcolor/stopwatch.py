@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -16,7 +17,8 @@ class Stopwatch:
     def __init__(self) -> None:
         """Start empty."""
         self._seconds: dict[str, float] = {}
-        self._marks: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
+        self._marks: list[tuple[str, Any, Any]] = []
+        # Of a stage on a GPU: events at both ends.
         self._lock = threading.Lock()
 
     @contextmanager
@@ -29,7 +31,8 @@ class Stopwatch:
                 handed in the block, the time between both ends is measured there.
         """
         if device is not None and device.type == "cuda":
-            begun, done = _timing_event(), _timing_event()
+            event: Any = torch.cuda.Event
+            begun, done = event(enable_timing=True), event(enable_timing=True)
             begun.record()
             try:
                 yield
@@ -58,7 +61,3 @@ class Stopwatch:
 
     def _add(self, stage: str, seconds: float) -> None:
         self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
-
-
-def _timing_event() -> torch.cuda.Event:
-    return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]

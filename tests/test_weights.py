@@ -170,10 +170,12 @@ def test_bf16_weights_are_loaded_where_asked(monkeypatch):
 @pytest.mark.parametrize(("present", "expected"), [(True, "cuda"), (False, "cpu")])
 def test_a_gpu_is_taken_where_there_is_one(monkeypatch, present, expected):
     monkeypatch.setattr("torch.cuda.is_available", lambda: present)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "H100")
     monkeypatch.setattr("medcolor.run.plan.has_fast_bf16", lambda device: device == "cuda")
     settings = load_settings(None, [])
     resolved = resolve_hardware(settings)
     assert resolved.compute.device == expected
+    assert resolved.compute.card == ("H100" if present else "")
     assert resolved.features.precision == ("bf16" if present else "fp32")
 
 

@@ -211,6 +211,13 @@ def _run(
         if not isinstance(outcome, Failed):
             full = 0
             report.add(outcome.report, stage=stage)
+            if outcome.report.halvings:
+                where = task.start, task.stop, outcome.report.node
+                _log.warning(
+                    "slices %d to %d: the GPU of %s did not hold as many pairs as expected; "
+                    "fewer were matched at once",
+                    *where,
+                )
             _count(stage, outcome.report, runner)
         elif is_done_by_now(plan, task):
             report.slabs_kept += stage != MATCH

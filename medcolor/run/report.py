@@ -47,6 +47,9 @@ class RunReport:
     slice_seconds: dict[str, float] = field(default_factory=dict)
     """Seconds inside the colouring workers by stage, added up over slices and threads."""
 
+    gpu_halvings: int = 0
+    """How often GPU memory did not hold the pairs that were to be matched at once."""
+
     @property
     def is_complete(self) -> bool:
         """Whether every slab is written."""
@@ -65,6 +68,7 @@ class RunReport:
     def add(self, slab: SlabReport, *, stage: str) -> None:
         """Count a slab that `match`, `color` or a coarser level has finished."""
         self.slabs_done += stage != "match"
+        self.gpu_halvings += slab.halvings
         if stage == "color":
             self.slices_colored += slab.slices
         if stage in ("match", "color"):
@@ -93,7 +97,11 @@ def write_report(plan: Plan, report: RunReport, runner: Runner) -> None:
         "complete": report.is_complete,
         "versions": {name: version(name) for name in _PACKAGES},
         "python": platform.python_version(),
-        "device": {"kind": plan.settings.compute.device, "machine": platform.machine()},
+        "device": {
+            "kind": plan.settings.compute.device,
+            "card": plan.settings.compute.card,
+            "machine": platform.machine(),
+        },
         "runner": {
             "kind": type(runner).__name__,
             "workers": runner.workers,
@@ -112,6 +120,7 @@ def write_report(plan: Plan, report: RunReport, runner: Runner) -> None:
         "slabs_done": report.slabs_done,
         "slabs_kept": report.slabs_kept,
         "failures": len(report.failures),
+        "gpu_halvings": report.gpu_halvings,
         "stage_seconds": _rounded(report.stage_seconds),
         "slice_seconds": _rounded(report.slice_seconds),
     }
