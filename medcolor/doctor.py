@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from medcolor.cache import cache_folder
 from medcolor.config import RunSettings
 from medcolor.errors import MedcolorError
 from medcolor.extras import MODULES, install_command, missing_modules
+from medcolor.gpu_probe import compare_with_cpu
 from medcolor.render.drawn import make_drawn
 from medcolor.render.offscreen import OffscreenRenderer
 from medcolor.render.scene import Frame, SceneSettings
@@ -73,6 +75,8 @@ def examine(
         "cache": lambda: _folder(cache_folder()),
         "output": lambda: _output(place or Path.cwd()),
     }
+    if Capabilities.here().has_gpu and settings.compute.device != "cpu":
+        probes["kernels"] = _kernels
     if not missing_modules("render"):
         probes["drawing"] = _drawing
     if connect is not None:
@@ -132,6 +136,25 @@ def _device(settings: RunSettings) -> str:
         count = torch.cuda.device_count()
         return f"{count} GPU, {torch.cuda.get_device_name(0)}, {total:.0f} GiB; {fast}"
     return f"{usable_cores()} cores of the CPU, OpenCV {cv2.__version__}; {fast}"
+
+
+def _kernels() -> str:
+    """Match and vote on the GPU: its kernels are compiled on first use, which may not work."""
+    begin = time.perf_counter()
+    try:
+        found = compare_with_cpu(torch.device("cuda"))
+    except Exception as error:
+        raise NotWorkingError(
+            f"matching does not run on the GPU ({one_line(error)}). Install gcc and Python's "
+            "header files, look at the driver, or set compute.device=cpu"
+        ) from error
+    if not found.agrees:
+        raise NotWorkingError(
+            f"the GPU gives {found.differing:.0%} of pixels other colours than the CPU. Install "
+            "the Triton that came with torch and the newest driver, or set compute.device=cpu"
+        )
+    seconds = time.perf_counter() - begin
+    return f"compiled and run in {seconds:.0f} s; {found.differing:.1%} of pixels unlike the CPU's"
 
 
 def _weights(settings: RunSettings) -> str:

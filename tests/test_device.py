@@ -103,8 +103,8 @@ def test_a_slice_with_three_photographs_takes_few_operators(monkeypatch):
         return counting.operators.total() + kernels.total()
 
     assert count(SHAPES) <= 80 * len(SHAPES)
-    # A normalisation a level, means; two shapes of slices and one of photographs.
-    assert kernels.total() == 3 * (4 + 1) + 11
+    # Frames of convolutions, a normalisation a level, means; three shapes; then matching.
+    assert kernels.total() == 3 * (13 + 4 + 1) + 11
     assert count(SHAPES[:1]) <= 400  # even alone
 
 
@@ -113,8 +113,8 @@ def test_every_kernel_compiles_for_an_h100():
     printed = run("from compile_kernels import main; main()", TRITON_INTERPRET="0")
     lines = [line.split() for line in printed.splitlines()]
     assert {name for name, *_ in lines} == {
-        "_normalize", "_means", "_multiply", "_choose", "_learn", "_search", "_enlarge", "_confide",
-        "_vote",
+        "_frame", "_unframe", "_normalize", "_means", "_multiply", "_choose", "_learn", "_search",
+        "_enlarge", "_confide", "_vote",
     }  # fmt: skip
     for name, multiplies, reads_wide, is_compiled in lines:
         assert is_compiled == "True"

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
-from medcolor import doctor
+from medcolor import doctor, gpu_probe
 from medcolor.cli import main
 from medcolor.config import load_settings
 from medcolor.errors import RunError
+from medcolor.gpu_probe import Comparison, compare_with_cpu
+from medcolor.run.plan import Capabilities
 from medcolor.run.serial import SerialRunner
 from medcolor.storage import place_of
 
@@ -106,3 +110,42 @@ def test_ray_that_does_not_answer_or_whose_nodes_differ():
     with pytest.raises(doctor.NotWorkingError, match=r"a has 1\.0, b has 1\.1"):
         doctor.greet_every_node(Mixed())
     assert doctor.greet_every_node(SerialRunner(1)) == "1 nodes, 1 workers of 1 threads"
+
+
+def test_kernels_are_run_on_a_gpu_and_compared_with_the_cpu(monkeypatch):
+    """By a pair that is matched on both; here the GPU is another CPU, or no good."""
+    here = torch.device("cpu")
+    assert compare_with_cpu(here) == Comparison(0.0)
+    assert "kernels" not in findings()
+    gpu = Capabilities(True, ("cuda",), "H100")
+    monkeypatch.setattr(doctor.Capabilities, "here", lambda: gpu)
+    monkeypatch.setattr(doctor, "_device", lambda _: "H100")
+    assert "kernels" not in findings(settings=load_settings(None, ["compute.device=cpu"]))
+    monkeypatch.setattr(doctor, "compare_with_cpu", lambda _: compare_with_cpu(here))
+    assert findings()["kernels"].works
+    monkeypatch.setattr(doctor, "compare_with_cpu", lambda _: Comparison(0.4))
+    found = findings()["kernels"]
+    assert not found.works
+    assert "40% of pixels" in found.what
+
+    def no_compiler(_):
+        raise RuntimeError("Failed to find C compiler.\nPlease specify via CC")
+
+    monkeypatch.setattr(doctor, "compare_with_cpu", no_compiler)
+    found = findings()["kernels"]
+    assert not found.works
+    assert "Install gcc" in found.what
+    assert "\n" not in found.what
+
+
+def test_a_gpu_that_matches_otherwise_does_not_agree(monkeypatch):
+    """The probe sees a search that finds the wrong places."""
+    real, calls = gpu_probe.gather_votes, []
+
+    def gather(*given):
+        calls.append(given)
+        ((vote,),) = real(*given)
+        return [[replace(vote, lab=vote.lab[::-1])]] if len(calls) == 2 else [[vote]]
+
+    monkeypatch.setattr(gpu_probe, "gather_votes", gather)
+    assert not compare_with_cpu(torch.device("cpu")).agrees

@@ -1,10 +1,12 @@
-"""How taps of the network become what is matched, on a GPU: Triton kernels.
+"""Beside the network's convolutions, on a GPU: Triton kernels.
 
 Each is one pass over memory and reads the layout that the network writes (channels last). Sums
 run over one cell alone, in an order that does not depend on how many images there are.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 import triton
@@ -64,6 +66,95 @@ def cell_means(
         return [part.view(images, *shape) for part, shape in zip(parts, shapes, strict=True)]
 
     return split(tone), split(mask)
+
+
+class ReplicatePad(torch.autograd.Function):
+    """A frame of one pixel that repeats the border.
+
+    torch's own loses channels last, and adds up gradients in any order.
+    """
+
+    @staticmethod
+    def forward(_context: Any, signal: Tensor) -> Tensor:
+        """Return the framed signal."""
+        images, channels, rows, cols = signal.shape
+        return _move(_frame, signal, (images, channels, rows + 2, cols + 2))
+
+    @staticmethod
+    def backward(_context: Any, gradient: Tensor) -> Tensor:
+        """Add what came to the frame to the border that it repeats."""
+        images, channels, rows, cols = gradient.shape
+        return _move(_unframe, gradient, (images, channels, rows - 2, cols - 2))
+
+
+def _move(kernel: Any, source: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
+    """Make a tensor of another with one pixel more or less on each side, channels last."""
+    source = source.contiguous(memory_format=torch.channels_last)
+    images, channels, rows, cols = shape
+    made = torch.empty(
+        shape, dtype=source.dtype, device=source.device, memory_format=torch.channels_last
+    )
+    width = triton.next_power_of_2(channels)
+    cells, count = max(1, _TILE // width), images * rows * cols
+    grid = (triton.cdiv(count, cells),)
+    gpu.launch(
+        kernel, grid, source, made, rows, cols, count, CHANNELS=channels, WIDTH=width, CELLS=cells
+    )
+    return made
+
+
+@gpu.kernel("rows", "cols", "count")
+def _frame(
+    source,
+    made,
+    rows,
+    cols,
+    count,
+    CHANNELS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    CELLS: tl.constexpr,
+) -> None:
+    """Copy some cells of a framed image."""
+    cell = tl.program_id(0).to(tl.int64) * CELLS + tl.arange(0, CELLS)
+    channel = tl.arange(0, WIDTH)
+    inside = (cell < count)[:, None] & (channel < CHANNELS)[None, :]
+    image, row, col = cell // (rows * cols), (cell // cols) % rows, cell % cols
+    row = tl.minimum(tl.maximum(row - 1, 0), rows - 3)
+    col = tl.minimum(tl.maximum(col - 1, 0), cols - 3)
+    at = (image * (rows - 2) + row) * (cols - 2) + col
+    value = tl.load(source + at[:, None] * CHANNELS + channel[None, :], mask=inside, other=0.0)
+    tl.store(made + cell[:, None] * CHANNELS + channel[None, :], value, mask=inside)
+
+
+@gpu.kernel("rows", "cols", "count")
+def _unframe(
+    source,
+    made,
+    rows,
+    cols,
+    count,
+    CHANNELS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    CELLS: tl.constexpr,
+) -> None:
+    """Add up what some cells were copied to."""
+    cell = tl.program_id(0).to(tl.int64) * CELLS + tl.arange(0, CELLS)
+    channel = tl.arange(0, WIDTH)
+    inside = (cell < count)[:, None] & (channel < CHANNELS)[None, :]
+    image, row, col = cell // (rows * cols), (cell // cols) % rows, cell % cols
+    total = tl.zeros((CELLS, WIDTH), dtype=tl.float32)
+    step = 0
+    while step < 9:
+        down, right = step // 3 - 1, step % 3 - 1
+        copied = (down == 0) | ((down < 0) & (row == 0)) | ((down > 0) & (row == rows - 1))
+        copied &= (right == 0) | ((right < 0) & (col == 0)) | ((right > 0) & (col == cols - 1))
+        at = (image * (rows + 2) + row + 1 + down) * (cols + 2) + col + 1 + right
+        there = inside & copied[:, None]
+        total += tl.load(
+            source + at[:, None] * CHANNELS + channel[None, :], mask=there, other=0.0
+        ).to(tl.float32)
+        step += 1
+    tl.store(made + cell[:, None] * CHANNELS + channel[None, :], total, mask=inside)
 
 
 @gpu.kernel("cells")

@@ -232,7 +232,14 @@ class GrayVGG19(nn.Module):
         return self.get_parameter("conv1_1.weight").dtype
 
     def _conv(self, signal: Tensor, stage: int, layer: int) -> Tensor:
-        convolved: Tensor = self.get_submodule(f"conv{stage}_{layer}")(signal)
+        convolution = self.get_submodule(f"conv{stage}_{layer}")
+        if self.spec.padding_mode == "replicate" and signal.device.type != "cpu":
+            from medcolor.features.kernels import ReplicatePad  # CPUs need no Triton
+
+            weight, bias = convolution.get_parameter("weight"), convolution.get_parameter("bias")
+            framed: Tensor = ReplicatePad.apply(signal)  # type: ignore[no-untyped-call]
+            return nn.functional.conv2d(framed, weight, bias)
+        convolved: Tensor = convolution(signal)
         return convolved
 
 

@@ -9,7 +9,7 @@ import torch
 pytest.importorskip("triton")  # for Linux alone
 
 from medcolor.features.extract import GPU_IMAGES, _extract_together, extract_pyramid
-from medcolor.features.kernels import cell_means, normalize
+from medcolor.features.kernels import ReplicatePad, cell_means, normalize
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -40,6 +40,23 @@ def test_cells_hold_the_mean_of_their_tissue_alone():
         assert float(tones[1]) == pytest.approx(mean)
         assert bool(masks[1]) == bool(there.any())
         assert torch.equal(masks[0][0].cpu(), there)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (1, 16, 1, 6), (1, 4, 7, 1)])
+def test_a_frame_repeats_the_border_and_gives_its_gradient_back(shape):
+    """As torch's own does, but with channels last, and in the same order every time."""
+    source = torch.Generator().manual_seed(0)
+    signal = torch.randn(shape, generator=source).to(DEVICE).requires_grad_(True)
+    weight = torch.randn(*shape[:2], shape[2] + 2, shape[3] + 2, generator=source).to(DEVICE)
+
+    framed = ReplicatePad.apply(signal)
+    (gradient,) = torch.autograd.grad((framed * weight).sum(), signal)
+
+    expected = torch.nn.functional.pad(signal, (1, 1, 1, 1), mode="replicate")
+    assert torch.equal(framed, expected)
+    assert framed.is_contiguous(memory_format=torch.channels_last)
+    (wanted,) = torch.autograd.grad((expected * weight).sum(), signal)
+    torch.testing.assert_close(gradient, wanted)
 
 
 interpreted = pytest.mark.skipif(
