@@ -68,16 +68,13 @@ def pairs_at_once(
     if network.device.type == "cpu":
         return 1
     side = -(-settings.features.working_size_px // 16) * 16
-    channels = network.spec.channels()
     memory = share * torch.cuda.mem_get_info()[1] / 2  # the other half: photographs, network
-    fitting = memory // pair_bytes(side, side, channels, settings.matching)
+    fitting = memory // pair_bytes(side, side, settings.matching)
     return max(1, min(int(fitting), most or GPU_PAIRS))
 
 
 def warm_up(network: GrayVGG19, settings: VoteSettings) -> None:
     """Have everything compiled that a GPU needs, by matching a small pair."""
-    if network.device.type != "cuda":
-        return
     source = np.random.default_rng(0)
     grey, everywhere = source.random((48, 32), np.float32), np.ones((48, 32), bool)
     rgb = (255 * source.random((32, 48, 3))).astype(np.uint8)
@@ -222,6 +219,13 @@ def vote_colors(found: Correspondence, pairs: Sequence[Pair], settings: Transfer
     """
     if found.confidence.device.type == "cpu":
         return Votes([_vote(found[at : at + 1], pair, settings) for at, pair in enumerate(pairs)])
+    return _vote_together(found, pairs, settings)
+
+
+def _vote_together(
+    found: Correspondence, pairs: Sequence[Pair], settings: TransferSettings
+) -> Votes:
+    """Let all photographs vote at once, on a GPU."""
     from medcolor.matching.finish_triton import vote_at_once  # CPUs need no Triton
     from medcolor.matching.searches import Searches
 

@@ -114,7 +114,7 @@ def test_every_kernel_compiles_for_an_h100():
     lines = [line.split() for line in printed.splitlines()]
     assert {name for name, *_ in lines} == {
         "_frame", "_unframe", "_normalize", "_means", "_multiply", "_choose", "_learn", "_search",
-        "_enlarge", "_confide", "_vote",
+        "_enlarge", "_confide", "_vote", "_aim", "_move", "_products",
     }  # fmt: skip
     for name, multiplies, reads_wide, is_compiled in lines:
         assert is_compiled == "True"

@@ -132,6 +132,11 @@ class GrayVGG19(nn.Module):
         """Where the weights lie."""
         return self.get_parameter("conv1_1.weight").device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights and taps."""
+        return self.get_parameter("conv1_1.weight").dtype
+
     def forward(
         self, luminance: Float[Tensor, "batch 1 row col"], *, count: int = len(STAGES)
     ) -> list[Tensor]:
@@ -153,7 +158,7 @@ class GrayVGG19(nn.Module):
             start: Index of a tap, 0 is relu1_1; -1 is the image.
             stop: Index of a later one.
         """
-        signal = self._input(signal) if start < 0 else signal.to(self._dtype)
+        signal = self._input(signal) if start < 0 else signal.to(self.dtype)
         return self._taps(signal, start, stop, self.rectified)
 
     def _taps(self, signal: Tensor, start: int, stop: int, rectified: bool) -> list[Tensor]:
@@ -225,11 +230,7 @@ class GrayVGG19(nn.Module):
         signal = luminance * self.spec.input_scale
         if self.spec.presence:
             signal = torch.cat([signal, torch.ones_like(signal)], 1)
-        return signal.to(self._dtype)
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        return self.get_parameter("conv1_1.weight").dtype
+        return signal.to(self.dtype)
 
     def _conv(self, signal: Tensor, stage: int, layer: int) -> Tensor:
         convolution = self.get_submodule(f"conv{stage}_{layer}")

@@ -13,6 +13,9 @@ from medcolor.features.pyramid import FeaturePyramid
 from medcolor.matching.field import Correspondence, NearestNeighborField
 from medcolor.matching.settings import MatchingSettings
 
+GPU_PROBLEMS = 4
+"""Pairs of one shape whose A' and B a GPU reconstructs together."""
+
 Watch = Callable[[int, NearestNeighborField, NearestNeighborField], None]
 Field = TypeVar("Field")
 Features = TypeVar("Features")
@@ -84,15 +87,19 @@ def match_coarse_to_fine(
 
     if not settings.deconvolution_evaluations:
         return _match(ManyPairs.of(pairs, settings, network), settings, watch)
-    # What is reconstructed goes through the network together, so shapes must be alike.
+    # What is reconstructed goes through the network together, so shapes must be alike; and always
+    # as many, the last one again and again, as bits must not depend on how many there are.
     alike: defaultdict[tuple[torch.Size, ...], list[int]] = defaultdict(list)
     for number, (target, reference) in enumerate(pairs):
         alike[target.tissue.shape, reference.tissue.shape].append(number)
     found: dict[int, Correspondence] = {}
     for numbers in alike.values():
-        many = ManyPairs.of([pairs[number] for number in numbers], settings, network)
-        matched = _match(many, settings, watch)
-        found |= {number: matched[at : at + 1] for at, number in enumerate(numbers)}
+        for first in range(0, len(numbers), GPU_PROBLEMS):
+            some = numbers[first : first + GPU_PROBLEMS]
+            filled = some + some[-1:] * (GPU_PROBLEMS - len(some))
+            many = ManyPairs.of([pairs[number] for number in filled], settings, network)
+            matched = _match(many, settings, watch)
+            found |= {number: matched[at : at + 1] for at, number in enumerate(some)}
     return Correspondence.on_one_canvas([found[number] for number in range(len(pairs))])
 
 

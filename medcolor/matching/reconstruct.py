@@ -21,6 +21,8 @@ from medcolor.matching.settings import MatchingSettings
 from medcolor.matching.vote import vote
 
 _FLAT = 1e-12
+_HIDDEN = 2.0**-9
+"""Share of an objective that bfloat16 may hide: half a step of its numbers."""
 
 
 def joined_features(
@@ -143,12 +145,14 @@ def invert(
     def objective(flat: Tensor) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
             signal = flat.detach().view_as(start).requires_grad_(True)
-            reached = network.advance(signal, bottom, top)[-1].float()
+            reached = network.advance(signal, bottom, top)[-1].to(goal.dtype)
             values = (reached - goal).square().sum((1, 2, 3))
             (gradient,) = torch.autograd.grad(values.sum(), signal)
         return values.detach(), gradient.flatten(1)
 
-    found, course = minimize_lbfgs(objective, start.flatten(1), settings.deconvolution_evaluations)
+    evaluations = settings.deconvolution_evaluations
+    rounding = _HIDDEN if network.dtype == torch.bfloat16 else 0.0
+    found, course = minimize_lbfgs(objective, start.flatten(1), evaluations, rounding)
     return found.view_as(start), course
 
 

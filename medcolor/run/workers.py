@@ -139,7 +139,8 @@ class MatchSlab:
         self._on_gpu = self._network.device.type == "cuda"
         most, share = settings.compute.batch_pairs, settings.compute.gpu_share
         self._limit = PairLimit(pairs_at_once(self._network, settings, most, share))
-        warm_up(self._network, settings)
+        if self._on_gpu:
+            warm_up(self._network, settings)
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Match, write, mark as done."""

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from medcolor.matching.lbfgs import minimize_lbfgs
@@ -60,3 +61,58 @@ def test_at_the_minimum_nothing_moves_and_nothing_is_nan():
     found, course = minimize_lbfgs(objective(matrix, lowest), lowest, 5)
     assert torch.equal(found, lowest)
     assert torch.equal(course, torch.zeros_like(course))
+
+
+def test_what_rounding_hides_does_not_stop_a_problem():
+    """Where a large part of the objective cannot be lowered, what can is less than its rounding."""
+    matrix, lowest = quadratics(3, 30)
+    exact, floor = objective(matrix, lowest), torch.tensor([1e-1, 1e2, 1e5])
+
+    def coarse(point):
+        value, force = exact(point)
+        return (value + floor).bfloat16().double(), force
+
+    start = torch.zeros(3, 30, dtype=torch.float64)
+    reached = {}
+    for tolerance in (0.0, 2.0**-9):
+        found, course = minimize_lbfgs(coarse, start, 60, tolerance)
+        least = course.cummin(dim=0).values
+        assert bool((course <= least * (1 + tolerance)).all())
+        reached[tolerance] = exact(found)[0] / exact(start)[0]
+    assert bool((reached[2.0**-9] < 0.2 * reached[0.0]).all())
+
+
+def test_an_unbounded_step_back_never_rises_where_curvature_is_negative():
+    """The second place of a cosine bends down: such pairs are left out."""
+
+    def waves(point):
+        return torch.cos(point).sum(1), -torch.sin(point)
+
+    start = torch.tensor([[0.1, 0.3], [3.0, -0.2]], dtype=torch.float64)
+    found, course = minimize_lbfgs(waves, start, 60)
+    assert bool((course.diff(dim=0) <= 0).all())
+    torch.testing.assert_close(course[-1], torch.full((2,), -2.0, dtype=torch.float64))
+    torch.testing.assert_close(torch.cos(found), -torch.ones_like(found), atol=1e-6, rtol=0)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="compiled here; see jobs/check_gpu.py")
+def test_a_gpu_takes_the_same_way(monkeypatch):
+    """Its kernels, interpreted, over vectors longer than what one program reads."""
+    pytest.importorskip("triton")
+    from medcolor.matching import lbfgs, lbfgs_triton
+
+    monkeypatch.setattr(lbfgs_triton, "_PARTS", 2)
+    source = torch.Generator().manual_seed(2)
+    scale = torch.logspace(-1, 1, 700)
+    lowest = torch.randn(2, 700, generator=source)
+
+    def bowl(point):
+        force = scale * (point - lowest)
+        return 0.5 * ((point - lowest) * force).sum(1), force
+
+    start = torch.zeros(2, 700)
+    expected, course = minimize_lbfgs(bowl, start, 12)
+    monkeypatch.setattr(lbfgs, "Vectors", lbfgs_triton.VectorsOnGpu)
+    found, same = minimize_lbfgs(bowl, start, 12)
+    torch.testing.assert_close(same, course, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-3)

@@ -71,7 +71,7 @@ def test_inversion_agrees_with_a_dense_solve_in_double_precision():
     goal = torch.randn(1, 1, 5, 4, dtype=torch.float64)
     start = torch.zeros(1, 1, 5, 4, dtype=torch.float64)
 
-    settings = replace(PAPER, deconvolution_evaluations=200)
+    settings = replace(PAPER, deconvolution_evaluations=400)
     found, course = invert(network, start, goal, -1, 0, settings)
 
     def apply(flat):
