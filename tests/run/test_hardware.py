@@ -7,6 +7,7 @@ import json
 import logging
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ import medcolor
 from medcolor import gpu, votes
 from medcolor.config import load_settings
 from medcolor.errors import InputError
+from medcolor.reference.library import list_references
 from medcolor.run import estimate, plan, workers
 from medcolor.run.look import look_at
 from medcolor.run.plan import Capabilities, resolve_hardware
@@ -152,6 +154,32 @@ def test_photographs_count_as_gpu_memory_where_they_lie_there(
     tried = estimate.Tried(0.1, 0.5, 0.01, 0.01, 0.3, 300 * 2**20, 70 * 2**20)
     found = estimate._add_up(there, tried, 6, False, SerialRunner())
     assert (found.host_mb, found.gpu_mb) == (host_mb, gpu_mb)
+
+
+def test_what_is_compiled_on_first_use_is_no_part_of_what_a_plan_foretells(
+    inputs, tmp_path, quick, monkeypatch
+):
+    """By a clock that stands still, but for a second at the first of everything."""
+    compute = replace(quick.compute, device="cpu", threads=1)
+    settings = resolve_hardware(quick.model_copy(update={"compute": compute}))
+    looked = look_at(*inputs, tmp_path / "out.ome.zarr", settings, SerialRunner(1), tmp_path).plan
+    clock, compiled = [0.0], set()
+
+    def slow_at_first(name, function):
+        def work(*given):
+            clock[0] += name not in compiled
+            compiled.add(name)
+            return function(*given)
+
+        return work
+
+    names = {"prepare_references", "reconstruct_slices", "color_slice", "describe"}
+    for name in names:
+        monkeypatch.setattr(estimate, name, slow_at_first(name, getattr(estimate, name)))
+    monkeypatch.setattr(estimate, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    tried = estimate.TrySlices(looked, list_references(inputs[1], settings.reference))("try")
+    assert compiled == names
+    assert tried.slice_s == tried.preparation_s == tried.description_s == 0
 
 
 def test_a_slab_whose_pairs_do_not_fit_is_done_by_fewer_at_once_and_says_so(
