@@ -94,6 +94,8 @@ def prepare_references(
     labs = [np.moveaxis(pad_to_cells(srgb_to_lab(rgb)), 2, 0)[None] for rgb, _ in small]
     with turn(network.device):
         pyramids = extract_pyramids(network, pictures, settings.matching.finest_features)
+        if len(pyramids) > 1 and network.device.type != "cpu":
+            pyramids = [one.apart() for one in pyramids]  # they are not forgotten together
         return [
             PreparedReference(
                 one.reference_id, upload(np.ascontiguousarray(lab), network.device), pyramid

@@ -60,6 +60,22 @@ class FeaturePyramid:
             self.tissue[part],
         )
 
+    def apart(self) -> FeaturePyramid:
+        """Return a copy in memory of its own, which no other image holds."""
+
+        def copy(part: Tensor) -> Tensor:
+            return part.clone(memory_format=torch.preserve_format)
+
+        return FeaturePyramid(
+            {index: copy(level) for index, level in self.levels.items()},
+            {index: copy(length) for index, length in self.lengths.items()},
+            tuple(map(copy, self.masks)),
+            tuple(map(copy, self.tones)),
+            self.extent_px,
+            copy(self.luminance),
+            copy(self.tissue),
+        )
+
     @staticmethod
     def stacked(images: Sequence[FeaturePyramid]) -> FeaturePyramid:
         """Return a copy of several that share a padded shape, side by side."""

@@ -108,10 +108,17 @@ def count_inside(at, to, size, size2, REACH: tl.constexpr):
 
 @gpu.kernel()
 def with_tone(cosine, tone, mask, tone2, mask2, share):
-    """Return products of cells in which tone has its share; cells without tissue have none."""
-    alike = tl.cos(_ANGLE * (tone[:, None] - tone2[None, :]))
-    both = (mask[:, None] != 0) & (mask2[None, :] != 0)
-    return cosine * (1 - share) + tl.where(both, alike * share, 0.0)
+    """Return products of cells in which tone has its share; cells without tissue have none.
+
+    Tones are points of a circle, as in `tone.append_tone`: their product is that of two by two
+    coordinates, which takes far fewer cosines than one for every pair of cells.
+    """
+    across, across2 = tl.cos(_ANGLE * tone), tl.cos(_ANGLE * tone2)
+    up, up2 = tl.sin(_ANGLE * tone), tl.sin(_ANGLE * tone2)
+    across, up = tl.where(mask != 0, across, 0.0), tl.where(mask != 0, up, 0.0)
+    across2, up2 = tl.where(mask2 != 0, across2, 0.0), tl.where(mask2 != 0, up2, 0.0)
+    alike = across[:, None] * across2[None, :] + up[:, None] * up2[None, :]
+    return cosine * (1 - share) + alike * share
 
 
 @gpu.kernel()

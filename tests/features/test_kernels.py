@@ -87,6 +87,12 @@ def test_images_together_have_the_pyramids_of_each_on_a_cpu(network):
         for one, other in zip(found.tones + found.masks, alone.tones + alone.masks, strict=True):
             torch.testing.assert_close(one, other)
         assert found.nbytes < alone.nbytes
+        apart = found.apart()
+        assert apart.nbytes == found.nbytes
+        assert apart.levels[1].is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(apart.levels[1], found.levels[1])
+        held = apart.levels[1].untyped_storage()
+        assert held.nbytes() == apart.levels[1].nbytes < found.levels[1].untyped_storage().nbytes()
 
 
 @interpreted

@@ -18,6 +18,8 @@ import medcolor
 from medcolor import gpu, votes
 from medcolor.config import load_settings
 from medcolor.errors import InputError
+from medcolor.evaluate import demo
+from medcolor.evaluate.across import write_case
 from medcolor.reference.library import list_references
 from medcolor.run import estimate, plan, workers
 from medcolor.run.look import look_at
@@ -205,3 +207,26 @@ def test_a_slab_whose_pairs_do_not_fit_is_done_by_fewer_at_once_and_says_so(
     assert told["gpu_halvings"] == 1
     assert "did not hold as many pairs as expected" in caplog.text
     assert tree_bytes(one) == tree_bytes(few)
+
+
+def test_launches_of_the_demo_are_full(tmp_path, monkeypatch):
+    """Slices without a body take no place, whatever photographs the others hear."""
+    launches = []
+
+    def count(targets, references, *_):
+        shown = [
+            len(heard)
+            for target, heard in zip(targets, references, strict=True)
+            if target.body.any()
+        ]
+        launches.append(sum(shown))
+        return iter(())
+
+    files = write_case(demo._CASE, tmp_path)
+    monkeypatch.setattr(workers, "pairs_at_once", lambda *_: votes.GPU_PAIRS)
+    monkeypatch.setattr(workers, "reconstruct_slices", count)
+    settings = load_settings(None, ["features.working_size_px=32", "compute.device=cpu"])
+    medcolor.colorize_volume(files.scan, files.photographs, tmp_path / "v", settings=settings)
+    full = [pairs for pairs in launches if pairs]
+    assert max(full) == votes.GPU_PAIRS
+    assert sum(full) / len(full) >= 0.9 * votes.GPU_PAIRS
