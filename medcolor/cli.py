@@ -19,6 +19,7 @@ from medcolor.cli_export import export
 from medcolor.cli_fetch import fetch
 from medcolor.cli_logs import log_to_standard_error
 from medcolor.cli_progress import progress as progress_shown
+from medcolor.cli_verify import verify
 from medcolor.errors import InputError, MedcolorError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ weights_app = typer.Typer(no_args_is_help=True, help="Networks: published ones a
 evaluate_app = typer.Typer(no_args_is_help=True, help="Quality where the truth is known.")
 app.command()(export)
 app.command()(fetch)
+app.command()(verify)
 app.add_typer(data_app, name="data")
 app.add_typer(index_app, name="index")
 app.add_typer(reference_app, name="reference")

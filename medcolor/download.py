@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from medcolor.errors import InputError, RunError
 from medcolor.progress import ProgressReport
+from medcolor.storage.durable import move_into_place
 
 _CHUNK_BYTES = 1 << 20
 _ASK_LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -67,7 +68,7 @@ def download(
         fetch(url, part, remedy, progress, patience or Patience())
         found = file_digest(part)
         if found.startswith(sha256):
-            part.replace(path)
+            move_into_place(part, path)
             return found
         part.unlink()
         if last:

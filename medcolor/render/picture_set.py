@@ -37,7 +37,7 @@ from medcolor.render.video import (
     encode_webp,
     figure,
 )
-from medcolor.storage import ObjectPath, Place, json_bytes, read_object, write_whole
+from medcolor.storage import ObjectPath, Place, json_bytes, read_object, write_atomic
 from medcolor.volume.files import list_files
 from medcolor.volume.images import encode_png
 from medcolor.volume.store import read_slices
@@ -101,7 +101,7 @@ def claim(output: Place) -> None:
             raise InputError(
                 output / name, "exists and was not drawn by medcolor", "Choose another folder"
             )
-    write_whole(output / RECORD, json_bytes({"identity": ""}))
+    write_atomic(output / RECORD, json_bytes({"identity": ""}))
 
 
 def finish_set(plan: SetPlan, drawn: Mapping[FrameTask, FrameReport]) -> Place:
@@ -115,7 +115,7 @@ def finish_set(plan: SetPlan, drawn: Mapping[FrameTask, FrameReport]) -> Place:
 
     def put(name: str, content: bytes) -> Place:
         sums[name] = hashlib.sha256(content).hexdigest()
-        write_whole(plan.output / name, content)
+        write_atomic(plan.output / name, content)
         return plan.output / name
 
     color = _Frames(plan, "frames")
@@ -128,7 +128,7 @@ def finish_set(plan: SetPlan, drawn: Mapping[FrameTask, FrameReport]) -> Place:
         put(f"sections/{name}.png", encode_png(picture))
     page = put(PAGE, _page(plan, color, grey))
     put(RECORD, json_bytes(_record(plan, drawn)))
-    write_whole(plan.output / CHECKSUMS, json_bytes(sums))
+    write_atomic(plan.output / CHECKSUMS, json_bytes(sums))
     return page
 
 

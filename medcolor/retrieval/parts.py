@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from jaxtyping import Bool, Float
 from medcolor.errors import InputError
 from medcolor.reference.library import ReferenceRecord
 from medcolor.storage import place_of
+from medcolor.storage.durable import replacing
 
 FORMAT = 2
 """Of the parts this version writes and reads."""
@@ -141,7 +141,7 @@ def write_part(path: Path, references: Sequence[DescribedReference], origin: Ori
         "empty": [asdict(one.frame) for one in references if one.is_empty],
     }
     table = pa.table(columns, schema=schema.with_metadata({"medcolor": json.dumps(head)}))
-    _write_whole(path, table)
+    _write(path, table)
 
 
 def keep_rows(part: Part, kept: Bool[np.ndarray, " row"]) -> None:
@@ -151,7 +151,7 @@ def keep_rows(part: Part, kept: Bool[np.ndarray, " row"]) -> None:
         return
     with readable(part.path), _open(part.path) as file:
         table = file.read()
-    _write_whole(part.path, table.filter(pa.array(kept)))
+    _write(part.path, table.filter(pa.array(kept)))
 
 
 def open_part(path: Path) -> Part:
@@ -248,17 +248,15 @@ def _schema(descriptor_size: int) -> pa.Schema:
     )
 
 
-def _write_whole(path: Path, table: pa.Table) -> None:
-    """Write a table under another name and move it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    # Neither descriptors nor PNG shrink; uncompressed pages are decoded fastest.
-    pq.write_table(
-        table,
-        beside,
-        row_group_size=_GROUP_ROWS,
-        compression="none",
-        use_dictionary=False,
-        write_page_checksum=True,
-    )
-    beside.replace(path)
+def _write(path: Path, table: pa.Table) -> None:
+    """Write a table that is whole or absent."""
+    with replacing(path) as part:
+        # Neither descriptors nor PNG shrink; uncompressed pages are decoded fastest.
+        pq.write_table(
+            table,
+            part,
+            row_group_size=_GROUP_ROWS,
+            compression="none",
+            use_dictionary=False,
+            write_page_checksum=True,
+        )

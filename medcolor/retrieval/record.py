@@ -14,7 +14,7 @@ from medcolor.reference.orientation import combined
 from medcolor.retrieval.assignment import Choice, references_around
 from medcolor.retrieval.orientation import Turn
 from medcolor.retrieval.settings import RetrievalSettings
-from medcolor.storage import Place, place_of, write_whole
+from medcolor.storage import Place, place_of, write_atomic
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def write_assignment(
     about = json.dumps({"identity": identity, "bearing": asdict(bearing)})
     content = io.BytesIO()
     pq.write_table(table.replace_schema_metadata({"medcolor": about}), content)
-    write_whole(path, content.getvalue())
+    write_atomic(path, content.getvalue())
     return _assignment(table, bearing)
 
 

@@ -1,13 +1,15 @@
 """What is done, beside the data: a folder of small JSON files next to the volume.
 
 `t1.ome.zarr` keeps its ledger in `t1.ome.zarr.run`: `plan.json` names what decides
-the pixels, `done/` holds one marker a slab, written after the slab, and the run
+the pixels, `done/` holds one marker a slab, written after the slab, with the bytes of its files
+and the checksum of its voxels, and the run
 writes `assignment.parquet`, `failures.jsonl` and `run.json` there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container
+import re
+from collections.abc import Container, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -16,7 +18,7 @@ from medcolor.errors import InputError, RunError
 from medcolor.storage import (
     ObjectPath,
     Place,
-    create_whole,
+    create_exclusive,
     delete_tree,
     json_bytes,
     read_object,
@@ -27,6 +29,25 @@ from medcolor.volume.store import read_about
 
 _AT_ONCE = 8
 ASSIGNMENT = "assignment.parquet"
+PLAN = "plan.json"
+"""What decides the pixels, written at the beginning."""
+
+RECORD = "run.json"
+"""What a run did, written at its end."""
+
+
+_METADATA = "metadata.json"
+
+
+@dataclass(frozen=True)
+class Marker:
+    """What is recorded of a finished slab."""
+
+    checksum: str
+    """Of its voxels; empty for reconstructions."""
+
+    sizes: dict[str, int]
+    """Bytes of its files, by their paths below the volume, or the reconstructions."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +57,13 @@ class Ledger:
     folder: Place
     identity: str
     """Digest of everything that decides the pixels."""
+
+    @classmethod
+    def found(cls, output: Place) -> Ledger | None:
+        """Return the ledger that was begun for a volume; None if there is none."""
+        folder = cls.folder_of(output)
+        plan = read_object(folder / PLAN)
+        return None if plan is None else cls(folder, str(plan.get("identity")))
 
     @staticmethod
     def folder_of(output: Place) -> Place:
@@ -73,11 +101,11 @@ class Ledger:
             if not force:
                 self._refuse(output, found, about)
             self._clear(output)
-        damaged = self.folder / "plan.json"
+        damaged = self.folder / PLAN
         if found is None and damaged.is_file() and self._plan() is None:
             damaged.unlink(missing_ok=True)  # written whole or not at all: it was damaged since
         content = json_bytes({"identity": self.identity, **about, "slabs": slabs})
-        if not create_whole(self.folder / "plan.json", content):
+        if not create_exclusive(self.folder / PLAN, content):
             found = self._plan() or {}
             if found.get("identity") != self.identity:  # another driver was quicker
                 self._refuse(output, found, about)
@@ -96,7 +124,7 @@ class Ledger:
     def _clear(self, output: Place) -> None:
         """Delete what another identity left: first what says that something of it is done."""
         delete_tree(self.folder / "done")
-        (self.folder / "run.json").unlink(missing_ok=True)
+        self.reopen()
         delete_tree(output)
         delete_tree(self.folder)
 
@@ -110,34 +138,60 @@ class Ledger:
         return None if found is None else str(found.get("identity"))
 
     def _plan(self) -> dict[str, Any] | None:
-        return read_object(self.folder / "plan.json")
+        return read_object(self.folder / PLAN)
+
+    def marker(self, stage: str, number: int) -> Marker | None:
+        """Return what is recorded of a slab; None if it is not finished under this identity."""
+        found = read_object(self._marker(stage, number))
+        if found is None or found.get("identity") != self.identity:
+            return None
+        try:
+            sizes = {str(key): int(size) for key, size in found["bytes"].items()}
+            return Marker(str(found["checksum"]), sizes)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None  # of a version that recorded less
 
     def is_done(self, stage: str, number: int) -> bool:
         """Tell whether a slab is finished under this identity."""
-        marker = read_object(self._marker(stage, number))
-        return marker is not None and marker.get("identity") == self.identity
+        return self.marker(stage, number) is not None
+
+    def record_metadata(self, digests: Mapping[str, str]) -> None:
+        """Record the digests of the volume's metadata, by their keys."""
+        write_json(self.folder / _METADATA, {"identity": self.identity, "digests": dict(digests)})
+
+    def metadata(self) -> dict[str, str]:
+        """Return the digests that are recorded of the volume's metadata; none if none are."""
+        found = read_object(self.folder / _METADATA) or {}
+        digests = found.get("digests") if found.get("identity") == self.identity else None
+        return dict(digests) if isinstance(digests, dict) else {}
+
+    def slabs(self) -> dict[str, int]:
+        """Return how many slabs there are to do, by stage."""
+        return dict((self._plan() or {}).get("slabs", {}))
 
     def is_assigned(self) -> bool:
         """Tell whether the first pass is through."""
         return (self.folder / ASSIGNMENT).is_file()
 
     def done(self, stage: str) -> set[int]:
-        """Return the numbers of the slabs of a stage that are finished under this identity.
+        """Return the numbers of the slabs of a stage that are finished under this identity."""
+        return set(self.markers(stage))
+
+    def markers(self, stage: str) -> dict[int, Marker]:
+        """Return what is recorded of the finished slabs of a stage, by their numbers.
 
         Markers are listed first: of many slabs few are done in a run's beginning, and each look
         at one in a bucket takes its time.
         """
-        beginning = f"{stage}-slab"
-        numbers = [
-            int(marker.stem.removeprefix(beginning))
-            for marker in _markers(self.folder)
-            if marker.name.startswith(beginning)
-        ]
+        numbers = self._marked(stage)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = pool.map(lambda number: self.is_done(stage, number), numbers)
-            return {number for number, is_done in zip(numbers, found, strict=True) if is_done}
+            found = pool.map(lambda number: self.marker(stage, number), numbers)
+            pairs = zip(numbers, found, strict=True)
+            return {number: marker for number, marker in pairs if marker is not None}
 
-    def mark_done(self, stage: str, number: int, checksum: str, seconds: float) -> None:
+    def mark_done(
+        self, stage: str, number: int, checksum: str, seconds: float, sizes: Mapping[str, int]
+    ) -> None:
         """Record a slab, after its data; of two drivers on one output the first one's stays.
 
         Args:
@@ -145,12 +199,16 @@ class Ledger:
             number: Of the slab.
             checksum: Of its voxels.
             seconds: That it took its worker.
+            sizes: Bytes of its files, by their paths below the volume, or the reconstructions.
         """
         marker = self._marker(stage, number)
         content = {
-            "identity": self.identity, "checksum": checksum, "seconds": round(seconds, 3)
-        }  # fmt: skip
-        if not create_whole(marker, json_bytes(content)) and not self.is_done(stage, number):
+            "identity": self.identity,
+            "checksum": checksum,
+            "seconds": round(seconds, 3),
+            "bytes": dict(sizes),
+        }
+        if not create_exclusive(marker, json_bytes(content)) and not self.is_done(stage, number):
             self.refuse_if_replaced()
             write_json(marker, content)  # of an identity that was forced away, or cut short
 
@@ -167,31 +225,25 @@ class Ledger:
 
     def forget(self, stage: str, numbers: Container[int] | None = None) -> None:
         """Take back the marks of a stage, or of some slabs of it, before its data goes."""
-        beginning = f"{stage}-slab"
-        for marker in _markers(self.folder):
-            if marker.name.startswith(beginning):
-                number = int(marker.stem.removeprefix(beginning))
-                if numbers is None or number in numbers:
-                    marker.unlink(missing_ok=True)
+        for number in self._marked(stage):
+            if numbers is None or number in numbers:
+                self._marker(stage, number).unlink(missing_ok=True)
+
+    def is_complete(self) -> bool:
+        """Tell whether the run has come to its end, and nothing was struck off since."""
+        return bool((read_object(self.folder / RECORD) or {}).get("complete"))
+
+    def reopen(self) -> None:
+        """Take back that the run has come to its end."""
+        (self.folder / RECORD).unlink(missing_ok=True)
+
+    def _marked(self, stage: str) -> list[int]:
+        """Return the numbers of all markers of a stage, of whichever identity."""
+        names = (re.fullmatch(rf"{stage}-slab(\d+)", path.stem) for path in _markers(self.folder))
+        return [int(found[1]) for found in names if found]
 
     def _marker(self, stage: str, number: int) -> Place:
         return self.folder / "done" / f"{stage}-slab{number:05d}.json"
-
-
-def refuse_unfinished(volume: Place) -> None:
-    """Refuse a volume whose run has not come to its end; without a ledger beside it, none is known.
-
-    Raises:
-        InputError: Slabs are missing.
-    """
-    folder = Ledger.folder_of(volume)
-    if read_object(folder / "plan.json") is None:
-        return
-    record = read_object(folder / "run.json")
-    if record is None or not record.get("complete"):
-        raise InputError(
-            volume, "its run has not come to its end", "Run medcolor colorize again: it goes on"
-        )
 
 
 def _markers(folder: Place) -> list[Place]:

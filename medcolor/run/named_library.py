@@ -29,7 +29,7 @@ from medcolor.run.index_parts import origin_of
 from medcolor.run.plan import resolve_hardware
 from medcolor.run.prepare import prepare_references
 from medcolor.run.tasks import Runner
-from medcolor.storage import Place, place_of, write_whole
+from medcolor.storage import Place, place_of, write_atomic
 
 PHANTOM = "phantom"
 LIBRARIES = (*DATASETS, PHANTOM)
@@ -108,7 +108,7 @@ def named_index(name: str, settings: RunSettings, runner: Runner, progress: Prog
         if not (folder / _COMPLETE).is_file():
             fetch: Callable[..., None] = _draw if name == PHANTOM else _fetch
             fetch(name, folder, wanted, progress)
-            write_whole(folder / _COMPLETE, b"")
+            write_atomic(folder / _COMPLETE, b"")
         prepared = folder / f"prepared-{_named_by(settings.reference)}"
         prepare_references(folder / _PHOTOGRAPHS, prepared, settings, runner, progress)
         build_index(prepared, index, settings, runner, progress)

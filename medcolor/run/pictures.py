@@ -22,13 +22,13 @@ from medcolor.render.picture_set import (
     frame_tasks,
     is_drawn,
 )
-from medcolor.run.ledger import refuse_unfinished
+from medcolor.run.integrity import refuse_unfinished
 from medcolor.run.plan import resolve_threads
 from medcolor.run.tasks import Done, Runner, one_line, run_all
-from medcolor.storage import ObjectPath, Place, write_whole
+from medcolor.run.volumes import ENDING, cohort_names
+from medcolor.storage import Place, write_atomic
 
 _log = logging.getLogger(__name__)
-_ENDING = ".ome.zarr"
 
 
 def write_pictures(
@@ -49,14 +49,14 @@ def write_pictures(
     inside = f"{_resolved(output)}/".startswith(f"{_resolved(volume)}/")
     if inside and (volume / "zarr.json").is_file():
         raise InputError(output, "lies in the volume", "Name another folder for the pictures")
-    names = _cohort_names(volume)
+    names = cohort_names(volume)
     if not names:
         return _write_set(volume, output, settings, runner, progress)
     _make_folder(output)
     claim(output)
     entries, failed = [], 0
     for name in names:
-        stem = name.removesuffix(_ENDING)
+        stem = name.removesuffix(ENDING)
         try:
             _write_set(volume / name, output / stem, settings, runner, progress)
         except Exception as error:  # holds no other up
@@ -66,7 +66,7 @@ def write_pictures(
             thumbnail = (output / stem / THUMBNAIL).read_bytes()
             entries.append(CohortEntry(stem, f"{quote(stem)}/{PAGE}", thumbnail, {}))
     page = output / PAGE
-    write_whole(page, cohort_file(volume.name, entries))
+    write_atomic(page, cohort_file(volume.name, entries))
     if failed:
         raise RunError(
             page, f"{failed} of {len(names)} volumes could not be drawn", "See the warnings above"
@@ -76,17 +76,6 @@ def write_pictures(
 
 def _resolved(place: Place) -> Place:
     return place.resolve() if isinstance(place, Path) else place
-
-
-def _cohort_names(place: Place) -> list[str]:
-    """Return the names of the volumes in a cohort's folder; none if it is a volume, or nothing."""
-    if (place / "zarr.json").is_file() or not place.is_dir():
-        return []
-    if isinstance(place, ObjectPath):
-        found = {key.split("/")[0] for key, _ in place.walk()}
-    else:
-        found = {path.name for path in place.iterdir()}
-    return sorted(name for name in found if name.endswith(_ENDING))
 
 
 def _write_set(
@@ -136,7 +125,7 @@ def _check_on_every_node(plan: SetPlan, runner: Runner) -> None:
         InputError: Naming the node and the path.
     """
     mark = plan.output / f".probe-{uuid.uuid4().hex}.png"
-    write_whole(mark, b"")
+    write_atomic(mark, b"")
     try:
         runner.on_every_node(PlaceCheck(plan.volume, mark))
     finally:

@@ -32,7 +32,7 @@ from medcolor.reference.sheet import spread_evenly
 from medcolor.run.plan import resolve_threads
 from medcolor.run.preparers import DrawThumbnails, FrameTask, PrepareFrames, Survey, SurveyFrames
 from medcolor.run.tasks import Done, Runner, Worker, run_all
-from medcolor.storage import write_whole
+from medcolor.storage import write_atomic
 from medcolor.volume.files import IMAGE_SUFFIXES, RAW_SUFFIXES, list_photographs, photograph_stem
 from medcolor.volume.images import encode_png
 
@@ -99,7 +99,7 @@ def prepare_references(
         shown = [usable[number] for number in numbers]
         thumbnails = work(lambda: DrawThumbnails(output, settings, threads), shown, "contact sheet")
         sheet = draw_contact_sheet(title, thumbnails)
-        write_whole(output / CONTACT_SHEET, encode_png(sheet))
+        write_atomic(output / CONTACT_SHEET, encode_png(sheet))
     copy_credits(frames, output)
     kept = sum(one == before.get(one.source or "") for one in settled)
     return PreparationReport(output, dict(Counter(one.status for one in done)), kept)

@@ -11,7 +11,7 @@ import numpy as np
 
 from medcolor.domain import Box, Reconstruction
 from medcolor.errors import RunError
-from medcolor.storage import Place, write_whole
+from medcolor.storage import Place, write_atomic
 
 _AT_ONCE = 8
 _NO_BODY = b"no body"
@@ -23,15 +23,18 @@ class LostReconstructionError(RunError):
     """A slice was matched, and what came of it is not there, or damaged: it has to be again."""
 
 
-def write_reconstruction(folder: Place, z: int, made: Reconstruction | None) -> None:
-    """Write a slice, whole or not at all; a word for one that shows no body."""
-    if made is None:
-        write_whole(_path(folder, z), _NO_BODY)
-        return
+def write_reconstruction(folder: Place, z: int, made: Reconstruction | None) -> int:
+    """Write a slice, whole or not at all, a word for one that shows no body; return its bytes."""
+    content = _NO_BODY if made is None else _encoded(made)
+    write_atomic(_path(folder, z), content)
+    return len(content)
+
+
+def _encoded(made: Reconstruction) -> bytes:
     content = io.BytesIO()
     arrays = {name: getattr(made, name).astype(_STORED) for name in ("grey", "lab", "trust")}
     np.savez(content, allow_pickle=False, box=np.array(astuple(made.box)), **arrays)
-    write_whole(_path(folder, z), content.getvalue())
+    return content.getvalue()
 
 
 def read_reconstructions(folder: Place, slices: range) -> dict[int, Reconstruction | None]:
@@ -69,4 +72,9 @@ def read_reconstruction(folder: Place, z: int) -> Reconstruction | None:
 
 
 def _path(folder: Place, z: int) -> Place:
-    return folder / f"{z:05d}.npz"
+    return folder / reconstruction_name(z)
+
+
+def reconstruction_name(z: int) -> str:
+    """Return the file name of a slice."""
+    return f"{z:05d}.npz"

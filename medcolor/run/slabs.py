@@ -65,6 +65,12 @@ def slabs_around(plan: Plan, task: SlabTask) -> range:
     return range(slices.start // slab_slices, (slices.stop - 1) // slab_slices + 1)
 
 
+def finer_slabs(plan: Plan, task: SlabTask) -> range:
+    """Return the slabs of the next finer level of which one of a coarse level is made."""
+    depth, slab_slices = plan.levels[task.level].factor[0], plan.settings.store.slab_slices
+    return range(task.start * depth // slab_slices, (task.stop * depth - 1) // slab_slices + 1)
+
+
 def is_done_by_now(plan: Plan, task: SlabTask) -> bool:
     """Tell whether another driver has done it, or the slab that it is for, meanwhile."""
     stages = {task.stage, level_stage(task.level)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -27,14 +26,19 @@ from medcolor.reference.sheet import fit
 from medcolor.retrieval.parts import DescribedReference
 from medcolor.retrieval.record import Source
 from medcolor.run.plan import Plan, SlabTask, open_network
-from medcolor.run.reconstructions import read_reconstructions, write_reconstruction
+from medcolor.run.reconstructions import (
+    read_reconstructions,
+    reconstruction_name,
+    write_reconstruction,
+)
 from medcolor.run.reference_cache import ReferenceCache
 from medcolor.run.threads import map_slices, overlapped
 from medcolor.stopwatch import Stopwatch
-from medcolor.storage import Place
+from medcolor.storage import Place, size_of
 from medcolor.transfer import smooth_along_stack
 from medcolor.volume.files import digest_file
 from medcolor.volume.pyramid import coarse_slab
+from medcolor.volume.shards import checksum_of, shard_key
 from medcolor.volume.store import write_slab
 
 _THUMBNAIL_PX = 96
@@ -145,14 +149,19 @@ class MatchSlab:
             (slices, sources), targets = found
             return slices, self._reconstruct(targets, sources, stopwatch)
 
+        sizes: dict[str, int] = {}
+
         def write(made: tuple[range, Made]) -> None:
             with stopwatch("writing"), speaking_of_full_disks(self._plan.reconstructions):
                 for z in made[0]:
-                    write_reconstruction(self._plan.reconstructions, z, made[1].get(z))
+                    name = reconstruction_name(z)
+                    sizes[name] = write_reconstruction(
+                        self._plan.reconstructions, z, made[1].get(z)
+                    )
 
         overlapped(batches, read, reconstruct, write, self._plan.threads)
         seconds = time.perf_counter() - begin
-        self._plan.ledger.mark_done(task.stage, task.number, "", seconds)
+        self._plan.ledger.mark_done(task.stage, task.number, "", seconds, sizes)
         return SlabReport(len(task.slices), stopwatch.seconds, gpu_bytes=_gpu_bytes())
 
     def _reconstruct(
@@ -192,7 +201,7 @@ class ColorSlab:
 
         rgba = np.stack(map_slices(color, task.slices, self._plan.threads))
         with stopwatch("writing"):
-            _write(self._plan, task, rgba, begin)
+            write_and_mark(self._plan, task, rgba, begin)
         return SlabReport(len(task.slices), stopwatch.seconds, rgba.nbytes, _gpu_bytes())
 
     def _color(
@@ -224,17 +233,21 @@ class CoarsenSlab:
         begin, stopwatch = time.perf_counter(), Stopwatch()
         with stopwatch("pyramid"):
             rgba = coarse_slab(self._plan.output, self._plan.levels[task.level], task.slices)
-            _write(self._plan, task, rgba, begin)
+            write_and_mark(self._plan, task, rgba, begin)
         return SlabReport(len(task.slices), stopwatch.seconds, rgba.nbytes)
 
 
-def _write(plan: Plan, task: SlabTask, rgba: UInt8[np.ndarray, "z y x 4"], begin: float) -> None:
-    """Write a slab, then its marker."""
+def write_and_mark(
+    plan: Plan, task: SlabTask, rgba: UInt8[np.ndarray, "z y x 4"], begin: float
+) -> None:
+    """Write a slab, then its marker, with the seconds since `begin`."""
     plan.ledger.refuse_if_replaced()
     with speaking_of_full_disks(plan.output):
         write_slab(plan.output, task.level, task.slices, rgba)
-        checksum = hashlib.blake2b(rgba.tobytes(), digest_size=16).hexdigest()
-        plan.ledger.mark_done(task.stage, task.number, checksum, time.perf_counter() - begin)
+        key = shard_key(task.level, task.number)
+        sizes = {key: size_of(plan.output / key) or 0}
+        seconds = time.perf_counter() - begin
+        plan.ledger.mark_done(task.stage, task.number, checksum_of(rgba), seconds, sizes)
 
 
 def _gpu_bytes() -> int:

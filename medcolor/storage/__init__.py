@@ -10,27 +10,29 @@ from medcolor.storage.copies import copy_tree, local_copy
 from medcolor.storage.object_path import ObjectPath
 from medcolor.storage.place import (
     Place,
-    create_whole,
+    create_exclusive,
     delete_tree,
     json_bytes,
+    list_sizes,
     place_of,
     read_object,
+    size_of,
+    write_atomic,
     write_json,
-    write_whole,
-    zarr_store,
 )
 
 __all__ = [
     "ObjectPath",
     "Place",
     "copy_tree",
-    "create_whole",
+    "create_exclusive",
     "delete_tree",
     "json_bytes",
+    "list_sizes",
     "local_copy",
     "place_of",
     "read_object",
+    "size_of",
+    "write_atomic",
     "write_json",
-    "write_whole",
-    "zarr_store",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +11,7 @@ import obstore
 from obstore.exceptions import NotModifiedError
 
 from medcolor.errors import InputError
+from medcolor.storage.durable import is_unfinished, replacing, write_file
 from medcolor.storage.object_path import ObjectPath, content_type, needing_bucket, speaking_of
 from medcolor.storage.place import Place
 
@@ -22,6 +22,7 @@ _AT_ONCE = 16
 """Objects on their way at a time."""
 
 _PIECE_BYTES = 8 << 20
+_VERSION = ".version"
 
 
 def local_copy(place: Place, folder: Path) -> Path:
@@ -42,8 +43,9 @@ def local_copy(place: Place, folder: Path) -> Path:
         raise InputError(place, "no such object or folder", "Check the address")
     copy_tree(place, copy)
     there = {key for key, _ in place.walk()}
-    for path in [one for one in copy.rglob("*") if one.is_file() and one.suffix != ".version"]:
-        if path.relative_to(copy).as_posix() not in there:  # deleted in the bucket since
+    for path in [one for one in copy.rglob("*") if one.is_file()]:
+        is_copy = path.suffix != _VERSION and not is_unfinished(path)
+        if is_copy and path.relative_to(copy).as_posix() not in there:  # deleted there since
             path.unlink()
     return copy
 
@@ -65,20 +67,25 @@ def copy_tree(source: Place, target: Place) -> int:
 def download(source: ObjectPath, target: Path) -> None:
     """Copy an object into a file, whole or not at all; the same version is not fetched twice."""
     stamp = _stamp(target)
-    known = stamp.read_text() if stamp.is_file() and target.is_file() else None
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    known = _known_version(stamp, target)
     with speaking_of(source):
         try:
             options: GetOptions = {} if known is None else {"if_none_match": known}
             found = obstore.get(source.store, source.key, options=options)
         except NotModifiedError:
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with replacing(target) as part, part.open("wb") as file:
             for piece in found.stream(min_chunk_size=_PIECE_BYTES):
                 file.write(piece)
-    part.replace(target)
-    stamp.write_text(found.meta["e_tag"] or "")
+    write_file(stamp, f"{target.stat().st_size} {found.meta['e_tag'] or ''}".encode())
+
+
+def _known_version(stamp: Path, target: Path) -> str | None:
+    """Return the version of a copy; None if there is no copy, or one that was cut short since."""
+    if not (stamp.is_file() and target.is_file()):
+        return None
+    size, _, version = stamp.read_text().partition(" ")
+    return version if size == str(target.stat().st_size) else None
 
 
 def forget_versions(folder: Path, names: Iterable[str]) -> None:
@@ -89,7 +96,7 @@ def forget_versions(folder: Path, names: Iterable[str]) -> None:
 
 def _stamp(target: Path) -> Path:
     """Return the file that says which version of an object a copy is."""
-    return target.with_name(f".{target.name}.version")
+    return target.with_name(f".{target.name}{_VERSION}")
 
 
 def upload(source: Path, target: ObjectPath) -> None:

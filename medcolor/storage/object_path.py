@@ -22,6 +22,7 @@ import obstore
 from obstore import exceptions, store
 
 from medcolor.errors import InputError, RunError
+from medcolor.storage.durable import Content
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -222,13 +223,13 @@ class ObjectPath:
         """Return the whole object as UTF-8."""
         return self.read_bytes().decode()
 
-    def write_bytes(self, content: bytes) -> None:
+    def write_bytes(self, content: Content) -> None:
         """Write an object, whole or not at all; large ones in parts."""
         with speaking_of(self), needing_bucket(self):
             attributes = {"Content-Type": content_type(self.name)}
             obstore.put(self.store, self.key, content, attributes=attributes)
 
-    def create(self, content: bytes) -> bool:
+    def create(self, content: Content) -> bool:
         """Write an object that is not there yet; return False if another was faster."""
         with speaking_of(self), needing_bucket(self):
             try:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-import uuid
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,13 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from medcolor.errors import InputError
+from medcolor.storage.durable import (
+    Content,
+    create_file,
+    delete_local,
+    is_unfinished,
+    write_file,
+)
 from medcolor.storage.object_path import SCHEMES, ObjectPath, speaking_of
 
 Place = Path | ObjectPath
@@ -48,44 +54,27 @@ def place_of(text: str | os.PathLike[str] | Place) -> Place:
     return ObjectPath.parse(kind + text[len(kind) :])
 
 
-def write_whole(place: Place, content: bytes) -> None:
-    """Write a file that is whole or absent; locally under another name, then moved into place."""
+def write_atomic(place: Place, content: Content) -> None:
+    """Write a file that is whole or absent, and there to stay once this returns."""
     if isinstance(place, ObjectPath):
         place.write_bytes(content)
-        return
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(f".{place.name}.{uuid.uuid4().hex}")  # nodes may share the folder
-    part.write_bytes(content)
-    part.replace(place)
+    else:
+        write_file(place, content)
 
 
-def create_whole(place: Place, content: bytes) -> bool:
+def create_exclusive(place: Place, content: Content) -> bool:
     """Write a file unless there is one; return whether this call wrote it.
 
     In a bucket by a conditional request, locally by a link: of several writers one wins.
     """
     if isinstance(place, ObjectPath):
         return place.create(content)
-    if place.exists():
-        return False
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
-    part.write_bytes(content)
-    try:
-        os.link(part, place)  # fails if there is one, and shows it whole
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without links
-        part.replace(place)
-        return True
-    finally:
-        part.unlink(missing_ok=True)
-    return True
+    return create_file(place, content)
 
 
 def write_json(place: Place, content: Any) -> None:
     """Write indented JSON with sorted keys."""
-    write_whole(place, json_bytes(content))
+    write_atomic(place, json_bytes(content))
 
 
 def json_bytes(content: Any) -> bytes:
@@ -102,25 +91,36 @@ def read_object(place: Place) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+def size_of(place: Place) -> int | None:
+    """Return the bytes of a file; None if there is none."""
+    if isinstance(place, ObjectPath):
+        return place.size()
+    return place.stat().st_size if place.is_file() else None
+
+
 def delete_tree(place: Place) -> None:
     """Delete a folder or a file, and nothing if there is none."""
     if isinstance(place, ObjectPath):
         for key, _ in list(place.walk()):
             (place / key).unlink()
         place.unlink()
-    elif place.is_dir():
-        shutil.rmtree(place, ignore_errors=True)
     else:
-        place.unlink(missing_ok=True)
+        delete_local(place)
 
 
-def zarr_store(place: Place) -> Any:
-    """Return what zarr opens: a path as text, or a store of the bucket."""
-    if isinstance(place, Path):
-        return str(place)
-    from zarr.storage import ObjectStore
+def list_sizes(place: Place) -> dict[str, int]:
+    """Return the bytes of every file below, by relative path; nothing if there is no such folder.
 
-    return ObjectStore(place.store_below())
+    One listing, also in a bucket. What writers have not finished is left out.
+    """
+    if isinstance(place, ObjectPath):
+        return dict(place.walk())
+    found = ((path, path.stat()) for path in place.rglob("*") if not is_unfinished(path))
+    return {
+        path.relative_to(place).as_posix(): about.st_size
+        for path, about in found
+        if stat.S_ISREG(about.st_mode)
+    }
 
 
 @contextmanager

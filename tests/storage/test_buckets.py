@@ -8,7 +8,14 @@ import pytest
 from bucket import SECRET, refusing_for
 
 from medcolor.errors import InputError, RunError
-from medcolor.storage import copy_tree, create_whole, delete_tree, local_copy, object_path, place_of
+from medcolor.storage import (
+    copy_tree,
+    create_exclusive,
+    delete_tree,
+    local_copy,
+    object_path,
+    place_of,
+)
 
 pytestmark = pytest.mark.xdist_group("bucket")
 
@@ -31,8 +38,8 @@ def test_what_is_written_is_read_listed_and_deleted(bucket):
 
 def test_of_two_who_create_an_object_one_wins(bucket):
     place = place_of(f"{bucket}/marker")
-    assert create_whole(place, b"first")
-    assert not create_whole(place, b"second")
+    assert create_exclusive(place, b"first")
+    assert not create_exclusive(place, b"second")
     assert place.read_bytes() == b"first"
 
 
