@@ -318,12 +318,10 @@ def index_remove(
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="As `index show` has them.")],
 ) -> None:
     """Remove references from INDEX; the photographs stay."""
-    from medcolor.retrieval.index import read_index, remove_rows
-    from medcolor.run.index_copies import updating
+    from medcolor.run.index import remove_references
     from medcolor.storage import place_of
 
-    with updating(place_of(index)) as folder:
-        left = remove_rows(read_index(folder), ids)
+    left = remove_references(place_of(index), ids)
     typer.echo(f"{len(set(ids))} removed, {len(left.records)} references in {index}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ from medcolor.reference.orientation import combined
 from medcolor.retrieval.assignment import Choice, references_around
 from medcolor.retrieval.orientation import Turn
 from medcolor.retrieval.settings import RetrievalSettings
-from medcolor.storage import Place, place_of, write_atomic
+from medcolor.storage import Place, place_of, read_object, write_atomic, write_json
 
 
 @dataclass(frozen=True)
@@ -120,19 +121,33 @@ def write_assignment(
     content = io.BytesIO()
     pq.write_table(table.replace_schema_metadata({"medcolor": about}), content)
     write_atomic(path, content.getvalue())
+    write_json(_marker(path), {"identity": identity, "digest": _digest(content.getvalue())})
     return _assignment(table, bearing)
 
 
 def read_assignment(path: Place, identity: str) -> Assignment | None:
-    """Read the choice of an earlier run; None if there is none of this identity."""
+    """Read the choice of an earlier run; None if there is none of this identity, or not whole."""
+    marker = read_object(_marker(path)) or {}
+    if marker.get("identity") != identity:
+        return None
     try:
-        table = pq.read_table(io.BytesIO(path.read_bytes()))
-        about = json.loads((table.schema.metadata or {}).get(b"medcolor", b"{}"))
-    except (FileNotFoundError, pa.ArrowInvalid, ValueError):
+        content = path.read_bytes()
+    except FileNotFoundError:
         return None
-    if about.get("identity") != identity:
+    if _digest(content) != marker.get("digest"):
         return None
+    table = pq.read_table(io.BytesIO(content))
+    about = json.loads(table.schema.metadata[b"medcolor"])
     return _assignment(table, Bearing(**about["bearing"]))
+
+
+def _marker(path: Place) -> Place:
+    """Return the file that says whose the table is, and what its bytes are."""
+    return path.with_name(f"{path.stem}.json")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _assignment(table: pa.Table, bearing: Bearing) -> Assignment:

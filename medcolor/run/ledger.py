@@ -3,7 +3,7 @@
 `t1.ome.zarr` keeps its ledger in `t1.ome.zarr.run`: `plan.json` names what decides
 the pixels, `done/` holds one marker a slab, written after the slab, with the bytes of its files
 and the checksum of its voxels, and the run
-writes `assignment.parquet`, `failures.jsonl` and `run.json` there.
+writes `metadata.json`, `assignment.parquet`, `failures.jsonl` and `run.json` there.
 """
 
 from __future__ import annotations

@@ -13,8 +13,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock
-
 from medcolor.cache import cache_folder
 from medcolor.config import RunSettings
 from medcolor.data.catalog import CREDIT, DATASETS, TERMS
@@ -30,6 +28,7 @@ from medcolor.run.plan import resolve_hardware
 from medcolor.run.prepare import prepare_references
 from medcolor.run.tasks import Runner
 from medcolor.storage import Place, place_of, write_atomic
+from medcolor.storage.locks import alone_with
 
 PHANTOM = "phantom"
 LIBRARIES = (*DATASETS, PHANTOM)
@@ -102,7 +101,7 @@ def named_index(name: str, settings: RunSettings, runner: Runner, progress: Prog
     if is_index(index):
         return index
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock"):
+    with alone_with(folder / "library"):
         if is_index(index):
             return index
         if not (folder / _COMPLETE).is_file():

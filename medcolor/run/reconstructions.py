@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 
@@ -66,7 +65,7 @@ def read_reconstruction(folder: Place, z: int) -> Reconstruction | None:
             grey, lab, trust = (
                 stored[name].astype(np.float32) for name in ("grey", "lab", "trust")
             )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # whatever damaged bytes make zipfile raise
         raise LostReconstructionError(path, "damaged", "Run the same command again") from error
     return Reconstruction(z, box, grey, lab, trust)
 

@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import obstore
 from obstore.exceptions import NotModifiedError
 
 from medcolor.errors import InputError
-from medcolor.storage.durable import is_unfinished, replacing, write_file
+from medcolor.storage.durable import is_unfinished, replacing
 from medcolor.storage.object_path import ObjectPath, content_type, needing_bucket, speaking_of
-from medcolor.storage.place import Place
+from medcolor.storage.place import Place, read_object, write_json
 
 if TYPE_CHECKING:
-    from obstore import GetOptions
+    from obstore import GetOptions, UpdateVersion
 
 _AT_ONCE = 16
 """Objects on their way at a time."""
 
 _PIECE_BYTES = 8 << 20
 _VERSION = ".version"
+_VERSION_KEYS: tuple[Literal["e_tag", "version"], ...] = ("e_tag", "version")
+"""What stores name a version by."""
 
 
 def local_copy(place: Place, folder: Path) -> Path:
@@ -66,8 +68,7 @@ def copy_tree(source: Place, target: Place) -> int:
 
 def download(source: ObjectPath, target: Path) -> None:
     """Copy an object into a file, whole or not at all; the same version is not fetched twice."""
-    stamp = _stamp(target)
-    known = _known_version(stamp, target)
+    known = (version_of_copy(target) or {}).get("e_tag")
     with speaking_of(source):
         try:
             options: GetOptions = {} if known is None else {"if_none_match": known}
@@ -77,15 +78,17 @@ def download(source: ObjectPath, target: Path) -> None:
         with replacing(target) as part, part.open("wb") as file:
             for piece in found.stream(min_chunk_size=_PIECE_BYTES):
                 file.write(piece)
-    write_file(stamp, f"{target.stat().st_size} {found.meta['e_tag'] or ''}".encode())
+    version = {key: found.meta[key] for key in _VERSION_KEYS if found.meta[key] is not None}
+    write_json(_stamp(target), {"bytes": target.stat().st_size, "version": version})
 
 
-def _known_version(stamp: Path, target: Path) -> str | None:
-    """Return the version of a copy; None if there is no copy, or one that was cut short since."""
-    if not (stamp.is_file() and target.is_file()):
+def version_of_copy(target: Path) -> UpdateVersion | None:
+    """Return which version of an object a copy is; None if none is known, or it was cut since."""
+    stamp = read_object(_stamp(target)) or {}
+    if not target.is_file() or stamp.get("bytes") != target.stat().st_size:
         return None
-    size, _, version = stamp.read_text().partition(" ")
-    return version if size == str(target.stat().st_size) else None
+    version: UpdateVersion = stamp["version"]
+    return version
 
 
 def forget_versions(folder: Path, names: Iterable[str]) -> None:

@@ -25,7 +25,7 @@ from medcolor.errors import InputError, RunError
 from medcolor.storage.durable import Content
 
 if TYPE_CHECKING:
-    from obstore import ObjectMeta
+    from obstore import ObjectMeta, UpdateVersion
     from obstore.store import ObjectStore
 
 SCHEMES = ("s3", "gs", "az")
@@ -235,6 +235,15 @@ class ObjectPath:
             try:
                 obstore.put(self.store, self.key, content, mode="create")
             except exceptions.AlreadyExistsError:
+                return False
+        return True
+
+    def replace_version(self, content: Content, version: UpdateVersion) -> bool:
+        """Write an object over the version of it that is known; return False if it has changed."""
+        with speaking_of(self), needing_bucket(self):
+            try:
+                obstore.put(self.store, self.key, content, mode=version)
+            except exceptions.PreconditionError:
                 return False
         return True
 
