@@ -37,7 +37,7 @@ from medcolor.render.video import (
     encode_webp,
     figure,
 )
-from medcolor.storage import ObjectPath, Place, json_bytes, read_object, write_atomic
+from medcolor.storage import Place, json_bytes, list_sizes, read_object, write_atomic
 from medcolor.volume.files import list_files
 from medcolor.volume.images import encode_png
 from medcolor.volume.store import read_slices
@@ -77,15 +77,13 @@ def delete_stale_frames(plan: SetPlan) -> None:
 
 
 def is_drawn(plan: SetPlan) -> bool:
-    """Tell whether the same set lies there, whole."""
+    """Tell whether the same set lies there, whole by the sizes of its files."""
     record, sums = (read_object(plan.output / name) or {} for name in (RECORD, CHECKSUMS))
     if not (plan.identity and sums) or record.get("identity") != plan.identity:
         return False
-    if isinstance(plan.output, ObjectPath):
-        there = {key for key, _ in plan.output.walk()}
-    else:
-        there = {name for name in sums if (plan.output / name).is_file()}
-    return sums.keys() <= there
+    there, written = list_sizes(plan.output), record.get("bytes", {})
+    files = sums.keys() - {RECORD}
+    return written.keys() == files and all(there.get(name) == written[name] for name in files)
 
 
 def claim(output: Place) -> None:
@@ -127,7 +125,9 @@ def finish_set(plan: SetPlan, drawn: Mapping[FrameTask, FrameReport]) -> Place:
     for name, picture in middle_sections(plan.volume, plan.levels, has_grey=plan.has_grey).items():
         put(f"sections/{name}.png", encode_png(picture))
     page = put(PAGE, _page(plan, color, grey))
-    put(RECORD, json_bytes(_record(plan, drawn)))
+    there = list_sizes(plan.output)
+    sizes = {name: there[name] for name in sums}
+    put(RECORD, json_bytes({**_record(plan, drawn), "bytes": sizes}))
     write_atomic(plan.output / CHECKSUMS, json_bytes(sums))
     return page
 

@@ -19,7 +19,7 @@ from medcolor.run.slabs import level_stage
 from medcolor.run.threads import usable_cores
 from medcolor.run.volumes import cohort_names
 from medcolor.storage import Place
-from medcolor.volume.shards import LostShardError, Shard, checksum_of
+from medcolor.volume.shards import LostShardError, Shard, StoredLevel, checksum_of
 from medcolor.volume.store import metadata_digests, read_levels, read_slices
 
 _AT_ONCE = 4
@@ -126,7 +126,7 @@ def _verify(volume: Place, progress: ProgressReport) -> Verified:
 
     with ThreadPoolExecutor(min(_AT_ONCE, usable_cores())) as pool:
         looks = dict(zip(inventory.shards, pool.map(look, inventory.shards), strict=True))
-    problems = [] if inventory.ledger is None else _metadata_problems(volume, inventory.ledger)
+    problems = _problems(volume, inventory.ledger)
     wrong = {shard: problem for shard, (problem, _) in looks.items() if problem}
     damaged = {shard: problem for shard, problem in wrong.items() if problem != UNFINISHED}
     if damaged or problems:
@@ -144,13 +144,16 @@ def _verify(volume: Place, progress: ProgressReport) -> Verified:
     )
 
 
-def _metadata_problems(volume: Place, ledger: Ledger) -> list[str]:
+def _problems(volume: Place, ledger: Ledger | None) -> list[str]:
     """Return what is wrong with the metadata of a volume that can be read all the same."""
-    recorded, found = ledger.metadata(), metadata_digests(volume, read_levels(volume))
+    levels = read_levels(volume)
+    recorded = {} if ledger is None else ledger.metadata()
+    found = metadata_digests(volume, levels)
+    others = [key for key, digest in recorded.items() if found.get(key) != digest]
+    bare = [one.index for one in levels if not StoredLevel(volume, one.index).has_checksums]
     return [
-        f"{key} is not as it was written"
-        for key, digest in recorded.items()
-        if found.get(key) != digest
+        *(f"{key} is not as it was written" for key in others),
+        *(f"level {index}: its chunks carry no checksums" for index in bare),
     ]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import zarr
 from jaxtyping import UInt8
 from obstore.exceptions import BaseError
+from zarr.codecs import Crc32cCodec
 
 from medcolor.errors import InputError, MedcolorError
 from medcolor.storage import Place
@@ -77,6 +78,11 @@ class StoredLevel:
     def slab_slices(self) -> int:
         """Slices of a shard."""
         return int((self._array.shards or self._array.chunks)[1])
+
+    @property
+    def has_checksums(self) -> bool:
+        """Whether each chunk carries one: of volumes by versions that wrote none, bits may flip."""
+        return any(isinstance(codec, Crc32cCodec) for codec in self._array.compressors)
 
     def shards(self) -> list[Shard]:
         """Return all that there are to be."""

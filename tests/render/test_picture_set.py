@@ -260,6 +260,21 @@ def test_the_same_set_is_kept_and_another_is_drawn(volume, tmp_path):
     assert (tmp_path / "p" / "index.html").is_file()
 
 
+@pytest.mark.parametrize("name", ["frames/0000.png", "turntable.mp4"])
+def test_a_set_of_which_a_file_was_cut_is_drawn_again(volume, tmp_path, name):
+    mine = tmp_path / "v.ome.zarr"
+    shutil.copytree(volume, mine)
+    group = zarr.open_group(mine, mode="a")
+    group.attrs["medcolor"] = dict(group.attrs["medcolor"]) | {"provenance": {"target": "a"}}
+    settings = load_settings(None, ["render.frames=1", *TINY])
+    medcolor.render_volume(mine, tmp_path / "p", settings=settings)
+    cut = (tmp_path / "p" / name).read_bytes()[:60]
+    (tmp_path / "p" / name).write_bytes(cut)
+    medcolor.render_volume(mine, tmp_path / "p", settings=settings)
+    found = hashlib.sha256((tmp_path / "p" / name).read_bytes()).hexdigest()
+    assert found == json.loads((tmp_path / "p" / "checksums.json").read_text())[name]
+
+
 def test_a_volume_that_went_on_growing_is_drawn_again(volume, tmp_path):
     mine = tmp_path / "v.ome.zarr"
     shutil.copytree(volume, mine)

@@ -19,7 +19,7 @@ import medcolor
 from medcolor.config import load_settings
 from medcolor.run import driver, workers
 from medcolor.run.ledger import Ledger
-from medcolor.volume.store import read_slices
+from medcolor.volume.store import read_slices, write_slab
 
 # What a module makes once is made by one worker.
 pytestmark = pytest.mark.xdist_group("verify")
@@ -317,6 +317,21 @@ def test_a_cohort_notices_and_makes_good_what_one_of_its_volumes_lost(inputs, tm
     assert [one.is_whole for one in found] == [False, True]
     assert run() == {"one": "complete", "two": "kept"}
     assert before == {name: tree_bytes(output / f"{name}.ome.zarr") for name in ("one", "two")}
+
+
+def test_a_volume_whose_chunks_carry_no_checksums_is_not_said_to_be_whole(volume):
+    """As versions of before this command wrote them."""
+    shutil.rmtree(Ledger.folder_of(volume))
+    rgba = [read_slices(volume, 1, range(2 * n, 2 * n + 2)) for n in range(SLABS)]
+    metadata = volume / "1" / "zarr.json"
+    content = json.loads(metadata.read_text())
+    content["codecs"][0]["configuration"]["codecs"].pop()
+    metadata.write_text(json.dumps(content))
+    for number, slab in enumerate(rgba):
+        write_slab(volume, 1, range(2 * number, 2 * number + 2), slab)
+    (found,) = medcolor.verify_volume(volume)
+    assert not found.is_whole
+    assert "level 1: its chunks carry no checksums" in str(found)
 
 
 def test_a_place_without_a_volume_is_refused(tmp_path):
