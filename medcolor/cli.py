@@ -318,7 +318,7 @@ def index_remove(
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="As `index show` has them.")],
 ) -> None:
     """Remove references from INDEX; the photographs stay."""
-    from medcolor.run.index import remove_references
+    from medcolor.run.index_copies import remove_references
     from medcolor.storage import place_of
 
     left = remove_references(place_of(index), ids)

@@ -15,6 +15,7 @@ from medcolor.progress import Silent
 from medcolor.reference import ReferenceRecord
 from medcolor.retrieval.parts import DescribedReference
 from medcolor.run import index as indexes
+from medcolor.run import index_copies
 from medcolor.run.index_copies import updating
 from medcolor.run.serial import SerialRunner
 from medcolor.storage import object_path, place_of
@@ -64,7 +65,7 @@ def change(index: str, todo: Change, settings: RunSettings) -> None:
             runner = SerialRunner(1)
             indexes.append_index(todo.append, folder, settings, runner, Silent())
     else:
-        indexes.remove_references(place, todo.remove)
+        index_copies.remove_references(place, todo.remove)
 
 
 _barriers: list[Barrier] = []
@@ -74,13 +75,13 @@ def join(begin: Barrier, read: Barrier) -> None:
     """Prepare a process: where all meet when a round begins, and where all have read the index."""
     _barriers[:] = begin, read
     indexes.DescribeReferences = QuickDescriptions
-    real = indexes.remove_rows
+    real = index_copies.remove_rows
 
     def remove_rows(*arguments):
         meet()
         return real(*arguments)
 
-    indexes.remove_rows = remove_rows
+    index_copies.remove_rows = remove_rows
 
 
 def changes(

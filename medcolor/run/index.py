@@ -17,7 +17,6 @@ from medcolor.retrieval.index import (
     digest_library,
     is_index,
     read_index,
-    remove_rows,
 )
 from medcolor.retrieval.parts import Frame, part_paths
 from medcolor.retrieval.record import Assignment
@@ -37,8 +36,6 @@ from medcolor.storage.locks import alone_with
 from medcolor.volume.files import digest_file
 
 _log = logging.getLogger(__name__)
-_ATTEMPTS = 8
-"""To change an index in a bucket that others change, too."""
 
 
 @dataclass(frozen=True)
@@ -164,28 +161,6 @@ def _append(
     if index.positions_mm is not None and grown.positions_mm is None:
         _log.warning("%s: not all positions are known any longer, so none will be used", folder)
     return Appended(grown, len(grown.records) - len(index.records), known)
-
-
-def remove_references(place: Place, ids: Sequence[str]) -> ReferenceIndex:
-    """Remove photographs from an index, wherever it lies, and return what is left.
-
-    If another machine changes it in a bucket meanwhile, what is left to remove is removed of that.
-
-    Raises:
-        InputError: An id is not there, or none would be left.
-        IndexChangedError: Others change it time and again.
-    """
-    for attempt in range(_ATTEMPTS):
-        try:
-            with updating(place) as folder, alone_with(folder):
-                index = read_index(folder)
-                held = {record.reference_id for record in index.records}
-                left = [one for one in ids if one in held] if attempt else ids
-                return remove_rows(index, left) if left else index
-        except IndexChangedError:
-            if attempt == _ATTEMPTS - 1:
-                raise
-    raise AssertionError("unreachable")
 
 
 def open_index(

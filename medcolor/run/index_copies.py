@@ -6,7 +6,7 @@ ones replaced only if they are still those that were read: nobody's rows are los
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ import numpy as np
 
 from medcolor.cache import cache_folder
 from medcolor.errors import InputError, RunError
-from medcolor.retrieval.index import is_index, read_index
+from medcolor.retrieval.index import ReferenceIndex, is_index, read_index, remove_rows
 from medcolor.retrieval.parts import (
     is_part_name,
     keep_rows,
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 _OURS = ".ours-"
 """How the names of new parts begin while those of others are fetched."""
+
+
+_ATTEMPTS = 8
+"""To change an index in a bucket that others change, too."""
 
 
 class IndexChangedError(RunError):
@@ -88,6 +92,28 @@ def updating(place: Place) -> Iterator[Path]:
         for name in sorted(before.keys() - after.keys()):
             (place / name).unlink()
         _add(place, copy, sorted(after.keys() - before.keys()), is_first=not before)
+
+
+def remove_references(place: Place, ids: Sequence[str]) -> ReferenceIndex:
+    """Remove photographs from an index, wherever it lies, and return what is left.
+
+    If another machine changes it in a bucket meanwhile, what is left to remove is removed of that.
+
+    Raises:
+        InputError: An id is not there, or none would be left.
+        IndexChangedError: Others change it time and again.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            with updating(place) as folder, alone_with(folder):
+                index = read_index(folder)
+                held = {record.reference_id for record in index.records}
+                left = [one for one in ids if one in held] if attempt else ids
+                return remove_rows(index, left) if left else index
+        except IndexChangedError:
+            if attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
 
 
 def _times(copy: Path) -> dict[str, int]:

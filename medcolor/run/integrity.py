@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from medcolor.errors import InputError
-from medcolor.run.ledger import Ledger, Marker
+from medcolor.run.ledger import Ledger
+from medcolor.run.markers import Marker
 from medcolor.run.plan import Plan
 from medcolor.run.slabs import MATCH, level_stage
 from medcolor.storage import Place, list_sizes
@@ -78,19 +79,23 @@ def take_inventory(volume: Place) -> Inventory:
 
 
 def is_whole(volume: Place) -> bool:
-    """Tell whether a volume lies there as its ledger says; no file of it is read."""
+    """Tell whether a volume lies there as its ledger says; no shard of it is read."""
     ledger = Ledger.found(volume)
     if ledger is None:
         return False
     stages = {stage: count for stage, count in ledger.slabs().items() if stage != MATCH}
     marked = {stage: ledger.markers(stage) for stage in stages}
     there = list_sizes(volume)
-    metadata = ["zarr.json", *(f"{stage.removeprefix('level')}/zarr.json" for stage in stages)]
-    return (
-        all(len(marked[stage]) == count for stage, count in stages.items())
-        and not any(_lost(markers, there) for markers in marked.values())
-        and all(there.get(name) for name in metadata)
-    )
+    if any(len(marked[stage]) != count for stage, count in stages.items()):
+        return False
+    return not any(_lost(markers, there) for markers in marked.values()) and _is_readable(volume)
+
+
+def _is_readable(volume: Place) -> bool:
+    try:
+        return bool(read_levels(volume))
+    except InputError:
+        return False
 
 
 def refuse_unfinished(volume: Place) -> None:

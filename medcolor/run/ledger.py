@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from medcolor.errors import InputError, RunError
+from medcolor.run.markers import Marker, read_marker
 from medcolor.storage import (
     ObjectPath,
     Place,
@@ -37,17 +38,6 @@ RECORD = "run.json"
 
 
 _METADATA = "metadata.json"
-
-
-@dataclass(frozen=True)
-class Marker:
-    """What is recorded of a finished slab."""
-
-    checksum: str
-    """Of its voxels; empty for reconstructions."""
-
-    sizes: dict[str, int]
-    """Bytes of its files, by their paths below the volume, or the reconstructions."""
 
 
 @dataclass(frozen=True)
@@ -140,24 +130,15 @@ class Ledger:
     def _plan(self) -> dict[str, Any] | None:
         return read_object(self.folder / PLAN)
 
-    def marker(self, stage: str, number: int) -> Marker | None:
-        """Return what is recorded of a slab; None if it is not finished under this identity."""
-        found = read_object(self._marker(stage, number))
-        if found is None or found.get("identity") != self.identity:
-            return None
-        try:
-            sizes = {str(key): int(size) for key, size in found["bytes"].items()}
-            return Marker(str(found["checksum"]), sizes)
-        except (KeyError, TypeError, ValueError, AttributeError):
-            return None  # of a version that recorded less
-
     def is_done(self, stage: str, number: int) -> bool:
         """Tell whether a slab is finished under this identity."""
-        return self.marker(stage, number) is not None
+        return read_marker(self._marker(stage, number), self.identity) is not None
 
     def record_metadata(self, digests: Mapping[str, str]) -> None:
         """Record the digests of the volume's metadata, by their keys."""
-        write_json(self.folder / _METADATA, {"identity": self.identity, "digests": dict(digests)})
+        if self.metadata() != digests:
+            content = {"identity": self.identity, "digests": dict(digests)}
+            write_json(self.folder / _METADATA, content)
 
     def metadata(self) -> dict[str, str]:
         """Return the digests that are recorded of the volume's metadata; none if none are."""
@@ -184,8 +165,9 @@ class Ledger:
         at one in a bucket takes its time.
         """
         numbers = self._marked(stage)
+        places = [self._marker(stage, number) for number in numbers]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = pool.map(lambda number: self.marker(stage, number), numbers)
+            found = pool.map(lambda place: read_marker(place, self.identity), places)
             pairs = zip(numbers, found, strict=True)
             return {number: marker for number, marker in pairs if marker is not None}
 
@@ -202,12 +184,7 @@ class Ledger:
             sizes: Bytes of its files, by their paths below the volume, or the reconstructions.
         """
         marker = self._marker(stage, number)
-        content = {
-            "identity": self.identity,
-            "checksum": checksum,
-            "seconds": round(seconds, 3),
-            "bytes": dict(sizes),
-        }
+        content = Marker(checksum, dict(sizes)).content(self.identity, seconds)
         if not create_exclusive(marker, json_bytes(content)) and not self.is_done(stage, number):
             self.refuse_if_replaced()
             write_json(marker, content)  # of an identity that was forced away, or cut short

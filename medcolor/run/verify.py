@@ -114,9 +114,11 @@ def _verify(volume: Place, progress: ProgressReport) -> Verified:
     try:
         inventory = take_inventory(volume)
     except InputError:
-        if Ledger.found(volume) is None:
+        ledger = Ledger.found(volume)
+        if ledger is None:
             raise
-        return Verified(volume, problems=(f"its metadata are damaged or gone. {_AGAIN}",))
+        problems = ["its metadata are damaged or gone", *_remedies(ledger, {})]
+        return Verified(volume, problems=tuple(problems))
     progress.begin("verify", len(inventory.shards))
 
     def look(shard: Shard) -> tuple[str, int]:

@@ -10,7 +10,7 @@ import asyncio
 import re
 from pathlib import Path
 
-from zarr.abc.store import ByteRequest, Store
+from zarr.abc.store import ByteRequest, Store, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, ObjectStore, WrapperStore
 
@@ -53,7 +53,8 @@ class _Reading(WrapperStore[Store]):
         try:
             found = await self._store.get(key, prototype, byte_range)
         except Exception:  # a bucket refuses to give the end of an empty object
-            if await self._store.exists(key) and await self._store.getsize(key) == 0:
+            is_end = isinstance(byte_range, SuffixByteRequest)
+            if is_end and await self._store.getsize(key) == 0:
                 raise AbsentShardError(key) from None
             raise
         if not found:

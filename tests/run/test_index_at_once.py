@@ -18,7 +18,7 @@ from medcolor.retrieval.index import read_index
 from medcolor.retrieval.parts import add_part, part_path, part_paths, read_columns
 from medcolor.run import index as indexes
 from medcolor.run.index import append_index, build_index
-from medcolor.run.index_copies import local_index, updating
+from medcolor.run.index_copies import local_index, remove_references, updating
 from medcolor.run.serial import SerialRunner
 from medcolor.storage import object_path, place_of
 from medcolor.storage.locks import alone_with
@@ -178,7 +178,7 @@ def test_a_part_from_which_all_was_removed_keeps_its_number_and_its_empty_photog
     index, later = tmp_path / "index", photographs(tmp_path / "later", 5)
     build(str(index), photographs(tmp_path / "first", 1, 2), quick)
     append_index(later, index, quick, SerialRunner(1), Silent())
-    indexes.remove_references(index, ["5.png"])
+    remove_references(index, ["5.png"])
     assert [path.name for path in part_paths(index)] == [
         "part-00000.parquet",
         "part-00001.parquet",

@@ -316,6 +316,8 @@ def test_a_cohort_notices_and_makes_good_what_one_of_its_volumes_lost(inputs, tm
     found = medcolor.verify_volume(output)
     assert [one.is_whole for one in found] == [False, True]
     assert run() == {"one": "complete", "two": "kept"}
+    halve(output / "two.ome.zarr" / "0" / "zarr.json")
+    assert run() == {"one": "kept", "two": "complete"}
     assert before == {name: tree_bytes(output / f"{name}.ome.zarr") for name in ("one", "two")}
 
 
