@@ -2,10 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# How `make lock` treats the versions that are pinned: UPGRADE='--upgrade-package ray', or --upgrade for all.
+UPGRADE ?=
 # Offscreen drawing: EGL and a driver behind it (Mesa's, unless NVIDIA's is there).
 SYSTEM_PACKAGES := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libxrender1
 
-.PHONY: setup system system-test demo test check format bench bench-gpu fuzz chaos train cluster-up cluster-down job nightly schedule clean
+.PHONY: setup system system-test demo test check lock lock-check format bench bench-gpu fuzz chaos train cluster-up cluster-down job nightly schedule clean
 .DEFAULT_GOAL := setup
 
 help:  ## List the targets
@@ -13,11 +15,14 @@ help:  ## List the targets
 
 setup: $(READY) system  ## Make the virtual environment .venv with everything in it
 
-$(READY): pyproject.toml constraints.txt
+# A torch for CPUs brings no Triton, and on Linux tests run it: then the one that torch's release asks for is installed.
+$(READY): pyproject.toml constraints.txt requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -c 'import sys, importlib.util as i; sys.exit(sys.platform == "linux" and not i.find_spec("triton"))' || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$$(grep -o '^triton==[^ ]*' requirements.lock)"
 	@touch $(READY)
 
 system:  ## Install the system libraries that offscreen drawing needs, if permitted
@@ -53,11 +58,18 @@ demo: setup  ## Colour a procedural person's head and draw it: out/demo
 test: setup system-test  ## Run the tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
-check: $(READY)  ## Lint, types, layers
+check: $(READY)  ## Lint, types, layers; whether all pins resolve, where a package registry answers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python jobs/lock.py --check
+
+lock: $(READY)  ## Pin all packages anew: constraints.txt and, with hashes, requirements.lock; UPGRADE=
+	$(BIN)/python jobs/lock.py $(UPGRADE)
+
+lock-check: $(READY)  ## Resolve them for Linux and macOS, x86-64 and Arm, Python 3.11 to 3.13
+	$(BIN)/python jobs/lock.py --check
 
 format: $(READY)  ## Format the code
 	$(BIN)/ruff format .
@@ -82,8 +94,8 @@ fuzz: setup  ## Fuzz the readers of binary files for ten minutes
 chaos: setup  ## Run fifty seeded schedules of losses on a Ray cluster (an hour)
 	$(BIN)/python tests/chaos/schedules.py
 
-bench-gpu:  ## Cost of matching on a GPU; needs what the numeric core needs
-	PYTHONPATH=. $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) jobs/bench_gpu.py
+bench-gpu:  ## Agreement of a GPU with the CPU, and what each stage costs there, in minutes; needs what the numeric core needs
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) jobs/check_gpu.py $(SECTIONS)
 
 train: setup  ## Train the embedded network again (hours): out/weights
 	$(BIN)/python jobs/train_features.py --output out/weights

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from bench import median_seconds
 
-from medcolor.filters import PAPER_FIGURE_6, SmoothingSettings, make_smoother
 from medcolor.filters.fast_global_smoother import smooth_batch
+from medcolor.filters.settings import PAPER_FIGURE_6, SmoothingSettings
+from medcolor.filters.smoothing import make_smoother
 from medcolor.run.threads import one_thread_each
 
 _SIZE_PX = 512

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from medcolor.progress import Silent
-from medcolor.reference import ReferenceRecord
+from medcolor.reference.library import ReferenceRecord
 from medcolor.retrieval.decode import decode
 from medcolor.retrieval.index import read_index
 from medcolor.retrieval.parts import DescribedReference, Origin

@@ -26,7 +26,8 @@ from medcolor.config import load_settings
 from medcolor.evaluate.features.pairs import matched_scan, phantom_tissue
 from medcolor.features.extract import FeaturePyramid, extract_pyramid
 from medcolor.features.network import LEVEL_NAMES, STAGES, GrayVGG19, NetworkSpec, channels_last
-from medcolor.matching import MatchingSettings, match_coarse_to_fine
+from medcolor.matching.coarse_to_fine import match_coarse_to_fine
+from medcolor.matching.settings import MatchingSettings
 from medcolor.phantom import make_phantom, render_cryosection, render_ct
 from medcolor.run.plan import open_network
 from medcolor.run.threads import map_slices, one_thread_each, usable_cores

@@ -29,9 +29,10 @@ from medcolor.body import resize
 from medcolor.features.extract import FeaturePyramid, extract_pyramid
 from medcolor.features.network import LEVEL_NAMES, GrayVGG19, NetworkSpec, channels_last
 from medcolor.features.published import VGG19, fold_normalisation
-from medcolor.matching import MatchingSettings, match_coarse_to_fine
+from medcolor.matching.coarse_to_fine import match_coarse_to_fine
 from medcolor.matching.field import NearestNeighborField
 from medcolor.matching.search import similarity_at
+from medcolor.matching.settings import MatchingSettings
 from medcolor.phantom import make_phantom, render_cryosection
 
 _PATCH_PX = (3, 3, 3, 5, 5)

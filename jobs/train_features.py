@@ -41,6 +41,8 @@ def main(
     descriptor_batches: Annotated[int, typer.Option()] = DescriptorSettings.batches,
     width: Annotated[float, typer.Option(help="Channels relative to VGG-19.")] = 0.25,
     threads: Annotated[int, typer.Option(help="CPU threads; a second gains a fifth.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    workers: Annotated[int, typer.Option(help="Processes that draw batches ahead.")] = 0,
 ) -> None:
     """Train, write `embedded.safetensors` and `embedded.json`."""
     torch.set_num_threads(threads)
@@ -66,7 +68,7 @@ def main(
         history.append({key: round(value, 4) for key, value in figures.items()})
         print(json.dumps(history[-1]), flush=True)
 
-    network = train(spec, settings, report)
+    network = train(spec, settings, report, torch.device(device), workers)
     output.mkdir(parents=True, exist_ok=True)
     path = output / "embedded.safetensors"
     notes = {"training": json.dumps(dataclasses.asdict(settings)), "torch": torch.__version__}

@@ -59,12 +59,14 @@ def colorize_volume(
     from medcolor.run.named_library import photographs_at
     from medcolor.run.serial import SerialRunner
     from medcolor.storage import place_of
+    from medcolor.volume.open import refuse_unread
 
     chosen, works, told = settings or RunSettings(), runner or SerialRunner(), progress or Silent()
+    scan, volume = place_of(target), place_of(output)
+    if isinstance(scan, Path):
+        refuse_unread(scan)
     photographs = photographs_at(references, chosen, works, told)
-    return colorize(
-        place_of(target), photographs, place_of(output), chosen, works, told, force=force
-    )
+    return colorize(scan, photographs, volume, chosen, works, told, force=force)
 
 
 def colorize_cohort(
@@ -104,11 +106,9 @@ def colorize_cohort(
     from medcolor.storage import place_of
 
     chosen, works, told = settings or RunSettings(), runner or SerialRunner(), progress or Silent()
-    members = read_cohort(os.fspath(manifest))
+    members, folder = read_cohort(os.fspath(manifest)), place_of(output)
     photographs = photographs_at(references, chosen, works, told)
-    return colorize_members(
-        members, photographs, place_of(output), chosen, works, told, force=force
-    )
+    return colorize_members(members, photographs, folder, chosen, works, told, force=force)
 
 
 def plan_cohort(
@@ -180,16 +180,19 @@ def render_volume(
 
     Raises:
         InputError: No coloured volume there, or one whose run has not come to its end or that has
-            lost or damaged shards; an output that holds something else.
+            lost or damaged shards; an output that holds something else; the extra `render` is not
+            installed.
         RunError: No OpenGL to draw with; some of several volumes could not be drawn.
     """
     from medcolor.config import RunSettings
+    from medcolor.extras import require
     from medcolor.progress import Silent
     from medcolor.run.pictures import write_pictures
     from medcolor.run.serial import SerialRunner
     from medcolor.storage import place_of
 
     chosen, works, told = settings or RunSettings(), runner or SerialRunner(), progress or Silent()
+    require("render", "render", "drawing")
     return write_pictures(place_of(volume), place_of(output), chosen, works, told)
 
 

@@ -24,23 +24,23 @@ from medcolor.color import grey_of, srgb_to_lab
 from medcolor.domain import Box, ColorSlice, Reconstruction, ReferenceSlice, TargetSlice
 from medcolor.features.extract import (
     FeaturePyramid,
-    FeatureSettings,
     extract_pyramid,
     extract_pyramids,
 )
 from medcolor.features.network import PlacedNetwork
-from medcolor.filters import PoolingSettings, SmoothingSettings, match_spread, pool_votes
-from medcolor.matching import Correspondence, MatchingSettings, match_coarse_to_fine, take
-from medcolor.matching import vote as vote_patches
+from medcolor.features.settings import FeatureSettings
+from medcolor.filters.pooling import pool_votes
+from medcolor.filters.settings import PoolingSettings, SmoothingSettings
+from medcolor.filters.spread import match_spread
+from medcolor.matching.coarse_to_fine import match_coarse_to_fine
+from medcolor.matching.field import Correspondence, take
+from medcolor.matching.settings import MatchingSettings
+from medcolor.matching.vote import vote as vote_patches
 from medcolor.stopwatch import Stopwatch
-from medcolor.transfer import (
-    OpacitySettings,
-    TransferSettings,
-    Vote,
-    blend_votes,
-    equation_1,
-    opacity,
-)
+from medcolor.transfer.agreement import Vote, blend_votes
+from medcolor.transfer.equation_1 import equation_1
+from medcolor.transfer.opacity import opacity
+from medcolor.transfer.settings import OpacitySettings, TransferSettings
 
 _WIDER = 1.0, 1.6
 """What averaging narrowed is widened: each mean of a right and a wrong match is paler than both."""

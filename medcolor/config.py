@@ -19,15 +19,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from medcolor.data.settings import LibrarySettings
 from medcolor.errors import InputError
-from medcolor.features.extract import FeatureSettings
-from medcolor.filters import PoolingSettings, SmoothingSettings
-from medcolor.matching import MatchingSettings
-from medcolor.reference import ReferenceSettings
+from medcolor.features.settings import FeatureSettings
+from medcolor.filters.settings import PoolingSettings, SmoothingSettings
+from medcolor.matching.settings import MatchingSettings
+from medcolor.reference.settings import ReferenceSettings
 from medcolor.render.scene import SceneSettings
 from medcolor.render.settings import RenderSettings
 from medcolor.retrieval.settings import RetrievalSettings
 from medcolor.settings import Settings
-from medcolor.transfer import CoherenceSettings, OpacitySettings, TransferSettings
+from medcolor.transfer.settings import CoherenceSettings, OpacitySettings, TransferSettings
 from medcolor.volume.settings import StoreSettings, VolumeSettings
 
 

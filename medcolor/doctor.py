@@ -18,6 +18,7 @@ import torch
 from medcolor.cache import cache_folder
 from medcolor.config import RunSettings
 from medcolor.errors import MedcolorError
+from medcolor.extras import MODULES, install_command, missing_modules
 from medcolor.render.drawn import make_drawn
 from medcolor.render.offscreen import OffscreenRenderer
 from medcolor.render.scene import Frame, SceneSettings
@@ -66,12 +67,14 @@ def examine(
     """
     probes: dict[str, Callable[[], str]] = {
         "python": _python,
+        "extras": _extras,
         "device": lambda: _device(settings),
         "weights": lambda: _weights(settings),
-        "drawing": _drawing,
         "cache": lambda: _folder(cache_folder()),
         "output": lambda: _output(place or Path.cwd()),
     }
+    if not missing_modules("render"):
+        probes["drawing"] = _drawing
     if connect is not None:
         probes["ray"] = connect
     return [_try(name, probe) for name, probe in probes.items()]
@@ -107,6 +110,13 @@ def _try(name: str, probe: Callable[[], str]) -> Finding:
 def _python() -> str:
     machine = f"{platform.system()} {platform.machine()}"
     return f"{platform.python_version()} on {machine}, torch {torch.__version__}"
+
+
+def _extras() -> str:
+    """Say which optional parts there are; to do without one is no fault."""
+    absent = [extra for extra in MODULES if missing_modules(extra)]
+    there = ", ".join(extra for extra in MODULES if extra not in absent) or "none"
+    return f"{there}; to add more: {install_command(*absent)}" if absent else there
 
 
 def _device(settings: RunSettings) -> str:

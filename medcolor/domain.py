@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 Affine = tuple[tuple[float, float, float, float], ...]
 """Four rows: voxel index (x, y, z, 1) to millimetres in RAS."""
 
+OUTSIDE = float("-inf")
+"""Intensity where nothing was scanned: padding of a file, or beyond the rim of a shifted slice.
+It is below every value, is never body, shows black, and counts in no statistics."""
+
 
 @dataclass(frozen=True)
 class VolumeGeometry:
@@ -73,6 +77,9 @@ class GrayVolume:
     facts: dict[str, str | float] = field(default_factory=dict)
     """What may be told of how it was made: format, modality, numbers of the acquisition.
     Nothing else of a file's header leaves its reader."""
+
+    has_outside: bool = False
+    """Whether intensity may be `OUTSIDE`; in any other volume infinity is an error."""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import obstore
-
 from medcolor.errors import InputError, RunError
 from medcolor.progress import ProgressReport
 from medcolor.storage import ObjectPath, read_object, write_atomic
@@ -195,6 +193,8 @@ def _have(place: ObjectPath, item: Listed, path: Path, sha256: str | None) -> tu
 
 def _append(place: ObjectPath, item: Listed, part: Path) -> None:
     """Fetch what is missing, piece by piece."""
+    import obstore
+
     with part.open("ab") as file, speaking_of(place):
         for start in range(file.tell(), item.size, _PIECE_BYTES):
             end = min(start + _PIECE_BYTES, item.size)

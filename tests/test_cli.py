@@ -198,15 +198,3 @@ def test_reference_prepare_says_what_it_did_and_what_it_kept(inputs, tmp_path):
     assert (
         "6 kept from before" in medcolor("reference", "prepare", inputs[1], tmp_path / "out").stdout
     )
-
-
-@pytest.mark.parametrize("words", [["--help"], ["colorize", "/absent.nii", "r", "o.ome.zarr"]])
-def test_help_and_a_mistyped_path_are_answered_without_loading_torch(words):
-    code = (
-        f"import sys, medcolor.cli; sys.argv[1:] = {words}\n"
-        "try: medcolor.cli.main()\n"
-        "except SystemExit: print(*sorted({'torch', 'ray', 'zarr', 'pyvista', 'cv2'}"
-        " & set(sys.modules)), 'loaded')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "loaded"

@@ -10,10 +10,11 @@ from medcolor.colorize import (
 )
 from medcolor.config import RunSettings
 from medcolor.domain import ReferenceSlice, TargetSlice
-from medcolor.features.extract import FeatureSettings
-from medcolor.filters import SmoothingSettings
+from medcolor.features.settings import FeatureSettings
+from medcolor.filters.settings import SmoothingSettings
 from medcolor.stopwatch import Stopwatch
-from medcolor.transfer import TransferSettings, equation_1
+from medcolor.transfer.equation_1 import equation_1
+from medcolor.transfer.settings import TransferSettings
 
 FEATURES = FeatureSettings(working_size_px=64)
 

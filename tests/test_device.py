@@ -9,8 +9,10 @@ import torch
 
 from medcolor.features.extract import FeaturePyramid
 from medcolor.features.network import GrayVGG19, NetworkSpec
-from medcolor.matching import MatchingSettings, match_coarse_to_fine, vote
-from medcolor.transfer import TransferSettings
+from medcolor.matching.coarse_to_fine import match_coarse_to_fine
+from medcolor.matching.settings import MatchingSettings
+from medcolor.matching.vote import vote
+from medcolor.transfer.settings import TransferSettings
 
 SPEC = NetworkSpec(
     name="d", width=0.0625, descriptor_size=8, descriptor_taps=("relu3_1", "relu4_1")
@@ -55,7 +57,8 @@ def test_the_numeric_core_runs_where_there_is_little_else():
     code = (
         "import sys, pytest; absent = 'numba triton zarr dask nibabel pyvista typer pyarrow ray';"
         "sys.modules |= dict.fromkeys([*absent.split(), 'pydantic', 'scipy', 'yaml']);"
-        "from medcolor.matching import *; from test_device import pyramid;"
+        "from medcolor.matching.coarse_to_fine import match_coarse_to_fine;"
+        "from medcolor.matching.settings import MatchingSettings; from test_device import pyramid;"
         "import medcolor.colorize; p = pyramid('meta', (32, 32));"
         "match_coarse_to_fine(p, p, MatchingSettings())"
     )

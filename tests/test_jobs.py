@@ -4,6 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -23,13 +24,25 @@ def run(script, *options):
     return done.stdout
 
 
-def test_bench_gpu_times_batches_on_any_device():
-    size = ("--device", "cpu", "--size", "32", "--width", "0.02", "--batches", "1", "--batch", "2")
-    *lines, figures = run("bench_gpu.py", *size).splitlines()
-    assert len(lines) == 4
-    told = json.loads(figures)
-    for key in ("fast_1_ms", "fast_2_ms", "paper_1_ms", "paper_2_ms"):
-        assert told[key] > 0
+@pytest.mark.parametrize(
+    "section",
+    ["inventory", "agreement", "stages", "kernels", "paper", "throughput", "training"],
+)
+def test_every_section_of_the_gpu_check_runs_on_a_cpu(section):
+    line = json.loads(run("check_gpu.py", section, "--device", "cpu", "--size", "64"))
+    assert line["ok"]
+    assert line["figures"]
+
+
+def test_a_section_that_fails_or_takes_too_long_says_so_and_keeps_its_figures(monkeypatch):
+    script = importlib.import_module("check_gpu")
+    options = types.SimpleNamespace(device="nonsense", size=64)
+    line = script.run_section("inventory", options)
+    assert not line["ok"]
+    assert line["figures"]["cores"] > 0
+    assert "nonsense" in " ".join(line["error"])
+    monkeypatch.setitem(script.LIMITS_S, "paper", 0.01)
+    assert "more than" in script.run_section("paper", options)["error"]
 
 
 def test_bench_index_builds_opens_and_searches(monkeypatch, capsys):

@@ -7,12 +7,15 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 import zipfile
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import typer
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from medcolor.cli import app
 from medcolor.config import load_settings
@@ -77,3 +80,55 @@ def test_every_command_of_the_readme_exists_with_its_options(line):
     while hasattr(command, "resolve_command"):
         name, command, rest = command.resolve_command(context, rest)
     command.make_context(name, list(rest))
+
+
+def pins(path):
+    """Return the pinned version of every package of a file, by its canonical name."""
+    found = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", (ROOT / path).read_text(), re.MULTILINE)
+    assert len({canonicalize_name(name) for name, _ in found}) == len(found), "pinned twice"
+    return {canonicalize_name(name): version for name, version in found}
+
+
+def requirements(*extras):
+    """Return what pyproject.toml asks for, on any system."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    optional = project["project"]["optional-dependencies"]
+    image = project["dependency-groups"]["image"]
+    asked = [*project["project"]["dependencies"], *(image if "image" in extras else [])]
+    asked += [one for extra in extras for one in optional.get(extra, [])]
+    return [one for one in map(Requirement, asked) if one.name != "medcolor"]
+
+
+PARTS = ("ray", "render", "cloud", "dicom")
+
+
+@pytest.mark.parametrize(
+    ("path", "extras"),
+    [("constraints.txt", (*PARTS, "dev", "image")), ("requirements.lock", (*PARTS, "image"))],
+)
+def test_pins_are_what_the_project_asks_for(path, extras):
+    pinned = pins(path)
+    astray = [
+        str(one)
+        for one in requirements(*extras)
+        if not one.specifier.contains(pinned.get(canonicalize_name(one.name), "0"))
+    ]
+    assert astray == [], "run: make lock"
+
+
+def test_constraints_leave_to_torch_what_torch_brings():
+    pinned, locked = pins("constraints.txt"), pins("requirements.lock")
+    brought = {name for name in locked if re.match("triton|nvidia-|cuda-", name)}
+    assert {"triton", "nvidia-cudnn-cu13"} <= brought
+    assert not brought & set(pinned)
+    assert {name: pinned[name] for name in set(locked) - brought} == {
+        name: locked[name] for name in set(locked) - brought
+    }
+
+
+def test_every_pin_of_the_lock_has_hashes_and_no_file_names_a_registry():
+    text = (ROOT / "requirements.lock").read_text()
+    blocks = re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)[1:]
+    assert len(blocks) == len(pins("requirements.lock"))
+    assert [block for block in blocks if "--hash=sha256:" not in block] == []
+    assert "://" not in text + (ROOT / "constraints.txt").read_text()

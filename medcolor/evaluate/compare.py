@@ -16,8 +16,8 @@ from medcolor.colorize import color_slice, prepare_reference, reconstruct_slices
 from medcolor.config import RunSettings
 from medcolor.domain import Reconstruction, TargetSlice
 from medcolor.errors import InputError
-from medcolor.filters import PAPER_FIGURE_6
-from medcolor.reference import ReferenceRecord, load_reference
+from medcolor.filters.settings import PAPER_FIGURE_6
+from medcolor.reference.library import ReferenceRecord, load_reference
 from medcolor.run.plan import open_network
 from medcolor.run.threads import one_thread_each
 from medcolor.stopwatch import Stopwatch

@@ -9,6 +9,7 @@ from medcolor.config import load_settings
 from medcolor.errors import RunError
 from medcolor.evaluate.across import Case, judge, write_case
 from medcolor.evaluate.metrics import LEGEND, ColorReport
+from medcolor.extras import require
 from medcolor.progress import ProgressReport
 from medcolor.volume.images import write_png
 
@@ -20,8 +21,10 @@ def run_demo(output: Path, progress: ProgressReport) -> str:
     """Write scan, photographs, coloured volume and pictures; return what to look at.
 
     Raises:
+        InputError: The extra `render` is not installed.
         RunError: If a slab was given up.
     """
+    require("render", "demo", "drawing")
     settings = load_settings(None, _SETTINGS)
     progress.begin("phantom", 1)
     files = write_case(_CASE, output)

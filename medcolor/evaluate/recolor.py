@@ -32,7 +32,7 @@ from medcolor.evaluate.metrics import LEGEND, ColorReport, measure
 from medcolor.features.extract import describe
 from medcolor.features.network import GrayVGG19, PlacedNetwork
 from medcolor.progress import ProgressReport
-from medcolor.reference import list_references, load_reference
+from medcolor.reference.library import list_references, load_reference
 from medcolor.retrieval.assignment import choose_references, references_around
 from medcolor.run.plan import open_network
 from medcolor.run.threads import map_slices, usable_cores

@@ -112,7 +112,8 @@ def draw_batch(
     network: GrayVGG19, settings: DescriptorSettings, generator: Generator
 ) -> list[Float[Tensor, "2 pair _value"]]:
     """Return what each matrix of fc6 reads of a batch of pairs."""
-    images = descriptor_pair(generator, settings).to(memory_format=torch.channels_last)
+    drawn = descriptor_pair(generator, settings)
+    images = drawn.to(network.device, memory_format=torch.channels_last)
     return [torch.stack(read.chunk(2)) for read in network.descriptor_input(images)]
 
 
@@ -121,7 +122,7 @@ def _accuracy(network: GrayVGG19, batch: list[Float[Tensor, "2 pair _value"]]) -
     parts = zip(network.matrices(), batch, strict=True)
     first, second = torch.cat([F.normalize(matrix(read), dim=-1) for matrix, read in parts], -1)
     nearest = (first @ second.T).argmax(1)
-    return float((nearest == torch.arange(len(nearest))).float().mean())
+    return float((nearest == torch.arange(len(nearest), device=nearest.device)).float().mean())
 
 
 def descriptor_pair(

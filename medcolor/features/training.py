@@ -9,13 +9,14 @@ each other, must agree where the anatomy agrees (InfoNCE, van den Oord et al.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
 
 from medcolor.features.descriptor import DescriptorSettings, fit_descriptor
 from medcolor.features.network import (
@@ -80,12 +81,28 @@ class TrainingSettings:
     report_every: int = 100
 
 
-def train(spec: NetworkSpec, settings: TrainingSettings, report: Report) -> GrayVGG19:
-    """Train a network of `spec` from scratch; repeats exactly on one machine and thread count."""
+def train(
+    spec: NetworkSpec,
+    settings: TrainingSettings,
+    report: Report,
+    device: torch.device | None = None,
+    workers: int = 0,
+) -> GrayVGG19:
+    """Train a network of `spec` from scratch; repeats exactly on one CPU and thread count.
+
+    Args:
+        spec: Topology.
+        settings: Everything else that decides the weights.
+        report: Receives losses and accuracies.
+        device: Where the network is trained; the CPU by default. Batches are drawn on CPUs.
+        workers: Processes that draw batches ahead; 0 draws them in this one. Their number changes
+            nothing, since every step has its own seed.
+    """
     torch.manual_seed(settings.seed)
     network = channels_last(GrayVGG19(spec))
     set_derivatives(network)
-    train_dense(network, settings, Generator().manual_seed(settings.seed), report)
+    network.to(device or torch.device("cpu"))
+    train_dense(network, settings, report, workers)
     fit_descriptor(network, settings.descriptor, settings.seed, report)
     network.requires_grad_(False).eval()
     return network
@@ -113,8 +130,35 @@ def set_derivatives(network: GrayVGG19) -> None:
         network.get_parameter("conv1_1.bias").fill_(_FLOOR)
 
 
+class _DenseBatches(Dataset["DenseBatch"]):
+    """The batch of every step, each with its own seed."""
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        self._settings = settings
+
+    def __len__(self) -> int:
+        return self._settings.dense_steps
+
+    def __getitem__(self, step: int) -> DenseBatch:
+        if step >= len(self):
+            raise IndexError(step)
+        generator = Generator().manual_seed((self._settings.seed << 32) + step)
+        return dense_batch(generator, self._settings, step)
+
+
+def draw_batches(settings: TrainingSettings, workers: int) -> Iterable[DenseBatch]:
+    """Return the batches of all steps in their order, drawn ahead by `workers` processes."""
+    context = "spawn" if workers else None  # CUDA does not survive a fork
+    return DataLoader(
+        _DenseBatches(settings),
+        batch_size=None,
+        num_workers=workers,
+        multiprocessing_context=context,
+    )
+
+
 def train_dense(
-    network: GrayVGG19, settings: TrainingSettings, generator: Generator, report: Report
+    network: GrayVGG19, settings: TrainingSettings, report: Report, workers: int = 0
 ) -> None:
     """Train the taps relu2_1..relu5_1 on pairs of images; relu1_1 stays as it is."""
     weights = [
@@ -125,8 +169,8 @@ def train_dense(
     optimizer, schedule = _optimizer(weights, settings.dense_rate, settings.dense_steps)
     means = _Means(settings.report_every, settings.dense_steps, report)
     network.get_submodule("conv1_1").requires_grad_(False)
-    for step in range(settings.dense_steps):
-        batch = dense_batch(generator, settings, step)
+    for drawn in draw_batches(settings, workers):
+        batch = drawn.to(network.device)
         taps = network(batch.images.to(memory_format=torch.channels_last))
         losses, figures = [], {}
         for name, tap, points in zip(LEVEL_NAMES[1:], taps[1:], batch.points, strict=True):
@@ -142,7 +186,7 @@ def train_dense(
             losses.append(loss)
         total = torch.stack(losses).sum()
         _step(optimizer, schedule, total, weights, settings)
-        means.add({"dense_loss": float(total.detach()), **figures})
+        means.add({"dense_loss": total.detach(), **figures})
 
 
 @dataclass(frozen=True)
@@ -157,6 +201,11 @@ class DenseBatch:
 
     points: tuple[Float[Tensor, "body _p 2"], ...]
     """(col, row) in the moving image, -1..1, for each level from relu2_1."""
+
+    def to(self, device: torch.device) -> DenseBatch:
+        """Return the batch on a device."""
+        points = tuple(one.to(device) for one in self.points)
+        return DenseBatch(self.images.to(device), self.warp.to(device), points)
 
 
 def dense_batch(generator: Generator, settings: TrainingSettings, step: int) -> DenseBatch:
@@ -182,15 +231,15 @@ class _Means:
     def __init__(self, every: int, steps: int, report: Report) -> None:
         self._every, self._steps, self._report = every, steps, report
         self._step, self._count = 0, 0
-        self._sums: dict[str, float] = {}
+        self._sums: dict[str, Tensor] = {}
 
-    def add(self, figures: dict[str, float]) -> None:
-        """Count one step."""
+    def add(self, figures: dict[str, Tensor]) -> None:
+        """Count one step; values are read back from the device when they are reported."""
         self._step, self._count = self._step + 1, self._count + 1
         for name, value in figures.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
         if self._count == self._every or self._step == self._steps:
-            means = {name: value / self._count for name, value in self._sums.items()}
+            means = {name: float(value) / self._count for name, value in self._sums.items()}
             self._report({"step": self._step, **means})
             self._sums, self._count = {}, 0
 
@@ -254,8 +303,8 @@ def dense_loss(
     *,
     temperature: float,
     patch: int,
-) -> tuple[Tensor, float]:
-    """Return symmetric InfoNCE over the points of each image, and its top-1 accuracy.
+) -> tuple[Tensor, Tensor]:
+    """Return symmetric InfoNCE over the points of each image, and its top-1 accuracy, 0..1.
 
     Points nearer than one cell of the level are near duplicates: neither positive nor negative.
     """
@@ -263,7 +312,8 @@ def dense_loss(
         warp.permute(0, 3, 1, 2), points[:, :, None], mode="bilinear", align_corners=False
     )[..., 0].transpose(1, 2)
     cell = 2 / moving.shape[-1]
-    reach = cell * (torch.arange(patch) - patch // 2)
+    device = points.device
+    reach = cell * (torch.arange(patch, device=device) - patch // 2)
     offsets = torch.cartesian_prod(reach, reach)
 
     def gather(features: Tensor, at: Tensor) -> Tensor:
@@ -279,15 +329,16 @@ def dense_loss(
         return cells.transpose(1, 2).flatten(2)
 
     similarity = gather(moving, points) @ gather(fixed, partner).transpose(1, 2)
-    duplicate = (torch.cdist(points, points) < cell) & ~torch.eye(points.shape[1], dtype=torch.bool)
+    itself = torch.eye(points.shape[1], dtype=torch.bool, device=device)
+    duplicate = (torch.cdist(points, points) < cell) & ~itself
     logits = (similarity / temperature).masked_fill(duplicate, -1e4)
-    truth = torch.arange(points.shape[1]).expand(len(points), -1)
+    truth = torch.arange(points.shape[1], device=device).expand(len(points), -1)
     loss = 0.5 * (
         F.cross_entropy(logits.flatten(0, 1), truth.flatten())
         + F.cross_entropy(logits.transpose(1, 2).flatten(0, 1), truth.flatten())
     )
     accuracy = (logits.argmax(-1) == truth).float().mean()
-    return loss, float(accuracy)
+    return loss, accuracy
 
 
 def _optimizer(

@@ -9,7 +9,6 @@ that disagree with the last average (Welsch's estimator), so that wrong matches 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,48 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from medcolor.settings import Settings
+from medcolor.filters.settings import PoolingSettings
 
 _LEAST_MASS = 1e-9
-
-
-@dataclass(frozen=True, kw_only=True)
-class PoolingSettings(Settings):
-    """Pooling of votes by place and grey level."""
-
-    share: float = 0.4
-    """How far a pixel's colour moves to what its grey level got around it: 0 (every pixel
-    on its own) .. 1 (a transfer function for every place). The paper has neither this
-    nor `spread`: 0 for both."""
-
-    fallback_below: float = 0.0
-    """Trust, 0..1, below which a vote yields to the pooled colour, wholly at 0: there the grey
-    level and the neighbourhood may know more than the match. 0 lets none yield by trust."""
-
-    cell_px: int = 32
-    """Standard deviation of a neighbourhood, in working pixels."""
-
-    levels: int = 40
-    """Grey levels told apart; each reaches into its neighbours. At least 2."""
-
-    tolerance: float = 7.0
-    """Distance in CIE Lab from the average at which a vote's weight has fallen to 0.61."""
-
-    rounds: int = 5
-    """Averages after the first, each with the weights of the last; 0 takes the plain mean."""
-
-    spread: float = 0.5
-    """How far the standard deviations of L*, a* and b* over the slice are brought back
-    to those of the single matches, which averaging narrows: 0 (not) .. 1 (fully)."""
-
-    def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
-        if not 0 <= self.share <= 1 or not 0 <= self.spread <= 1:
-            raise ValueError("share and spread must lie in 0..1")
-        if not 0 <= self.fallback_below <= 1:
-            raise ValueError("fallback_below must lie in 0..1")
-        if self.cell_px < 1 or self.levels < 2 or self.rounds < 0 or self.tolerance <= 0:
-            raise ValueError("cell_px >= 1, levels >= 2, rounds >= 0 and tolerance > 0 are needed")
 
 
 @torch.inference_mode()

@@ -7,8 +7,7 @@ f(weight * image) / f(weight). A smoother is built once for a guide and applied 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -16,87 +15,15 @@ import torch
 from jaxtyping import Float
 
 from medcolor.filters.fast_global_smoother import smooth_batch
-from medcolor.settings import Settings
+from medcolor.filters.settings import SmoothingSettings
 
 Image = Float[np.ndarray, "row col channel"]
 Smoother = Callable[[Image], Image]
-
-FilterName = Literal["fgs", "guided", "domain-nc", "domain-ic", "domain-rf", "wls"]
 
 _DOMAIN_MODES = {"domain-nc": 0, "domain-ic": 1, "domain-rf": 2}
 """OpenCV's numbers: its ximgproc is not everywhere where this module is imported."""
 
 _LEAST_TOTAL = 1e-6
-
-
-@dataclass(frozen=True, kw_only=True)
-class SmoothingSettings(Settings):
-    """The edge-preserving filter of equation 1. Grey levels of the guide count 0..255."""
-
-    filter: FilterName = "fgs"
-    """fgs: fast global smoother (Min et al. 2014). guided: guided filter (He et al. 2013).
-    domain-nc, -ic, -rf: domain transform (Gastal and Oliveira 2011) by normalised convolution,
-    interpolated convolution, recursion. wls: weighted least squares (Farbman et al. 2008), slow."""
-
-    smoothness: float = 60.0
-    """fgs: lambda >= 0 (the paper: 32), weight of the smoothness term on the working
-    grid of features.working_size_px; finer grids use it times the squared ratio of
-    pixel sizes, so that the same tissue is smoothed alike. 0 smooths nothing."""
-
-    guide_sigma: float = 5.0
-    """fgs: grey-level step of the guide across which smoothing falls to 1/e
-    (the paper: 200, which is nearly blind to edges)."""
-
-    luminance_sigma: float = 40.0
-    """fgs: the same for the luminance (the paper: 200). Wide, so that the scan's own edges stay:
-    what moves to the reference's is the brightness of whole regions."""
-
-    radius_px: int = 16
-    """guided: half side of the window, in working pixels (the paper: 16)."""
-
-    epsilon: float = 2.0
-    """guided: variance of the guide, in squared grey levels, below which it is taken for flat
-    (the paper: 2)."""
-
-    spatial_sigma_px: float = 8.0
-    """domain: standard deviation in working pixels (the paper: 8)."""
-
-    range_sigma: float = 200.0
-    """domain: standard deviation in grey levels of the guide (the paper: 200)."""
-
-    wls_smoothness: float = 0.2
-    """wls: lambda >= 0 on the working grid, scaled as `smoothness` is (the paper: 0.2)."""
-
-    wls_exponent: float = 1.8
-    """wls: alpha, sensitivity to steps of the guide's log-luminance (the paper: 1.8)."""
-
-    def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
-        if min(self.smoothness, self.wls_smoothness) < 0:
-            raise ValueError("smoothness and wls_smoothness must be >= 0")
-        if (
-            min(self.guide_sigma, self.luminance_sigma, self.spatial_sigma_px, self.range_sigma)
-            <= 0
-        ):
-            raise ValueError("guide_sigma, luminance_sigma, spatial and range_sigma must be > 0")
-        if self.radius_px < 1 or self.epsilon <= 0 or self.wls_exponent <= 0:
-            raise ValueError("radius_px must be >= 1, epsilon and wls_exponent > 0")
-
-    @property
-    def of_luminance(self) -> SmoothingSettings:
-        """The filter of the luminance; the same unless it is `fgs`."""
-        return replace(self, guide_sigma=self.luminance_sigma) if self.filter == "fgs" else self
-
-
-PAPER_FIGURE_6 = {
-    "guided": SmoothingSettings(filter="guided", radius_px=16, epsilon=2.0),
-    "domain-nc": SmoothingSettings(filter="domain-nc", spatial_sigma_px=8.0, range_sigma=200.0),
-    "wls": SmoothingSettings(filter="wls", wls_smoothness=0.2, wls_exponent=1.8),
-    "fgs": SmoothingSettings(
-        filter="fgs", smoothness=32.0, guide_sigma=200.0, luminance_sigma=200.0
-    ),
-}
-"""The filters of the paper's figure 6 with its numbers, read as grey levels 0..255."""
 
 
 def make_smoother(

@@ -12,7 +12,8 @@ from medcolor.domain import ReferenceSlice
 from medcolor.errors import InputError
 from medcolor.reference.manifest import MANIFEST, PreparedFrame, read_manifest
 from medcolor.reference.orientation import VIEW
-from medcolor.reference.prepare import ReferenceSettings, prepare_photograph
+from medcolor.reference.prepare import prepare_photograph
+from medcolor.reference.settings import ReferenceSettings
 from medcolor.storage import Place
 from medcolor.volume.files import IMAGE_SUFFIXES, RAW_SUFFIXES, list_photographs, photograph_stem
 from medcolor.volume.images import read_image_and_alpha

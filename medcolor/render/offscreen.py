@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from medcolor.errors import RunError
+from medcolor.extras import require
 from medcolor.render.drawn import DrawnVolume
 from medcolor.render.egl import choose_device
 from medcolor.render.opacity import Points
@@ -105,6 +106,7 @@ class OffscreenRenderer:
 
 def _import_pyvista() -> Any:
     """Import PyVista so that it draws without a screen on Linux."""
+    require("render", "rendering", "drawing")
     if sys.platform == "linux":
         os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
         choose_device()

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 from jaxtyping import UInt8
@@ -29,6 +28,8 @@ def encode_video(frames: Iterable[Rgb], frames_per_second: int) -> bytes:
         frames: At least one, equal even sides.
         frames_per_second: Of the video.
     """
+    import av
+
     with tempfile.TemporaryDirectory() as folder:  # a file: the index is put in front afterwards
         path = Path(folder) / "video.mp4"
         with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:

@@ -22,20 +22,18 @@ from medcolor.retrieval.record import Assignment
 from medcolor.run.assign import assign
 from medcolor.run.index import open_index, refuse_changed_photographs
 from medcolor.run.integrity import forget_lost
-from medcolor.run.ledger import PLAN, Ledger, holds_anything
+from medcolor.run.ledger import MATCH, PLAN, Ledger, holds_anything, level_stage
 from medcolor.run.look import look_at
 from medcolor.run.plan import Plan, SlabTask, resolve_hardware, staging_of
 from medcolor.run.preflight import check_inputs_on_every_node, check_output_on_every_node
 from medcolor.run.reconstructions import LostReconstructionError
 from medcolor.run.report import RunReport, write_failures, write_report
 from medcolor.run.slabs import (
-    MATCH,
     all_tasks,
     color_tasks,
     count_slabs,
     finer_slabs,
     is_done_by_now,
-    level_stage,
     match_tasks,
     open_tasks,
     slabs_around,

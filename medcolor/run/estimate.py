@@ -22,12 +22,13 @@ from medcolor.config import RunSettings
 from medcolor.domain import ReferenceSlice
 from medcolor.errors import EmptyFrameError, InputError, RunError
 from medcolor.features.extract import describe
-from medcolor.reference import ReferenceRecord, list_references, load_reference
+from medcolor.reference.library import ReferenceRecord, list_references, load_reference
 from medcolor.retrieval.index import read_index
 from medcolor.run.index_copies import is_index_place, local_index
+from medcolor.run.ledger import MATCH, level_stage
 from medcolor.run.look import look_at
 from medcolor.run.plan import Plan, resolve_hardware
-from medcolor.run.slabs import MATCH, count_slabs, level_stage
+from medcolor.run.slabs import count_slabs
 from medcolor.run.tasks import Failed, Runner
 from medcolor.run.threads import map_slices
 from medcolor.stopwatch import Stopwatch

@@ -11,13 +11,8 @@ from pathlib import Path
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
-from medcolor.reference import ReferenceRecord, list_references
-from medcolor.retrieval.index import (
-    ReferenceIndex,
-    digest_library,
-    is_index,
-    read_index,
-)
+from medcolor.reference.library import ReferenceRecord, list_references
+from medcolor.retrieval.index import ReferenceIndex, digest_library, is_index, read_index
 from medcolor.retrieval.parts import Frame, part_paths
 from medcolor.retrieval.record import Assignment
 from medcolor.run.index_copies import (

@@ -8,7 +8,7 @@ from pathlib import Path
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
-from medcolor.reference import ReferenceRecord
+from medcolor.reference.library import ReferenceRecord
 from medcolor.retrieval.parts import (
     Frame,
     Origin,

@@ -14,7 +14,7 @@ from medcolor.body import body_mask, bounding_box
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
 from medcolor.features.extract import describe
-from medcolor.reference import ReferenceRecord
+from medcolor.reference.library import ReferenceRecord
 from medcolor.reference.sheet import Tile, draw_sheet, spread_evenly
 from medcolor.retrieval.index import ReferenceIndex, read_index
 from medcolor.retrieval.parts import read_thumbnails

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medcolor.errors import InputError
-from medcolor.run.ledger import Ledger
+from medcolor.run.ledger import MATCH, Ledger, level_stage
 from medcolor.run.markers import Marker
-from medcolor.run.plan import Plan
-from medcolor.run.slabs import MATCH, level_stage
 from medcolor.storage import Place, list_sizes
 from medcolor.volume.shards import AGAIN, Shard, StoredLevel
 from medcolor.volume.store import read_levels
+
+if TYPE_CHECKING:
+    from medcolor.run.plan import Plan
 
 _log = logging.getLogger(__name__)
 

@@ -26,7 +26,6 @@ from medcolor.storage import (
     write_json,
 )
 from medcolor.volume.files import list_files
-from medcolor.volume.store import read_about
 
 _AT_ONCE = 8
 ASSIGNMENT = "assignment.parquet"
@@ -36,8 +35,15 @@ PLAN = "plan.json"
 RECORD = "run.json"
 """What a run did, written at its end."""
 
+MATCH = "match"
+"""The stage of the second pass. The third writes level 0, and then come the coarser levels."""
 
 _METADATA = "metadata.json"
+
+
+def level_stage(level: int) -> str:
+    """Return the name of the stage that writes a level."""
+    return f"level{level}"
 
 
 @dataclass(frozen=True)
@@ -231,6 +237,8 @@ def _markers(folder: Place) -> list[Place]:
 
 def _tells(output: Place, about: dict[str, str]) -> bool:
     """Tell whether the output is the same volume, whose ledger was lost: it is made good."""
+    from medcolor.volume.store import read_about
+
     try:
         return bool(about) and read_about(output).provenance == about
     except (OSError, ValueError, KeyError, InputError):

@@ -16,7 +16,6 @@ from typing import Any
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
-from medcolor.reference import ReferenceSettings
 from medcolor.reference.contact_sheet import MOST_THUMBNAILS, draw_contact_sheet
 from medcolor.reference.credit import copy_credits
 from medcolor.reference.library import number_in_name, position_of
@@ -28,6 +27,7 @@ from medcolor.reference.manifest import (
     read_manifest,
     write_manifest,
 )
+from medcolor.reference.settings import ReferenceSettings
 from medcolor.reference.sheet import spread_evenly
 from medcolor.run.plan import resolve_threads
 from medcolor.run.preparers import DrawThumbnails, FrameTask, PrepareFrames, Survey, SurveyFrames

@@ -12,12 +12,12 @@ import numpy as np
 
 from medcolor.config import RunSettings
 from medcolor.errors import EmptyFrameError, InputError
-from medcolor.reference import ReferenceSettings
 from medcolor.reference.contact_sheet import outlined
 from medcolor.reference.library import read_photograph
 from medcolor.reference.manifest import PreparedFrame
 from medcolor.reference.orientation import VIEW
 from medcolor.reference.prepare import CutOut, cut_out
+from medcolor.reference.settings import ReferenceSettings
 from medcolor.reference.sheet import Tile
 from medcolor.run.threads import map_slices
 from medcolor.run.workers import speaking_of_full_disks

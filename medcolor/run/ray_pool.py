@@ -20,11 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import ray
-from ray.util import metrics
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
 from medcolor.errors import MedcolorError, RunError
+from medcolor.extras import require
 from medcolor.run.metrics import METRICS, Kind
 from medcolor.run.placement import Placement
 from medcolor.run.tasks import (
@@ -38,6 +35,14 @@ from medcolor.run.tasks import (
     attempt,
     one_line,
 )
+
+try:
+    import ray
+    from ray.util import metrics
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+except ModuleNotFoundError:
+    require("ray", "Ray", "a cluster")
+    raise
 
 _log = logging.getLogger(__name__)
 _CONNECT_S = 10.0

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from medcolor.colorize import PreparedReference
-from medcolor.reference import ReferenceRecord
+from medcolor.reference.library import ReferenceRecord
 
 
 class ReferenceCache:

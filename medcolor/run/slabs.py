@@ -5,15 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from medcolor.retrieval.record import Assignment
+from medcolor.run.ledger import MATCH, level_stage
 from medcolor.run.plan import Plan, SlabTask
-
-MATCH = "match"
-"""The second pass. The third writes level 0, and then come the coarser levels."""
-
-
-def level_stage(level: int) -> str:
-    """Return the name of the stage that writes a level."""
-    return f"level{level}"
 
 
 def count_slabs(plan: Plan) -> dict[str, int]:

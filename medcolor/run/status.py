@@ -6,8 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from medcolor.errors import InputError
-from medcolor.run.ledger import PLAN, RECORD, Ledger
-from medcolor.run.slabs import MATCH
+from medcolor.run.ledger import MATCH, PLAN, RECORD, Ledger
 from medcolor.storage import ObjectPath, Place, read_object
 from medcolor.volume.files import list_files
 

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
 from medcolor.run.integrity import UNFINISHED, Inventory, take_inventory
-from medcolor.run.ledger import Ledger
-from medcolor.run.slabs import level_stage
-from medcolor.run.threads import usable_cores
+from medcolor.run.ledger import Ledger, level_stage
 from medcolor.run.volumes import cohort_names
 from medcolor.storage import Place
 from medcolor.volume.shards import LostShardError, Shard, StoredLevel, checksum_of
@@ -126,7 +124,7 @@ def _verify(volume: Place, progress: ProgressReport) -> Verified:
         progress.advance(1)
         return found
 
-    with ThreadPoolExecutor(min(_AT_ONCE, usable_cores())) as pool:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
         looks = dict(zip(inventory.shards, pool.map(look, inventory.shards), strict=True))
     problems = _problems(volume, inventory.ledger)
     wrong = {shard: problem for shard, (problem, _) in looks.items() if problem}

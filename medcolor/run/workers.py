@@ -20,7 +20,7 @@ from medcolor.config import RunSettings
 from medcolor.domain import Reconstruction, TargetSlice
 from medcolor.errors import DiskFullError, EmptyFrameError
 from medcolor.features.extract import describe
-from medcolor.reference import ReferenceRecord, load_reference
+from medcolor.reference.library import ReferenceRecord, load_reference
 from medcolor.reference.orientation import from_view
 from medcolor.reference.sheet import fit
 from medcolor.retrieval.parts import DescribedReference
@@ -35,7 +35,7 @@ from medcolor.run.reference_cache import ReferenceCache
 from medcolor.run.threads import map_slices, overlapped
 from medcolor.stopwatch import Stopwatch
 from medcolor.storage import Place, size_of
-from medcolor.transfer import smooth_along_stack
+from medcolor.transfer.coherence import smooth_along_stack
 from medcolor.volume.files import digest_file
 from medcolor.volume.pyramid import coarse_slab
 from medcolor.volume.shards import checksum_of, shard_key

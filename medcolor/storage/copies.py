@@ -7,9 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import obstore
-from obstore.exceptions import NotModifiedError
-
 from medcolor.errors import InputError
 from medcolor.storage.durable import is_unfinished, replacing
 from medcolor.storage.object_path import ObjectPath, content_type, needing_bucket, speaking_of
@@ -68,6 +65,9 @@ def copy_tree(source: Place, target: Place) -> int:
 
 def download(source: ObjectPath, target: Path) -> None:
     """Copy an object into a file, whole or not at all; the same version is not fetched twice."""
+    import obstore
+    from obstore.exceptions import NotModifiedError
+
     known = (version_of_copy(target) or {}).get("e_tag")
     with speaking_of(source):
         try:
@@ -104,6 +104,8 @@ def _stamp(target: Path) -> Path:
 
 def upload(source: Path, target: ObjectPath) -> None:
     """Copy a file into a bucket with the type that browsers expect; large ones in parts."""
+    import obstore
+
     with speaking_of(target), needing_bucket(target):
         obstore.put(
             target.store,

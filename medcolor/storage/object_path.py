@@ -2,7 +2,7 @@
 
 Endpoints and credentials come from the providers' usual environment variables. Failed requests
 are repeated with growing pauses. Errors name the place and what is wrong with it, never what the
-server said: its words may repeat a key.
+server said: its words may repeat a key. The client (obstore) is optional, and loads on use.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-
-import obstore
-from obstore import exceptions, store
 
 from medcolor.errors import InputError, RunError
 from medcolor.storage.durable import Content
@@ -143,6 +140,8 @@ class ObjectPath:
     def _head(self) -> ObjectMeta | None:
         if not self.key:
             return None
+        import obstore
+
         with speaking_of(self):
             try:
                 return obstore.head(self.store, self.key)
@@ -163,6 +162,8 @@ class ObjectPath:
 
     def files(self) -> list[ObjectPath]:
         """Return the objects directly below, in order."""
+        import obstore
+
         with speaking_of(self), needing_bucket(self):
             found = obstore.list_with_delimiter(self.store, self.key or None)["objects"]
         return [
@@ -202,6 +203,8 @@ class ObjectPath:
 
     def _below(self) -> Iterator[tuple[str, ObjectMeta]]:
         """Yield relative key and what is known of every object below."""
+        import obstore
+
         with speaking_of(self), needing_bucket(self):
             for batch in obstore.list(self.store, self.key or None):
                 for one in batch:
@@ -216,6 +219,8 @@ class ObjectPath:
         Raises:
             FileNotFoundError: There is none.
         """
+        import obstore
+
         with speaking_of(self):
             return obstore.get(self.store, self.key).bytes().to_bytes()
 
@@ -225,12 +230,17 @@ class ObjectPath:
 
     def write_bytes(self, content: Content) -> None:
         """Write an object, whole or not at all; large ones in parts."""
+        import obstore
+
         with speaking_of(self), needing_bucket(self):
             attributes = {"Content-Type": content_type(self.name)}
             obstore.put(self.store, self.key, content, attributes=attributes)
 
     def create(self, content: Content) -> bool:
         """Write an object that is not there yet; return False if another was faster."""
+        import obstore
+        from obstore import exceptions
+
         with speaking_of(self), needing_bucket(self):
             try:
                 obstore.put(self.store, self.key, content, mode="create")
@@ -240,6 +250,9 @@ class ObjectPath:
 
     def replace_version(self, content: Content, version: UpdateVersion) -> bool:
         """Write an object over the version of it that is known; return False if it has changed."""
+        import obstore
+        from obstore import exceptions
+
         with speaking_of(self), needing_bucket(self):
             try:
                 obstore.put(self.store, self.key, content, mode=version)
@@ -249,6 +262,8 @@ class ObjectPath:
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Delete the object; an absent one is deleted already."""
+        import obstore
+
         del missing_ok
         with speaking_of(self):
             try:
@@ -279,6 +294,8 @@ def check_key(place: str, key: str) -> str:
 @contextmanager
 def speaking_of(place: ObjectPath) -> Iterator[None]:
     """Turn what the client raises into errors that name the place; absence stays absence."""
+    from obstore import exceptions
+
     try:
         yield
     except FileNotFoundError as error:
@@ -297,6 +314,11 @@ def speaking_of(place: ObjectPath) -> Iterator[None]:
             "Check bucket, endpoint and network, and run the same command again; "
             "what is done is kept",
         ) from None
+
+
+def is_of_client(error: Exception) -> bool:
+    """Tell what the client of a store raises; the client need not be installed."""
+    return any(kind.__module__.startswith("obstore") for kind in type(error).__mro__)
 
 
 @contextmanager
@@ -324,6 +346,8 @@ def _kind(error: Exception) -> str:
 
 @lru_cache(maxsize=64)
 def _bucket(scheme: str, bucket: str, prefix: str = "") -> ObjectStore:
+    from obstore import store
+
     options: dict[str, Any] = {
         "prefix": prefix or None,
         "retry_config": _RETRY,

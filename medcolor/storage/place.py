@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from medcolor.errors import InputError
+from medcolor.extras import require
 from medcolor.storage.durable import (
     Content,
     create_file,
@@ -30,7 +31,8 @@ def place_of(text: str | os.PathLike[str] | Place) -> Place:
     """Read a path, `file://`, `s3://`, `gs://` or `az://`.
 
     Raises:
-        InputError: An address of another kind, or one that cannot be.
+        InputError: An address of another kind, or one that cannot be; of a bucket, where the extra
+            `cloud` is not installed.
     """
     if isinstance(text, Path | ObjectPath):
         return text
@@ -51,7 +53,9 @@ def place_of(text: str | os.PathLike[str] | Place) -> Place:
             "not a place that is read",
             "Give a path, file://, s3://, gs:// or az://",
         )
-    return ObjectPath.parse(kind + text[len(kind) :])
+    found = ObjectPath.parse(kind + text[len(kind) :])
+    require("cloud", found, "object storage")
+    return found
 
 
 def write_atomic(place: Place, content: Content) -> None:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 
 from medcolor.color import lightness
-from medcolor.matching import read_curve, tone_curve
+from medcolor.matching.tone import read_curve, tone_curve
 
 _LEAST_WEIGHT = 1e-3
 """Of a vote that disagrees entirely: where all do, they still share the pixel."""

@@ -10,43 +10,17 @@ reach is finite: a slice depends on its neighbours alone and not on how slices a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from jaxtyping import Float
 
 from medcolor.domain import Box, Reconstruction
-from medcolor.settings import Settings
-
-_REACH = 2.0
-"""Of the filter, in standard deviations: beyond lies a twentieth of its weight."""
+from medcolor.transfer.settings import CoherenceSettings
 
 _LEAST_WEIGHT = 1e-6
-
-
-@dataclass(frozen=True, kw_only=True)
-class CoherenceSettings(Settings):
-    """Holding colours together along the stack."""
-
-    reach_mm: float = 12.0
-    """Standard deviation along z over which colours are averaged; 0 (the paper) leaves every slice
-    on its own."""
-
-    grey_tolerance: float = 0.04
-    """Change of the scan's display grey, 0..1, anywhere on the way to a neighbour at which its
-    weight has fallen to 0.61."""
-
-    def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
-        if self.reach_mm < 0 or self.grey_tolerance <= 0:
-            raise ValueError("reach_mm must be >= 0, grey_tolerance > 0")
-
-    def halo(self, slice_step_mm: float) -> int:
-        """Return how many slices on either side a slice depends on."""
-        return math.floor(_REACH * self.reach_mm / slice_step_mm)
 
 
 def smooth_along_stack(

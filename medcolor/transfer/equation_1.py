@@ -8,7 +8,9 @@ from jaxtyping import Bool, Float
 
 from medcolor.body import resize
 from medcolor.color import encode_gamma, lab_to_srgb, lightness, srgb_to_lab
-from medcolor.filters import SmoothingSettings, make_smoother, match_spread, smooth_weighted
+from medcolor.filters.settings import SmoothingSettings
+from medcolor.filters.smoothing import make_smoother, smooth_weighted
+from medcolor.filters.spread import match_spread
 from medcolor.transfer.ramp import smooth_ramp
 from medcolor.transfer.settings import TransferSettings
 

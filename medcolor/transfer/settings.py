@@ -1,10 +1,15 @@
-"""Settings of voting, agreement and equation 1."""
+"""Settings of voting, agreement, coherence along z, equation 1 and opacity."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Literal
 
 from medcolor.settings import Settings
+
+_REACH = 2.0
+"""Of the filter, in standard deviations: beyond lies a twentieth of its weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,3 +63,57 @@ class TransferSettings(Settings):
             raise ValueError("contrast and black_below must lie in 0..1")
         if self.agreement_tolerance < 0:
             raise ValueError("agreement_tolerance must be >= 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoherenceSettings(Settings):
+    """Holding colours together along the stack."""
+
+    reach_mm: float = 12.0
+    """Standard deviation along z over which colours are averaged; 0 (the paper) leaves every slice
+    on its own."""
+
+    grey_tolerance: float = 0.04
+    """Change of the scan's display grey, 0..1, anywhere on the way to a neighbour at which its
+    weight has fallen to 0.61."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        if self.reach_mm < 0 or self.grey_tolerance <= 0:
+            raise ValueError("reach_mm must be >= 0, grey_tolerance > 0")
+
+    def halo(self, slice_step_mm: float) -> int:
+        """Return how many slices on either side a slice depends on."""
+        return math.floor(_REACH * self.reach_mm / slice_step_mm)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpacitySettings(Settings):
+    """Alpha, as a product of rules."""
+
+    base: Literal["luminance", "body"] = "luminance"
+    """luminance: the scan's display grey (the paper). body: 1 in the body."""
+
+    window: tuple[float, float] = (0.0, 0.0)
+    """Display grey, 0..1, at which a tissue begins to show and shows fully: (0.4, 0.6) leaves
+    what is darker than 0.4 transparent. Equal values switch the rule off."""
+
+    gradient: float = 0.0
+    """How far alpha is that of borders between tissues alone: 0 (not) .. 1 (the inside of an
+    even tissue is transparent). Levoy 1988 (doi:10.1109/38.511)."""
+
+    full_gradient: float = 0.1
+    """Change of display grey from pixel to pixel that counts as a border."""
+
+    @property
+    def is_luminance(self) -> bool:
+        """Whether alpha is the scan's display grey alone."""
+        return self.base == "luminance" and self.window[0] == self.window[1] and not self.gradient
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        low, high = self.window
+        if not 0 <= low <= high <= 1:
+            raise ValueError("window must be two display greys, 0 <= low <= high <= 1")
+        if not 0 <= self.gradient <= 1 or self.full_gradient <= 0:
+            raise ValueError("gradient must lie in 0..1, full_gradient be > 0")

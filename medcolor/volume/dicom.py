@@ -13,7 +13,8 @@ import numpy as np
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.volume.bounds import check_affine, check_shape
-from medcolor.volume.dicom_slices import DicomSlice, read_pixels, read_slices_of
+from medcolor.volume.dicom_pixels import read_pixels
+from medcolor.volume.dicom_slices import DicomSlice, read_slices_of
 from medcolor.volume.even_stack import even_stack, lazy_stack, shift
 from medcolor.volume.files import natural_key
 from medcolor.volume.geometry import chunks_of_slices, to_lps
@@ -65,11 +66,12 @@ def open_dicom(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     ).transpose(2, 1, 0)
     if int(np.abs(first.normal).argmax()) != 2:
         stored = _put_together(stored, slices, affine, staging)
-    array, geometry = to_lps(stored, affine, stack.steps)
+    array, geometry = to_lps(stored, affine, (*stack.steps, *_done_to_values(slices)))
     unit: Literal["HU", "raw"] = "HU" if first.is_hounsfield else "raw"
+    has_outside = stack.shape != first.shape or any(one.has_padding for one in slices)
     files = tuple(dict.fromkeys(one.path for one in slices))
     facts: dict[str, str | float] = {"format": "DICOM", "modality": first.modality, **first.facts}
-    return GrayVolume(array, unit, geometry, str(path), files, facts)
+    return GrayVolume(array, unit, geometry, str(path), files, facts, has_outside=has_outside)
 
 
 def _files(path: Path) -> list[Path]:
@@ -126,6 +128,27 @@ def _refuse_mixture(slices: list[DicomSlice]) -> None:
                 f"{first.pixel_mm[0]:g} mm, or their directions or units differ",
                 "Keep slices of one size and direction",
             )
+        # Turned over about different ends, one tissue would have many values.
+        is_alike = one.counts_from_white == first.counts_from_white
+        if not is_alike or (one.counts_from_white and one.rescale != first.rescale):
+            raise InputError(
+                one.path,
+                "counts from white (MONOCHROME1), others of the series from black or by another "
+                "rescale",
+                "Save the series as MONOCHROME2",
+            )
+
+
+def _done_to_values(slices: list[DicomSlice]) -> list[str]:
+    """Return in words what was done to stored values beside rescaling them."""
+    steps = []
+    if slices[0].counts_from_white:
+        steps.append("stored values turned over: they count from white (MONOCHROME1)")
+        if slices[0].modality == "CT":
+            _log.warning("the series counts from white: turned over, it is not taken for HU")
+    if any(one.has_padding for one in slices):
+        steps.append("padding taken for what was not scanned")
+    return steps
 
 
 def _read(one: DicomSlice, shift_px: tuple[float, float], shape: tuple[int, int]) -> np.ndarray:
@@ -145,7 +168,8 @@ def _put_together(
                 plane = stored[:, :, number].compute(scheduler="synchronous")
                 file.write(plane.astype(np.float32).tobytes(order="F"))
 
-    version = "\n".join([*(version_of(one.path) for one in slices), str(affine)])
+    known = (f"{version_of(one.path)} {one.frame} {one.rescale}" for one in slices)
+    version = "\n".join(["physical values, padding as -inf", *known, str(affine)])
     path = make_once(staging, version, ".raw", write)
     voxels = FlatVoxels(path, np.dtype(np.float32), 0, stored.shape)
     chunks = chunks_of_slices(affine, stored.shape)

@@ -1,4 +1,4 @@
-"""One DICOM slice: the few fields that are read of it, and its pixels.
+"""One DICOM slice: the few fields that are read of its header (pixels: `dicom_pixels`).
 
 What is not asked for here by name is never looked at: names, dates, comments and private fields
 stay in the file. What pydicom says about a damaged field may quote it, and is not repeated.
@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.pixels.utils import pixel_array
 
 from medcolor.errors import InputError
 
@@ -35,19 +34,26 @@ _FACTS = {
 
 _READING = threading.Lock()
 _GROUPS = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
+_MACROS = {
+    "ImagePositionPatient": "PlanePositionSequence",
+    "ImageOrientationPatient": "PlaneOrientationSequence",
+    "PixelSpacing": "PixelMeasuresSequence",
+    "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleIntercept": "PixelValueTransformationSequence",
+    "RescaleType": "PixelValueTransformationSequence",
+}
+"""Where a functional group of an enhanced file holds a field. Named one by one: private sequences
+of the same groups hold fields of the same names that mean something else."""
+
+_PADDING = ("PixelPaddingValue", "FloatPixelPaddingValue", "DoubleFloatPixelPaddingValue")
 _PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
-_TAGS = [
-    *_PLACE, "Rows", "Columns", "SeriesInstanceUID", "Modality", "RescaleIntercept",
-    "NumberOfFrames", "BurnedInAnnotation", *_GROUPS, *_FACTS,
+HEADER_TAGS = [
+    *_MACROS, *_MACROS.values(), *_GROUPS, *_PADDING, *_FACTS, "Rows", "Columns",
+    "NumberOfFrames", "SeriesInstanceUID", "Modality", "BurnedInAnnotation",
+    "PhotometricInterpretation", "PixelRepresentation", "ModalityLUTSequence", "ModalityLUTType",
 ]  # fmt: skip
-
-
-_PIXEL_TAGS = [
-    "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows",
-    "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue",
-    "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData", "FloatPixelData",
-    "DoubleFloatPixelData",
-]  # fmt: skip
+"""All that is read of a header. A field that is asked for and missing here would look absent,
+whatever the file says: a test compares."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,13 @@ class DicomSlice:
     """Row spacing, column spacing."""
 
     rescale: tuple[float, float]
-    """Slope and intercept of stored values."""
+    """Slope and intercept of stored values; of a slice whose table says instead: 1, 0."""
+
+    counts_from_white: bool
+    """Whether the lowest value is white (MONOCHROME1)."""
+
+    has_padding: bool
+    """Whether the file names a value for pixels that were not scanned."""
 
     is_hounsfield: bool
     is_burned_in: bool
@@ -95,11 +107,11 @@ def read_slices_of(path: Path) -> list[DicomSlice]:
     """Read the headers of the slices in a file; none if it is no DICOM image with a place.
 
     Raises:
-        InputError: Cut short, or a place that cannot be.
+        InputError: Cut short; a place that cannot be; a rescale that says nothing of values.
     """
-    with _quietly():
+    with reading_quietly():
         try:
-            data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+            data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=HEADER_TAGS)
         except pydicom.errors.InvalidDicomError:
             return []
         except OSError:
@@ -107,47 +119,22 @@ def read_slices_of(path: Path) -> list[DicomSlice]:
         except Exception as error:  # whatever a damaged file makes a parser raise
             raise _unreadable(path) from error
         try:
-            groups = data.get(_GROUPS[0])
-            if groups is not None:
-                found = [_slice(path, data, number) for number in range(len(groups))]
-            elif int(data.get("NumberOfFrames") or 1) > 1:
-                found = []  # frames without places of their own: a film, no stack
-            else:
-                found = [_slice(path, data, None)]
+            found = [_slice(path, data, frame) for frame in _frames(path, data)]
+        except InputError:
+            raise
         except Exception as error:  # fields are parsed when they are asked for
             raise _unreadable(path) from error
     return [one for one in found if one is not None]
 
 
-def read_pixels(one: DicomSlice) -> NDArray[np.float32]:
-    """Decode one slice, (row, col), and apply its rescale.
-
-    Raises:
-        InputError: Cut short, of a compression nothing here decodes, or no grey image.
-    """
-    try:
-        with _quietly():
-            # Of many frames the one alone is read; a file of one is decoded outside the lock.
-            several = one.frame is not None and one.frames > 1
-            data = pydicom.dcmread(one.path, stop_before_pixels=several, specific_tags=_PIXEL_TAGS)
-            photometric = str(data.PhotometricInterpretation)
-            bits, is_signed = int(data.BitsStored), bool(data.PixelRepresentation)
-            padding = data.get("PixelPaddingValue")
-            if several:
-                stored = pixel_array(one.path, index=one.frame)
-        if not several:
-            stored = pixel_array(data)
-    except Exception as error:  # decoders raise what they like
-        raise InputError(one.path, "unreadable DICOM pixels", "Fetch the file again") from error
-    if stored.shape != one.shape or not photometric.startswith("MONOCHROME"):
-        raise InputError(one.path, "not one grey image", "Give a grey series")
-    values = stored.astype(np.float32)
-    if photometric == "MONOCHROME1":  # white is the lowest value
-        values = (-1.0 if is_signed else 2.0**bits - 1) - values
-    if padding is not None and not (is_padding := stored == padding).all():
-        values[is_padding] = values[~is_padding].min()
-    slope, intercept = one.rescale
-    return np.asarray(values * slope + intercept, np.float32)
+def _frames(path: Path, data: pydicom.Dataset) -> list[int | None]:
+    """Return the frames that have places of their own, or [None] for a file of one slice."""
+    count, groups = int(data.get("NumberOfFrames") or 1), data.get(_GROUPS[0])
+    if not groups:
+        return [None] if count == 1 else []  # frames without places: a film, no stack
+    if len(groups) != count:
+        raise InputError(path, f"{count} frames, places for {len(groups)}", "Fetch the file again")
+    return [*range(count)]
 
 
 def _slice(path: Path, data: pydicom.Dataset, frame: int | None) -> DicomSlice | None:
@@ -164,6 +151,9 @@ def _slice(path: Path, data: pydicom.Dataset, frame: int | None) -> DicomSlice |
     if not (is_place and np.allclose(lengths, 1, atol=0.01) and all(0 < s < 1e3 for s in pixel_mm)):
         raise ValueError("no place")
     modality = str(data.get("Modality", ""))
+    rescale = _rescale(path, data, frame)
+    from_white = data.get("PhotometricInterpretation") == "MONOCHROME1"
+    is_ct = modality == "CT" and not from_white  # turned over, values are HU at most by chance
     return DicomSlice(
         path=path,
         frame=frame,
@@ -175,9 +165,10 @@ def _slice(path: Path, data: pydicom.Dataset, frame: int | None) -> DicomSlice |
         row_direction=directions[0],
         col_direction=directions[1],
         pixel_mm=pixel_mm,
-        rescale=_rescale(data, frame),
-        # A CT whose stored values start at air has its intercept; without one it is no HU.
-        is_hounsfield=modality == "CT" and _rescale(data, frame)[1] < 0,
+        rescale=rescale,
+        counts_from_white=from_white,
+        has_padding=any(data.get(keyword) is not None for keyword in _PADDING),
+        is_hounsfield=is_ct and _says_hounsfield(data, frame, rescale),
         is_burned_in=str(data.get("BurnedInAnnotation", "")).upper() == "YES",
         facts=_facts(data),
     )
@@ -196,12 +187,36 @@ def _facts(data: pydicom.Dataset) -> dict[str, float]:
     return found
 
 
-def _rescale(data: pydicom.Dataset, frame: int | None) -> tuple[float, float]:
+def _rescale(path: Path, data: pydicom.Dataset, frame: int | None) -> tuple[float, float]:
     """Return slope and intercept."""
+    found = (_find(data, frame, keyword) for keyword in ("RescaleSlope", "RescaleIntercept"))
     slope, intercept = (
-        _find(data, frame, keyword) for keyword in ("RescaleSlope", "RescaleIntercept")
+        default if value is None else float(value)
+        for value, default in zip(found, (1.0, 0.0), strict=True)
     )
-    return 1.0 if slope is None else float(slope), float(intercept or 0)
+    if not (np.isfinite([slope, intercept]).all() and slope):
+        raise InputError(
+            path, f"rescale slope {slope:g}, intercept {intercept:g}", "Mend its header"
+        )
+    if data.get("ModalityLUTSequence") and (slope, intercept) != (1, 0):
+        raise InputError(
+            path, "both a modality table and a rescale, one excludes the other", "Mend its header"
+        )
+    return slope, intercept
+
+
+def _says_hounsfield(
+    data: pydicom.Dataset, frame: int | None, rescale: tuple[float, float]
+) -> bool:
+    """Tell whether rescaled values of a CT are Hounsfield units."""
+    tables = data.get("ModalityLUTSequence")
+    unit = tables[0].get("ModalityLUTType") if tables else _find(data, frame, "RescaleType")
+    if unit and str(unit).strip().upper() != "HU":
+        return False
+    # A CT whose stored values start at air has its intercept; without one it is no HU, unless
+    # that is said, and of values that can be negative.
+    can_be_air = bool(tables) or int(data.get("PixelRepresentation", 1)) == 1
+    return rescale[1] < 0 or (bool(unit) and can_be_air)
 
 
 def _find(data: pydicom.Dataset, frame: int | None, keyword: str) -> Any:
@@ -209,16 +224,14 @@ def _find(data: pydicom.Dataset, frame: int | None, keyword: str) -> Any:
     if frame is not None:
         for name, number in zip(_GROUPS, (frame, 0), strict=True):
             groups = data.get(name)
-            if not groups or number >= len(groups):
-                continue
-            for element in groups[number]:
-                if element.VR == "SQ" and len(element.value) and keyword in element.value[0]:
-                    return element.value[0][keyword].value
+            macro = groups[number].get(_MACROS[keyword]) if groups else None
+            if macro and keyword in macro[0]:
+                return macro[0][keyword].value
     return data[keyword].value if keyword in data else None
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def reading_quietly() -> Iterator[None]:
     """Read without pydicom's remarks: they quote what stands in the file."""
     settings = pydicom.config.settings
     with _READING, warnings.catch_warnings():  # both are the process's, not the thread's

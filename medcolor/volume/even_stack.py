@@ -18,6 +18,7 @@ import numpy as np
 from dask.delayed import delayed
 from jaxtyping import Float
 
+from medcolor.domain import OUTSIDE
 from medcolor.errors import InputError
 
 Slice = Float[np.ndarray, "row col"]
@@ -145,13 +146,36 @@ def lazy_stack(stack: EvenStack, read: Callable[[int], Slice]) -> Any:
 def shift(
     image: Slice, by_px: tuple[float, float], shape: tuple[int, int]
 ) -> Float[np.ndarray, "row2 col2"]:
-    """Put a slice into a larger one at a place between pixels; its border value goes on outside."""
+    """Put a slice into a larger one at a place between pixels; all beside it is `OUTSIDE`."""
     rows, cols = by_px
-    matrix = np.array([[1, 0, cols], [0, 1, rows]], np.float64)
-    low = float(image.min())
-    return np.asarray(
-        cv2.warpAffine(image, matrix, shape[::-1], flags=cv2.INTER_LINEAR, borderValue=low)
-    )
+    return placed(image, np.array([[1, 0, cols], [0, 1, rows]], np.float64), shape)
+
+
+def placed(
+    image: Slice,
+    matrix: Float[np.ndarray, "2 3"],
+    shape: tuple[int, int],
+    *,
+    flags: int = cv2.INTER_LINEAR,
+) -> Float[np.ndarray, "row2 col2"]:
+    """Resample a slice onto another grid (bilinear); all beside it is `OUTSIDE`.
+
+    A pixel is outside where more than half of what it would be mixed of is; values are means of
+    what was scanned.
+
+    Args:
+        image: Perhaps with pixels that are outside.
+        matrix: To the other grid, (x, y), or from it: OpenCV's `WARP_INVERSE_MAP`.
+        shape: Of the other grid.
+        flags: OpenCV's.
+    """
+    is_inside = image != OUTSIDE
+    if not is_inside.any():
+        return np.full(shape, OUTSIDE, np.float32)
+    flat = np.dstack([np.where(is_inside, image, 0), is_inside]).astype(np.float32)
+    total, share = cv2.split(cv2.warpAffine(flat, matrix, shape[::-1], flags=flags))
+    found = total / np.maximum(share, 0.5)
+    return np.asarray(np.where(share >= 0.5, found, OUTSIDE), np.float32)
 
 
 def _without_doubles(

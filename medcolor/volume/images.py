@@ -20,6 +20,7 @@ from medcolor.volume.files import is_raw_photograph, list_images
 from medcolor.volume.geometry import affine_from_code, to_lps
 from medcolor.volume.raw_cryosection import read_raw_cryosection
 from medcolor.volume.settings import VolumeSettings
+from medcolor.volume.tiff_pages import is_brightness, is_tiff, luma, read_page
 
 _DTYPES = ("uint8", "uint16", "int16", "float32")
 _BITS = {"I;16": 16, "I;16B": 16, "I;16L": 16, "I": 16, "F": 32}
@@ -108,15 +109,12 @@ def encode_png(rgb: UInt8[np.ndarray, "row col 3"]) -> bytes:
     return bytes(cv2.imencode(".png", rgb[..., ::-1])[1].tobytes())
 
 
-def luma(image: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Return an image as float32; colour becomes its luma (Rec. 601, as viewers do)."""
-    values = image.astype(np.float32)
-    if values.ndim == 3:
-        values = values[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)
-    return np.asarray(values, np.float32)
-
-
 def _read_float(path: Path) -> NDArray[np.float32]:
+    """Read a slice; TIFF by its own library, which knows bits and from which end they count."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    if is_tiff(head) and is_brightness(path):
+        return read_page(path, 0)
     return luma(read_image(path))
 
 

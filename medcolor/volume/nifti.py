@@ -17,12 +17,17 @@ import numpy as np
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.volume.bounds import check_affine, check_shape
+from medcolor.volume.choice import chosen
 from medcolor.volume.geometry import chunks_of_slices, to_lps
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.staging import FlatVoxels, copy_bounded, make_once, version_of
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEADER_BYTES = 544
+_MILLIMETRES = {0: 1.0, 1: 1e3, 2: 1.0, 3: 1e-3}
+"""Of NIfTI's codes of units: none said, metre, millimetre, micrometre."""
+
+_LENGTH_BITS = 7
 _MAGICS = (b"n+1\0", b"ni1\0", b"n+2\0", b"ni2\0")
 """Of version 1, one file and header of a pair; of version 2."""
 
@@ -30,6 +35,11 @@ _MAGICS = (b"n+1\0", b"ni1\0", b"n+2\0", b"ni2\0")
 def is_nifti(head: bytes) -> bool:
     """Tell a NIfTI, or the header of a pair, by its first bytes, inflated."""
     return head[344:348] in _MAGICS[:2] or head[4:8] in _MAGICS[2:]
+
+
+def is_analyze(name: str, head: bytes) -> bool:
+    """Tell a header of Analyze 7.5, from which NIfTI comes, by name and the size that it says."""
+    return name.lower().endswith(".hdr") and head[:4] in (b"\x5c\1\0\0", b"\0\0\1\x5c")
 
 
 def read_head(path: Path, count: int) -> bytes:
@@ -64,7 +74,7 @@ def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
         )
     count = _volume_count(path, shape)
     check_shape(path, shape[:3])
-    number = _chosen_volume(path, count, settings)
+    number = chosen(path, "time_point", count, settings, what="volumes")
     begin, source = int(header["vox_offset"]), _voxel_file(path, header)
     expected = begin + count * int(np.prod(shape[:3])) * dtype.itemsize
     file = _inflate(source, expected, staging) if _is_gzip(source) else source
@@ -75,6 +85,7 @@ def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
             "Fetch the file again",
         )
     affine = np.asarray(header.get_best_affine(), float)
+    affine[:3] *= _millimetres(path, header)
     check_affine(path, affine)
     slope, intercept = header.get_slope_inter()
     voxels = FlatVoxels(
@@ -90,6 +101,18 @@ def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     array, geometry = to_lps(stored, affine, (_placed_by(header),))
     files = tuple(dict.fromkeys((path, source)))
     return GrayVolume(array, "raw", geometry, str(path), files, {"format": "NIfTI"})
+
+
+def _millimetres(path: Path, header: Any) -> float:
+    """Return the length of the unit that places are in."""
+    code = int(header["xyzt_units"]) & _LENGTH_BITS
+    if code not in _MILLIMETRES:
+        raise InputError(
+            path,
+            f"lengths in unit {code}, expected 1 (metre), 2 (millimetre), 3 (micrometre) or 0",
+            "Mend its header",
+        )
+    return _MILLIMETRES[code]
 
 
 def _placed_by(header: Any) -> str:
@@ -150,20 +173,6 @@ def _volume_count(path: Path, shape: tuple[int, ...]) -> int:
     if count < 1:
         raise InputError(path, f"dimensions {shape}", "Fetch the file again")
     return count
-
-
-def _chosen_volume(path: Path, count: int, settings: VolumeSettings) -> int:
-    number = settings.time_point
-    if number is None and count == 1:
-        return 0
-    if number is None or number >= count:
-        found = "" if number is None else f", not number {number}"
-        raise InputError(
-            path,
-            f"{count} volumes{found}",
-            f"Choose one of 0 to {count - 1}: --set volume.time_point=0",
-        )
-    return number
 
 
 def _is_gzip(path: Path) -> bool:

@@ -19,6 +19,7 @@ from medcolor.volume.bounds import check_affine, check_shape
 from medcolor.volume.geometry import affine_from_code, chunks_of_slices, to_lps
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.staging import FlatVoxels, copy_bounded, make_once, version_of
+from medcolor.volume.units import known_millimetres
 
 MAGIC = b"NRRD000"
 _SPACES = {
@@ -41,6 +42,8 @@ _DTYPES = {
     "uint64": "u8", "ulonglong": "u8", "unsigned long long": "u8", "uint64_t": "u8",
     "float": "f4", "double": "f8",
 }  # fmt: skip
+_ENDS = {"little": "<", "big": ">"}
+_SPACE_KINDS = ("domain", "space", "none", "???")
 _MOST_SKIPPED_BYTES = 1 << 20
 
 
@@ -67,8 +70,9 @@ def open_nrrd(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume
     if len(shape) != 3:
         raise InputError(path, f"{len(shape)} dimensions, expected 3", "Save one grey volume")
     check_shape(path, shape)
-    if header.get("endian", "little") == "big":
-        dtype = dtype.newbyteorder(">")
+    if dtype.itemsize > 1:
+        dtype = dtype.newbyteorder(_end(path, header))
+    _refuse_other_axes(path, header)
     expected = int(np.prod(shape)) * dtype.itemsize
     file, offset = _flat_file(path, header, encoding, begin, expected, staging)
     if file.stat().st_size < offset + expected:
@@ -91,6 +95,21 @@ def open_nrrd(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume
         tuple(dict.fromkeys((path, _voxel_file(path, header)))),
         {"format": "NRRD"},
     )
+
+
+def _end(path: Path, header: dict[str, Any]) -> Any:
+    """Return the byte order; numbers of several bytes must name it."""
+    said = str(header.get("endian", "none")).lower()
+    if said not in _ENDS:
+        raise InputError(path, f"endian {said:.10}, expected little or big", "Mend its header")
+    return _ENDS[said]
+
+
+def _refuse_other_axes(path: Path, header: dict[str, Any]) -> None:
+    """Refuse axes that are none of space: colours, time, vectors."""
+    for kind in header.get("kinds") or ():
+        if str(kind).lower() not in _SPACE_KINDS:
+            raise InputError(path, f"an axis of kind {kind!s:.20}", "Save one grey volume")
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
@@ -165,18 +184,30 @@ def _affine(
     space = str(header.get("space", "")).lower()
     if directions is not None and space in _SPACES:
         affine = np.eye(4)
-        affine[:3, :3] = np.asarray(directions, float).T
-        affine[:3, 3] = np.asarray(header.get("space origin", np.zeros(3)), float)
+        try:
+            affine[:3, :3] = np.reshape(np.asarray(directions, float), (3, 3)).T
+            affine[:3, 3] = np.reshape(np.asarray(header.get("space origin", [0] * 3), float), 3)
+        except (ValueError, TypeError) as error:
+            raise InputError(path, "axes without directions in space", "Mend its header") from error
+        affine[:3] *= _millimetres(path, header, "space units")[:, None]
         return np.diag([*_SPACES[space], 1.0]) @ affine, f"space {space}"
     spacings = settings.spacing_mm
     if spacings is None:
         stored = np.asarray(header.get("spacings", [np.nan] * 3), float)
-        if not (np.isfinite(stored).all() and len(stored) == 3):
+        if len(stored) != 3 or not (np.isfinite(stored).all() and stored.min() > 0):
             raise InputError(
                 path,
-                "neither an anatomical space nor spacings",
+                "neither an anatomical space nor spacings above 0",
                 "Give them in mm along z, y, x: --set volume.spacing_mm=[1,1,1]",
             )
-        z, y, x = (float(side) for side in stored[::-1])
+        z, y, x = (float(side) for side in (stored * _millimetres(path, header, "units"))[::-1])
         spacings = z, y, x
     return affine_from_code(settings.orientation, spacings), f"axes taken as {settings.orientation}"
+
+
+def _millimetres(path: Path, header: dict[str, Any], field: str) -> NDArray[np.float64]:
+    """Return the length of the unit along each axis, of space or of the image."""
+    units = header.get(field) or [""] * 3
+    if len(units) != 3:
+        raise InputError(path, f"{len(units)} {field}, expected 3", "Mend its header")
+    return np.array([known_millimetres(path, unit) for unit in units])

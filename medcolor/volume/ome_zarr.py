@@ -14,12 +14,11 @@ from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.storage.zarr_stores import AbsentShardError, reading_store
 from medcolor.volume.bounds import check_affine, check_shape
+from medcolor.volume.choice import chosen
 from medcolor.volume.geometry import affine_from_code, to_lps
 from medcolor.volume.settings import VolumeSettings
+from medcolor.volume.units import known_millimetres
 
-_MILLIMETRES = {
-    "millimeter": 1.0, "micrometer": 1e-3, "nanometer": 1e-6, "centimeter": 10.0, "meter": 1e3,
-}  # fmt: skip
 _METADATA = ("zarr.json", ".zattrs", ".zgroup")
 
 
@@ -52,8 +51,10 @@ def open_ome_zarr(folder: Path, settings: VolumeSettings) -> GrayVolume:
                 folder, f"{len(datasets)} levels", f"Give volume.level below {len(datasets)}"
             )
         stored = group[datasets[settings.level]["path"]]
-        scale, origin = _placement(image, datasets[settings.level], len(names))
-        units = [_unit(axis) for axis in image["axes"]]
+        scale, origin = _placement(folder, image, datasets[settings.level], len(names))
+        units = [_unit(folder, axis) for axis in image["axes"]]
+    except InputError:
+        raise
     except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise InputError(
             folder, "no readable OME-Zarr image", "Give an OME-Zarr 0.4 or 0.5 folder"
@@ -116,37 +117,43 @@ class _Slices:
 
 def _chosen(folder: Path, name: str, count: int, settings: VolumeSettings) -> int:
     """Return the index along an axis that is no axis of space."""
-    key = "time_point" if name == "t" else "channel"
-    number = getattr(settings, key)
-    if number is None and count == 1:
-        return 0
-    if number is None or number >= count:
-        what = "time points" if name == "t" else "channels"
-        raise InputError(
-            folder, f"{count} {what}", f"Choose one of 0 to {count - 1}: --set volume.{key}=0"
-        )
-    return int(number)
+    if name == "t":
+        return chosen(folder, "time_point", count, settings, what="time points")
+    return chosen(folder, "channel", count, settings, what="channels")
 
 
-def _unit(axis: dict[str, Any]) -> float:
+def _unit(folder: Path, axis: dict[str, Any]) -> float:
     """Return the millimetres of an axis's unit; without one, millimetres are meant."""
-    if axis.get("type") != "space" or not axis.get("unit"):
-        return 1.0
-    return _MILLIMETRES[str(axis["unit"]).lower()]
+    is_space = axis.get("type") == "space" or str(axis["name"]).lower() in ("z", "y", "x")
+    return known_millimetres(folder, axis.get("unit")) if is_space else 1.0
 
 
 def _placement(
-    image: dict[str, Any], dataset: dict[str, Any], count: int
+    folder: Path, image: dict[str, Any], dataset: dict[str, Any], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return scale and translation of every axis: the level's, then the image's."""
     scale, origin = np.ones(count), np.zeros(count)
     steps = [*dataset["coordinateTransformations"], *image.get("coordinateTransformations", [])]
     for step in steps:
+        if step["type"] == "identity":
+            continue
+        if step["type"] not in ("scale", "translation") or step["type"] not in step:
+            raise InputError(
+                folder,
+                "a transformation of coordinates that is neither scale nor translation",
+                "Save it as OME-Zarr 0.4 or 0.5",
+            )
+        by = np.array(step[step["type"]], float)
+        if by.shape != (count,) or (step["type"] == "scale" and not (by > 0).all()):
+            raise InputError(
+                folder,
+                f"a {step['type']} of {by.size} numbers, expected {count}, of a scale above 0",
+                "Mend its metadata",
+            )
         if step["type"] == "scale":
-            by = np.array(step["scale"], float)
             scale, origin = scale * by, origin * by
-        elif step["type"] == "translation":
-            origin = origin + np.array(step["translation"], float)
+        else:
+            origin = origin + by
     return scale, origin
 
 

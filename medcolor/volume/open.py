@@ -12,16 +12,17 @@ from dask.base import optimize
 from dask.local import get_sync
 from jaxtyping import Float
 
-from medcolor.domain import GrayVolume
+from medcolor.domain import OUTSIDE, GrayVolume
 from medcolor.errors import InputError
+from medcolor.extras import missing_modules, require
 from medcolor.volume import archive, nrrd
-from medcolor.volume.dicom import open_dicom
 from medcolor.volume.files import IMAGE_SUFFIXES, list_files, list_images
 from medcolor.volume.images import open_image_stack
-from medcolor.volume.nifti import is_nifti, open_nifti, read_head
+from medcolor.volume.nifti import is_analyze, is_nifti, open_nifti, read_head
 from medcolor.volume.ome_zarr import is_ome_zarr, open_ome_zarr
 from medcolor.volume.settings import VolumeSettings
-from medcolor.volume.tiff import is_tiff, open_tiff
+from medcolor.volume.tiff import open_tiff
+from medcolor.volume.tiff_pages import is_tiff
 from medcolor.volume.visible_human import is_genesis_folder, open_genesis_stack
 
 _HEAD_BYTES = 544
@@ -67,7 +68,11 @@ def _open_file(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     if is_tiff(head):
         return open_tiff(path, settings)
     if head[_DICOM_MAGIC] == b"DICM":
-        return open_dicom(path, settings, staging)
+        return _open_dicom(path, settings, staging, "DICOM")
+    if is_analyze(path.name, head):
+        raise InputError(
+            path, "an Analyze header, which does not tell left from right", "Convert it to NIfTI"
+        )
     what = "an empty file" if not head else "not a kind of file that is read"
     raise InputError(
         path,
@@ -85,23 +90,43 @@ def _open_folder(folder: Path, settings: VolumeSettings, staging: Path) -> GrayV
         return open_image_stack(folder, settings)
     if is_genesis_folder(folder):
         return open_genesis_stack(folder, settings)
-    return open_dicom(folder, settings, staging)
+    return _open_dicom(folder, settings, staging, "no images, and DICOM")
+
+
+def _open_dicom(path: Path, settings: VolumeSettings, staging: Path, what: str) -> GrayVolume:
+    require("dicom", path, what)
+    from medcolor.volume.dicom import open_dicom
+
+    return open_dicom(path, settings, staging)
+
+
+def refuse_unread(path: Path) -> None:
+    """Refuse a scan that this installation cannot read, as far as a glance at it tells.
+
+    Raises:
+        InputError: It is DICOM, and the extra `dicom` is not installed.
+    """
+    if not missing_modules("dicom"):
+        return
+    if _has_dicom(path) if path.is_dir() else path.is_file() and _is_dicom(path):
+        require("dicom", path, "DICOM")
 
 
 def _has_dicom(folder: Path) -> bool:
     """Tell whether a file of a folder begins as DICOM does: a picture may lie beside a series."""
     others = (path for path in list_files(folder) if path.suffix.lower() not in IMAGE_SUFFIXES)
-    for path in others:
-        with path.open("rb") as file:
-            if file.read(_HEAD_BYTES)[_DICOM_MAGIC] == b"DICM":
-                return True
-    return False
+    return any(map(_is_dicom, others))
+
+
+def _is_dicom(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(_HEAD_BYTES)[_DICOM_MAGIC] == b"DICM"
 
 
 def read_slice(
     volume: GrayVolume, z: int, settings: VolumeSettings
 ) -> Float[np.ndarray, "row col"]:
-    """Read one slice of stored values.
+    """Read one slice of physical values, `OUTSIDE` where nothing was scanned.
 
     Raises:
         InputError: Unreadable; NaN or infinity, unless settings.nonfinite_value replaces them.
@@ -115,6 +140,8 @@ def read_slice(
             "Check the file",
         ) from error
     finite = np.isfinite(values)
+    if volume.has_outside:
+        finite |= values == OUTSIDE
     if finite.all():
         return values
     if settings.nonfinite_value is None:

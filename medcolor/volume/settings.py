@@ -28,13 +28,13 @@ class VolumeSettings(Settings):
     shows, or its SeriesInstanceUID."""
 
     time_point: int | None = None
-    """Which volume of a NIfTI file with several, counted from 0."""
+    """Which volume of a file with several times, counted from 0."""
 
     level: int = 0
     """Which resolution of an OME-Zarr pyramid; 0 is the finest."""
 
     channel: int | None = None
-    """Which channel of an OME-Zarr image with several, counted from 0."""
+    """Which channel of an OME-Zarr or TIFF image with several, counted from 0."""
 
     uneven: Literal["refuse", "resample"] = "refuse"
     """What to do about gaps, doubled slices, mixed spacing and a tilted gantry: refuse, or

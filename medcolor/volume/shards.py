@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import zarr
 from jaxtyping import UInt8
-from obstore.exceptions import BaseError
 from zarr.codecs import Crc32cCodec
 
 from medcolor.errors import InputError, MedcolorError
 from medcolor.storage import Place
+from medcolor.storage.object_path import is_of_client
 from medcolor.storage.place import speaking_of_place
 from medcolor.storage.zarr_stores import AbsentShardError, reading_store
 
@@ -113,9 +113,11 @@ class StoredLevel:
             slices = range(start, min(start + step, self._array.shape[1]))
             problem = f"{_named(self._level, slices)} are lost: {error.key} is gone or empty"
             raise LostShardError(self._path, problem, AGAIN) from None
-        except (MedcolorError, OSError, BaseError):
+        except (MedcolorError, OSError):
             raise
         except Exception as error:  # codecs raise what they like
+            if is_of_client(error):
+                raise
             asked = slice(along_z, along_z + 1) if isinstance(along_z, int) else along_z
             slices = range(*asked.indices(self._array.shape[1]))
             problem = f"{_named(self._level, slices)}: a shard is damaged"

@@ -81,6 +81,7 @@ class FlatVoxels:
     def __getitem__(self, index: tuple[slice, ...]) -> NDArray[np.float32]:
         """Read what is asked for."""
         stored = np.array(self._map()[index])
-        if (self._slope, self._intercept) == (1.0, 0.0):
-            return stored.astype(np.float32)
-        return np.asarray(stored * self._slope + self._intercept, np.float32)
+        with np.errstate(over="ignore"):  # infinity is an error of who reads a slice
+            if (self._slope, self._intercept) == (1.0, 0.0):
+                return stored.astype(np.float32)
+            return np.asarray(stored * np.float64(self._slope) + self._intercept, np.float32)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from medcolor.body import body_mask
-from medcolor.domain import GrayVolume, TargetSlice
+from medcolor.body import body_mask, fill_holes
+from medcolor.domain import OUTSIDE, GrayVolume, TargetSlice
 from medcolor.volume.open import open_volume, read_slice
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.window import Window, find_window
@@ -42,18 +42,19 @@ class TargetReader:
 
     def __call__(self, z: int) -> TargetSlice:
         """Read slice `z`."""
-        position = self._position(z)
+        values = read_slice(self._volume, z, self._settings)
+        position = self._window.position(values)
         luminance = np.clip(position, 0, 1)
+        body = body_mask(position, threshold=self._window.body_threshold)
         return TargetSlice(
             luminance=luminance,
             matched_luminance=self._window.matched(luminance),
-            body=body_mask(position, threshold=self._window.body_threshold),
+            # Inside a body, a value of padding is air that happens to have it.
+            body=body & fill_holes(values != OUTSIDE),
             z=z,
         )
 
     def luminance(self, z: int) -> Float[np.ndarray, "row col"]:
         """Read the display grey of slice `z`, 0..1, and nothing else."""
-        return np.asarray(np.clip(self._position(z), 0, 1), np.float32)
-
-    def _position(self, z: int) -> Float[np.ndarray, "row col"]:
-        return self._window.position(read_slice(self._volume, z, self._settings))
+        position = self._window.position(read_slice(self._volume, z, self._settings))
+        return np.asarray(np.clip(position, 0, 1), np.float32)

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from jaxtyping import Float, Int16
 
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
-from medcolor.volume.even_stack import even_stack, lazy_stack
+from medcolor.volume.even_stack import even_stack, lazy_stack, placed
 from medcolor.volume.files import list_files
 from medcolor.volume.genesis import (
     GenesisSlice,
@@ -102,7 +103,9 @@ def open_genesis_stack(folder: Path, settings: VolumeSettings) -> GrayVolume:
     facts: dict[str, str | float] = {
         "format": "GE Genesis", "modality": "CT" if grid.is_ct else "MR"
     }  # fmt: skip
-    return GrayVolume(array, "HU" if grid.is_ct else "raw", geometry, str(folder), kept, facts)
+    unit: Literal["HU", "raw"] = "HU" if grid.is_ct else "raw"
+    # Of a smaller field of view the rim was not scanned.
+    return GrayVolume(array, unit, geometry, str(folder), kept, facts, has_outside=True)
 
 
 def _what_was_done(slices: Sequence[GenesisSlice], grid: GenesisSlice) -> list[str]:
@@ -120,7 +123,7 @@ def _what_was_done(slices: Sequence[GenesisSlice], grid: GenesisSlice) -> list[s
 
 
 def resampled(one: GenesisSlice, grid: GenesisSlice) -> Float[np.ndarray, "row col"]:
-    """Read a slice and put it where it lies on the grid of another (bilinear; air outside)."""
+    """Read a slice and put it where it lies on the grid of another (bilinear)."""
     found = read_genesis(one.path)
     if found is None:
         raise InputError(one.path, "empty by now", "Fetch the file again")
@@ -138,10 +141,7 @@ def resampled(one: GenesisSlice, grid: GenesisSlice) -> Float[np.ndarray, "row c
             [0, scale_y, shift_y - scale_y * _middle(grid.shape[0])],
         ]
     )
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    air = -1024.0 if one.is_ct else 0.0
-    shape = grid.shape[::-1]
-    return np.asarray(cv2.warpAffine(values, matrix, shape, flags=flags, borderValue=air))
+    return placed(values, matrix, grid.shape, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
 
 def _middle(count: int) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from skimage.filters import threshold_multiotsu
 
-from medcolor.domain import GrayVolume
+from medcolor.domain import OUTSIDE, GrayVolume
 from medcolor.errors import InputError
 from medcolor.volume.open import read_slice
 from medcolor.volume.settings import VolumeSettings
@@ -35,6 +35,10 @@ _HU_AIR = -900.0
 _HU_HIGHEST = 4100.0
 _THRESHOLD_SHARE = 0.45
 """Otsu lies between air and mean tissue; skin half filled with air is still skin."""
+
+_CORNERS = 0.25
+"""Share of padding around a circle, and a little. Where it is more, it may be all there is of air:
+counted out, the darkest tissue would be taken for air."""
 
 _KNOTS = 65
 _SAMPLES_PER_SLICE = 20000
@@ -63,8 +67,11 @@ class Window:
     """Of stored values: Hounsfield units, or a scanner's own."""
 
     def position(self, values: Float[np.ndarray, "row col"]) -> Float[np.ndarray, "row col"]:
-        """Return luminance before it is cut off at 0 and 1."""
-        return np.asarray((values - self.black) / (self.white - self.black), np.float32)
+        """Return luminance before it is cut off at 0 and 1; air where nothing was scanned."""
+        found = (values - self.black) / (self.white - self.black)
+        # Finite, since the body is looked for in blurred slices, and below any threshold.
+        air = min(0.0, 2 * self.body_threshold)
+        return np.asarray(np.where(values == OUTSIDE, air, found), np.float32)
 
     def matched(self, luminance: Float[np.ndarray, "row col"]) -> Float[np.ndarray, "row col"]:
         """Apply the tone curve."""
@@ -76,7 +83,8 @@ def find_window(volume: GrayVolume, settings: VolumeSettings, equalization: floa
     """Find window, threshold and tone curve from sampled slices.
 
     Args:
-        volume: The scan.
+        volume: The scan. Its padding is left out; of a volume in other units than Hounsfield's
+            that is mostly padding, it counts as the darkest hundredth of what was scanned.
         settings: What is fixed by hand.
         equalization: 0 (match what is shown) .. 1 (match equally used grey levels).
 
@@ -90,9 +98,27 @@ def find_window(volume: GrayVolume, settings: VolumeSettings, equalization: floa
     for z in at:
         values = read_slice(volume, int(z), settings).ravel()
         samples.append(values[:: max(1, len(values) // _SAMPLES_PER_SLICE)])
+    scanned = _scanned(np.concatenate(samples), volume)
     return window_of_values(
-        np.concatenate(samples), settings, equalization, unit=volume.unit, source=volume.source
+        scanned,
+        settings,
+        equalization,
+        unit=volume.unit,
+        source=volume.source,
+        # Of a phase image of MRI the values lie as those of CT do.
+        may_be_hounsfield=volume.facts.get("modality", "") in ("", "CT"),
     )
+
+
+def _scanned(values: Float[np.ndarray, " sample"], volume: GrayVolume) -> np.ndarray:
+    """Leave padding out; where it is most of what is not body, count it as the darkest there is."""
+    is_outside = values == OUTSIDE
+    scanned: np.ndarray = values[~is_outside]
+    if not len(scanned):
+        raise InputError(volume.source, "nothing but padding", "Give a scan that shows something")
+    if volume.unit == "HU" or is_outside.mean() <= _CORNERS:
+        return scanned
+    return np.asarray(np.where(is_outside, np.percentile(scanned, 1), values), np.float32)
 
 
 def window_of_values(
@@ -102,13 +128,14 @@ def window_of_values(
     *,
     unit: Literal["HU", "raw"] = "raw",
     source: str = "the image",
+    may_be_hounsfield: bool = True,
 ) -> Window:
     """Find the window of some stored values; see `find_window`."""
     if values.min() == values.max():
         raise InputError(
             source, f"every voxel is {values.min():g}", "Give a scan that shows something"
         )
-    levels = _find_levels(values.ravel(), unit, settings, source)
+    levels = _find_levels(values.ravel(), unit, settings, source, may_be_hounsfield)
     black, white, cut = levels.black, levels.white, levels.cut
     threshold = (cut - black) / (white - black)
     if settings.body_threshold is not None:
@@ -133,12 +160,17 @@ class _Levels:
 
 
 def _find_levels(
-    values: Float[np.ndarray, " sample"], unit: str, settings: VolumeSettings, source: str
+    values: Float[np.ndarray, " sample"],
+    unit: str,
+    settings: VolumeSettings,
+    source: str,
+    may_be_hounsfield: bool,
 ) -> _Levels:
     """Return the values shown as black and white, and the value between air and body."""
     low, top = (float(value) for value in np.percentile(values, [1, 99.9]))
     # NIfTI does not say what it holds; only CT reaches from air at -1000 to bone.
-    is_hounsfield = unit == "HU" or (low <= _HU_AIR and 0 < top <= _HU_HIGHEST)
+    is_as_ct = low <= _HU_AIR and 0 < top <= _HU_HIGHEST
+    is_hounsfield = unit == "HU" or (may_be_hounsfield and is_as_ct)
     chosen = _chosen_window(settings)
     if isinstance(settings.window, str) and not is_hounsfield:
         raise InputError(

@@ -28,7 +28,7 @@ from medcolor.evaluate.across import (
 from medcolor.evaluate.metrics import ColorReport
 from medcolor.phantom import Tissue, render_cryosection
 from medcolor.progress import Silent
-from medcolor.reference import list_references
+from medcolor.reference.library import list_references
 from medcolor.volume.geometry import affine_from_code, as_affine
 from medcolor.volume.open import open_volume
 from medcolor.volume.settings import VolumeSettings

@@ -7,6 +7,7 @@ from medcolor.features.synthetic.deform import random_warp
 from medcolor.features.training import (
     TrainingSettings,
     dense_loss,
+    draw_batches,
     sample_points,
     set_derivatives,
     train,
@@ -75,6 +76,21 @@ def test_patches_are_compared_as_the_matcher_does():
     )
     found, _ = dense_loss(fixed, moving, points, warp, temperature=0.5, patch=3)
     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_processes_that_draw_ahead_change_nothing():
+    settings = TrainingSettings(dense_steps=3, dense_sizes=((32, 1),), points=(16, 16, 16, 8))
+    for here, there in zip(draw_batches(settings, 0), draw_batches(settings, 2), strict=True):
+        torch.testing.assert_close(here.images, there.images, rtol=0, atol=0)
+        torch.testing.assert_close(here.points, there.points, rtol=0, atol=0)
+
+
+def test_the_loss_stays_where_the_features_are():
+    """Meta tensors mix with no others and tell Python no value, as a GPU should not be asked to."""
+    with torch.device("meta"):
+        tap, points, warp = torch.rand(2, 4, 8, 8), torch.rand(2, 6, 2), torch.rand(2, 16, 16, 2)
+    for figure in dense_loss(tap, tap, points, warp, temperature=0.07, patch=3):
+        assert figure.device.type == "meta"
 
 
 def test_points_are_drawn_from_the_mask():

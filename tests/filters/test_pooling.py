@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from medcolor.filters import PoolingSettings, match_spread, pool_votes
+from medcolor.filters.pooling import pool_votes
+from medcolor.filters.settings import PoolingSettings
+from medcolor.filters.spread import match_spread
 
 FULL = PoolingSettings(share=1.0, cell_px=8, levels=8, rounds=5)
 WIDER = 1.0, 1.6

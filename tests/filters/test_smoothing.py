@@ -4,8 +4,9 @@ import pytest
 import torch
 from oracles import dense_smoother
 
-from medcolor.filters import PAPER_FIGURE_6, SmoothingSettings, make_smoother, smooth_weighted
 from medcolor.filters.fast_global_smoother import smooth_batch
+from medcolor.filters.settings import PAPER_FIGURE_6, SmoothingSettings
+from medcolor.filters.smoothing import make_smoother, smooth_weighted
 from medcolor.filters.weighted_least_squares import system
 
 EVERY = ["fgs", "guided", "domain-nc", "domain-ic", "domain-rf", "wls"]

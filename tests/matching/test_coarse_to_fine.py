@@ -4,8 +4,10 @@ import torch
 from conftest import draw_slice
 
 from medcolor.features.extract import extract_pyramid, extract_pyramids
-from medcolor.matching import MatchingSettings, match_coarse_to_fine, vote
+from medcolor.matching.coarse_to_fine import match_coarse_to_fine
 from medcolor.matching.field import forward_backward_confidence
+from medcolor.matching.settings import MatchingSettings
+from medcolor.matching.vote import vote
 
 
 def pyramid(network, level, size=64):

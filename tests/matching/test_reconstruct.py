@@ -7,9 +7,10 @@ from conftest import draw_slice
 
 from medcolor.features.extract import extract_pyramid
 from medcolor.features.network import GrayVGG19, NetworkSpec
-from medcolor.matching import MatchingSettings, match_coarse_to_fine
+from medcolor.matching.coarse_to_fine import match_coarse_to_fine
 from medcolor.matching.field import upsample
 from medcolor.matching.reconstruct import invert, own_weight, reconstruct, response
+from medcolor.matching.settings import MatchingSettings
 
 PAPER = MatchingSettings(
     position_prior=0.0, leave_cost=0.0, tone_weight=0.0, deconvolution_evaluations=15

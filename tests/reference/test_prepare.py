@@ -2,13 +2,9 @@ import numpy as np
 import pytest
 
 from medcolor.errors import InputError
-from medcolor.reference import (
-    ReferenceSettings,
-    list_references,
-    load_reference,
-    prepare_photograph,
-)
-from medcolor.reference.library import number_in_name
+from medcolor.reference.library import list_references, load_reference, number_in_name
+from medcolor.reference.prepare import prepare_photograph
+from medcolor.reference.settings import ReferenceSettings
 
 STRAIGHT = ReferenceSettings(orientation="LPS")
 BACKGROUNDS = {"white": (255, 255, 255), "black": (2, 2, 3), "gel": (60, 95, 160)}

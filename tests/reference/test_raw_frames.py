@@ -15,9 +15,9 @@ from medcolor.errors import EmptyFrameError
 from medcolor.phantom import Region, make_phantom, render_cryosection
 from medcolor.phantom.rendering.raw_frame import RawFrame, make_raw_frame
 from medcolor.phantom.rendering.raw_objects import patch_reflectances
-from medcolor.reference import ReferenceSettings, prepare_photograph
 from medcolor.reference.gray_card import find_card, gains_of_card, unclipped
-from medcolor.reference.prepare import cut_out
+from medcolor.reference.prepare import cut_out, prepare_photograph
+from medcolor.reference.settings import ReferenceSettings
 from medcolor.volume.images import read_image
 
 # What a module makes once is made by one worker.

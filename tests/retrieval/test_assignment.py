@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from medcolor.errors import InputError
-from medcolor.reference import ReferenceRecord
+from medcolor.reference.library import ReferenceRecord
 from medcolor.retrieval.assignment import choose_references, cosine_similarity, references_around
 from medcolor.retrieval.orientation import Turn
 from medcolor.retrieval.record import Bearing, read_assignment, write_assignment

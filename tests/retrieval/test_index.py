@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from medcolor.errors import InputError
-from medcolor.reference import ReferenceRecord
+from medcolor.reference.library import ReferenceRecord
 from medcolor.retrieval import index as index_module
 from medcolor.retrieval.index import is_index, read_index, remove_rows
 from medcolor.retrieval.parts import (

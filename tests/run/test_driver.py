@@ -18,7 +18,7 @@ from medcolor.run import workers
 from medcolor.run.index import build_index
 from medcolor.run.index_pictures import query_index
 from medcolor.run.serial import SerialRunner
-from medcolor.transfer import OpacitySettings
+from medcolor.transfer.settings import OpacitySettings
 from medcolor.volume.images import read_image
 from medcolor.volume.store import read_levels, read_slices
 

@@ -14,7 +14,7 @@ from trees import tree_bytes
 import medcolor
 from medcolor.errors import InputError, RunError
 from medcolor.progress import Silent
-from medcolor.reference import load_reference
+from medcolor.reference.library import load_reference
 from medcolor.retrieval.index import read_index, remove_rows
 from medcolor.retrieval.parts import part_paths, read_columns
 from medcolor.run import index_parts

@@ -16,7 +16,7 @@ from medcolor.errors import InputError
 from medcolor.phantom import make_phantom, render_cryosection
 from medcolor.phantom.rendering.raw_frame import make_raw_frame
 from medcolor.progress import Silent
-from medcolor.reference import list_references, load_reference
+from medcolor.reference.library import list_references, load_reference
 from medcolor.reference.manifest import missing_numbers, read_manifest
 from medcolor.run.index import build_index
 from medcolor.run.prepare import prepare_references

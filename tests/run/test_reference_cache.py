@@ -4,7 +4,7 @@ import torch
 
 from medcolor.colorize import PreparedReference
 from medcolor.features.extract import FeaturePyramid
-from medcolor.reference import ReferenceRecord
+from medcolor.reference.library import ReferenceRecord
 from medcolor.run.reference_cache import ReferenceCache
 
 

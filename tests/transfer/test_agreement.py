@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from medcolor.color import lightness
-from medcolor.transfer import Vote, blend_votes
+from medcolor.transfer.agreement import Vote, blend_votes
 
 SHAPE = (20, 30)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from medcolor.domain import Box, Reconstruction
-from medcolor.transfer import CoherenceSettings, smooth_along_stack
+from medcolor.transfer.coherence import smooth_along_stack
+from medcolor.transfer.settings import CoherenceSettings
 
 BOX = Box(10, 74, 20, 68)
 SHAPE = 32, 24

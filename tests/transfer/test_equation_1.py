@@ -8,8 +8,9 @@ from medcolor.body import resize
 from medcolor.color import grey_of, lab_to_srgb, lightness, srgb_to_lab
 from medcolor.config import load_settings
 from medcolor.evaluate.metrics import gradient_correlation
-from medcolor.filters import PAPER_FIGURE_6, SmoothingSettings
-from medcolor.transfer import TransferSettings, equation_1
+from medcolor.filters.settings import PAPER_FIGURE_6, SmoothingSettings
+from medcolor.transfer.equation_1 import equation_1
+from medcolor.transfer.settings import TransferSettings
 
 PRINTED = TransferSettings(gamma=0.5, contrast=0.0, agreement_tolerance=0.0, least_b=-128.0)
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from medcolor.transfer import OpacitySettings, opacity
+from medcolor.transfer.opacity import opacity
+from medcolor.transfer.settings import OpacitySettings
 
 RAMP = np.tile(np.linspace(0, 1, 41, dtype=np.float32), (9, 1))
 BODY = np.ones_like(RAMP, bool)

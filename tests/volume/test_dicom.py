@@ -269,23 +269,6 @@ def test_of_a_file_of_many_frames_one_alone_is_read(tmp_path, monkeypatch):
     assert 64 * 64 * 2 <= read < path.stat().st_size / 4
 
 
-def test_monochrome1_and_padding(folder, voxels, tmp_path):
-    for number in range(3):
-        pixels = voxels[number].copy()
-        pixels[0, 0] = 60000
-        write_dicom(
-            folder / f"{number}",
-            number,
-            pixels,
-            PhotometricInterpretation="MONOCHROME1",
-            PixelPaddingValue=60000,
-        )
-    volume = open_volume(folder, DEFAULT, tmp_path)
-    stored = voxels[0].astype(float)
-    stored[0, 0] = stored.ravel()[1:].max()  # as dark as the darkest
-    np.testing.assert_array_equal(read_slice(volume, 0, DEFAULT), 65535 - stored - 1024)
-
-
 def test_nothing_that_names_a_person_leaves_the_reader(folder, voxels, tmp_path, caplog):
     texts = {
         "LO", "LT", "PN", "SH", "ST", "UC", "UT", "AE",

@@ -17,7 +17,7 @@ import nrrd
 import numpy as np
 import pytest
 import tifffile
-from dicom_files import write_dicom
+from dicom_files import write_dicom, write_multiframe
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -138,9 +138,11 @@ def seeds() -> dict[str, tuple[str, bytes]]:
     plain = nib.Nifti1Image(voxels, np.eye(4)).to_bytes()
     with tempfile.TemporaryDirectory() as folder:
         write_dicom(Path(folder, "a"), 1.0, voxels[0])
+        write_multiframe(Path(folder, "b"), [0.0, 1.0], voxels[:2], [(2, -9), (0.5, -1)])
         nrrd.write(f"{folder}/a.nrrd", voxels, {"spacings": [1.0, 1.0, 1.0]})
         tifffile.imwrite(f"{folder}/a.tif", voxels, photometric="minisblack")
-        dicom, by_nrrd, tiff = (Path(folder, n).read_bytes() for n in ("a", "a.nrrd", "a.tif"))
+        names = ("a", "b", "a.nrrd", "a.tif")
+        dicom, frames, by_nrrd, tiff = (Path(folder, name).read_bytes() for name in names)
     slice_ = genesis_file(np.arange(64, dtype=np.int16).reshape(8, 8), 100.0)
     return {
         "NIfTI": ("scan.nii", plain),
@@ -149,6 +151,7 @@ def seeds() -> dict[str, tuple[str, bytes]]:
         "NRRD": ("scan.nrrd", by_nrrd),
         "TIFF": ("scan.tif", tiff),
         "DICOM": ("scan.dcm", dicom),
+        "DICOM, frames": ("scan.dcm", frames),
         "Genesis": ("c_vm1001.t1", slice_),
         "Genesis, .Z": ("c_vm1001.t1.Z", ncompress.compress(slice_)),
     }

@@ -8,9 +8,10 @@ import ncompress
 import numpy as np
 import pytest
 
+from medcolor.domain import OUTSIDE
 from medcolor.errors import EmptyFrameError, InputError
-from medcolor.reference import ReferenceSettings, list_references
-from medcolor.reference.library import load_reference
+from medcolor.reference.library import list_references, load_reference
+from medcolor.reference.settings import ReferenceSettings
 from medcolor.volume import genesis
 from medcolor.volume.images import read_image
 from medcolor.volume.lzw import read_inflated
@@ -106,6 +107,18 @@ def test_three_sessions_become_one_body(folder):
     assert np.abs(found[core] - truth[core]).max() < 1.0
     assert any("270, 400, 480 mm" in step for step in volume.geometry.steps)
     assert not any("1000" in str(step) for step in volume.geometry.steps)
+
+
+def test_beside_a_smaller_field_of_view_nothing_was_scanned(folder):
+    for number, field in ((1100, 270.0), (1101, 480.0)):
+        write_slice(folder, number, field)
+    volume = open_volume(folder, DEFAULT, folder)
+    upper, lower = values(volume)[::-1]  # 1100 is nearer the crown
+    at = np.abs((np.arange(SIDE) - (SIDE - 1) / 2) * 480 / SIDE)
+    is_inside = np.maximum(at[:, None], at[None]) < 270 / 2
+    assert volume.has_outside
+    assert ((upper != OUTSIDE) == is_inside).mean() > 0.99
+    assert (lower != OUTSIDE).all()
 
 
 def test_lost_and_empty_numbers_are_named_and_interpolated_where_asked_for(folder):

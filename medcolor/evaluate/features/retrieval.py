@@ -20,7 +20,7 @@ from medcolor.evaluate.features.pairs import PhantomCase, matched_scan, phantom_
 from medcolor.features.extract import describe
 from medcolor.features.network import GrayVGG19
 from medcolor.phantom import make_phantom, render_cryosection, render_ct
-from medcolor.reference import list_references, load_reference
+from medcolor.reference.library import list_references, load_reference
 from medcolor.retrieval.assignment import cosine_similarity
 from medcolor.run.threads import map_slices, usable_cores
 from medcolor.volume.open import open_volume

@@ -1,0 +1,123 @@
+"""One page of a TIFF file as the values that it stands for, in a stack of pages or of files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from medcolor.errors import InputError
+from medcolor.volume.bounds import check_shape
+
+_SAMPLES: dict[int, tuple[int, int]] = {
+    tifffile.PHOTOMETRIC.MINISWHITE: (1, 2),
+    tifffile.PHOTOMETRIC.MINISBLACK: (1, 2),
+    tifffile.PHOTOMETRIC.RGB: (3, 4),
+}
+"""How many there are of what is read, without and with alpha."""
+
+_STRAIGHT_LINE = 0
+_UNCALIBRATED = (20, 22)
+"""ImageJ's numbers of calibration functions: none, and one that is not written down."""
+
+_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def is_tiff(head: bytes) -> bool:
+    """Tell a TIFF or BigTIFF by its first bytes."""
+    return head[:4] in _MAGICS
+
+
+def luma(image: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Return an image as float32; colour becomes its luma (Rec. 601, as viewers do)."""
+    values = image.astype(np.float32)
+    if values.ndim == 3 and values.shape[2] == 2:  # grey and alpha
+        values = values[..., 0]
+    if values.ndim == 3:
+        values = values[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)
+    return np.asarray(values, np.float32)
+
+
+def is_brightness(path: Path) -> bool:
+    """Tell whether the samples of a TIFF's first page are grey or RGB, and no index or the like.
+
+    Raises:
+        InputError: Damaged.
+    """
+    try:
+        with tifffile.TiffFile(path) as file:
+            return _is_brightness(file.pages[0].aspage())
+    except OSError:
+        raise
+    except Exception as error:  # whatever a damaged file makes the parser raise
+        raise InputError(path, "no readable TIFF file", "Fetch the file again") from error
+
+
+def read_page(path: Path, number: int) -> NDArray[np.float32]:
+    """Read a page, (row, col): counted from black, and calibrated where ImageJ calibrated it.
+
+    Raises:
+        InputError: Damaged, of indexed or planar colour, or calibrated by a curve.
+    """
+    try:
+        with tifffile.TiffFile(path) as file:
+            page = file.pages[number].aspage()
+            check_page(path, page)
+            slope, intercept = calibration(path, file)
+            values = luma(page.asarray())
+            if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+                values = np.float32(_white_of(page)) - values
+    except (OSError, InputError):
+        raise
+    except Exception as error:  # whatever a damaged file makes the decoder raise
+        raise InputError(path, f"page {number} is unreadable", "Fetch the file again") from error
+    if (slope, intercept) == (1, 0):
+        return values
+    return np.asarray(values * np.float64(slope) + intercept, np.float32)
+
+
+def check_page(path: Path, page: tifffile.TiffPage) -> None:
+    """Refuse a page whose samples are no brightness, or more than a slice may have.
+
+    Raises:
+        InputError: Of indexed or planar colour, of several channels, or out of all proportion.
+    """
+    if not _is_brightness(page):
+        raise InputError(path, "pages of indexed or planar colour", "Save it as grey or RGB")
+    if page.ndim not in (2, 3) or page.samplesperpixel not in _SAMPLES[page.photometric]:
+        raise InputError(
+            path, f"{page.samplesperpixel} samples a pixel", "Save one channel as grey pages"
+        )
+    check_shape(path, (1, *page.shape[:2]))
+
+
+def _is_brightness(page: tifffile.TiffPage) -> bool:
+    return page.photometric in _SAMPLES and page.planarconfig == 1
+
+
+def calibration(path: Path, file: tifffile.TiffFile) -> tuple[float, float]:
+    """Return slope and intercept of ImageJ's calibration; it keeps signed values so.
+
+    Raises:
+        InputError: It is no straight line.
+    """
+    about = file.imagej_metadata or {}
+    is_whole = file.pages[0].aspage().dtype in (np.uint8, np.uint16)
+    # As ImageJ has it: without a unit of values there is no calibration, nor is one of floats.
+    if not (is_whole and about.get("vunit") and "c1" in about):
+        return 1.0, 0.0
+    function = int(about.get("cf", _UNCALIBRATED[0]))
+    if function in _UNCALIBRATED:
+        return 1.0, 0.0
+    if function != _STRAIGHT_LINE:
+        raise InputError(
+            path, "values calibrated by a curve", "Convert it to 32 bits in ImageJ, and save it"
+        )
+    return float(about["c1"]), float(about["c0"])
+
+
+def _white_of(page: tifffile.TiffPage) -> float:
+    """Return the value that a page which counts from white has for black."""
+    return float(2**page.bitspersample - 1) if page.dtype and page.dtype.kind == "u" else 0.0
