@@ -12,7 +12,7 @@ import numpy as np
 
 from medcolor.config import RunSettings
 from medcolor.progress import Silent
-from medcolor.reference import ReferenceRecord
+from medcolor.reference.library import ReferenceRecord
 from medcolor.retrieval.parts import DescribedReference
 from medcolor.run import index as indexes
 from medcolor.run import index_copies
