@@ -27,8 +27,9 @@ $(READY): pyproject.toml constraints.txt requirements.lock
 
 system:  ## Install the system libraries that offscreen drawing needs, if permitted
 	@[ "$$(uname)" = Linux ] || exit 0; \
-	has() { { ldconfig -p 2>/dev/null || /sbin/ldconfig -p; } | grep -q "$$1"; }; \
-	if has 'libEGL\.so\.1' && has 'libGL\.so\.1' && has 'libXrender\.so\.1' && \
+	libraries=$$(ldconfig -p 2>/dev/null || /sbin/ldconfig -p); \
+	has() { case "$$libraries" in *"$$1"*) ;; *) return 1 ;; esac; }; \
+	if has libEGL.so.1 && has libGL.so.1 && has libXrender.so.1 && \
 	   { has libEGL_nvidia || { has libEGL_mesa && ls /usr/lib/*/dri/*_dri.so >/dev/null 2>&1; }; }; \
 	then exit 0; fi; \
 	install="apt-get install -y --no-install-recommends $(SYSTEM_PACKAGES)"; \

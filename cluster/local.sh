@@ -7,7 +7,9 @@
 #   cluster/local.sh nightly    MANIFEST= REFERENCES= OUTPUT= CONFIG=
 #   cluster/local.sh schedule   as nightly, AT='0 2 * * *' and INSTALL=1
 #
-# Never `ray stop`: it ends every Ray on the machine. What was started here is ended by its process id.
+# Never `ray stop`: it ends every Ray on the machine. What was started here is known by a mark in its environment.
+# No pipe here ends in one that stops reading early (`grep -q`, `head`): under pipefail, what is then killed by SIGPIPE is
+# a "no".
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
@@ -15,11 +17,62 @@ state=${MEDCOLOR_CLUSTER:-$root/out/cluster}
 # Jobs find their `python` on the PATH of the process that starts Ray.
 export PATH="$root/.venv/bin:$PATH"
 export RAY_AUTH_MODE=token
+patience=600 # seconds that a node may take to start
 
 fail() { echo "$1" >&2; exit 2; }
 
-# Exit 0 if the Ray that was started here still runs; a pid may have gone to another process since.
-running() { [ -f "$state/pid" ] && ps -p "$(head -1 "$state/pid")" -o args= 2>/dev/null | grep -q 'ray start --head'; }
+# The folder of the Ray that was started here, or nothing. It is deleted in the end: any other name is refused.
+ray_folder() {
+    local folder
+    [ -f "$state/temp" ] || return 0
+    folder=$(<"$state/temp")
+    [[ $folder =~ ^/tmp/medcolor-ray\.[[:alnum:]]{6}$ ]] ||
+        fail "$state/temp: holds no folder that make cluster-up makes. Look for its Ray by hand, then delete this file"
+    echo "$folder"
+}
+
+# Set `status` and `session` of a process; exit 1 if it has ended.
+look() {
+    local line=
+    { IFS= read -rd '' line <"/proc/$1/stat"; } 2>/dev/null || [ -n "$line" ] || return 1
+    read -r status _ _ session _ <<<"${line##*) }"
+    [[ $status != [ZX] ]]
+}
+
+# Exit 0 if the process is one of that Ray: its processes bear its folder in their environment. A process id alone may
+# have gone to somebody else since.
+is_of() { look "$1" && grep -qszFx "MEDCOLOR_RAY=$2" "/proc/$1/environ"; }
+
+# Exit 0 if the head of the Ray that was started here still runs.
+running() {
+    local pid folder
+    [ -f "$state/pid" ] || return 1
+    folder=$(ray_folder) && [ -n "$folder" ] && read -r pid <"$state/pid" && is_of "$pid" "$folder"
+}
+
+# Its sessions, whoever of them is left: one a node, one a job. A session's number is not given out again before all of it
+# has ended.
+sessions() {
+    local folder found path
+    folder=$(ray_folder) || exit
+    [ -n "$folder" ] || return 0
+    mapfile -t found < <(grep -lszFx "MEDCOLOR_RAY=$folder" /proc/[0-9]*/environ)
+    for path in "${found[@]}"; do
+        if look "$(basename "$(dirname "$path")")"; then echo "$session"; fi
+    done
+}
+
+# The processes of some sessions.
+members() {
+    local process
+    for process in /proc/[0-9]*; do
+        process=${process#/proc/}
+        if look "$process" && [[ " $* " == *" $session "* ]]; then echo "$process"; fi
+    done
+}
+
+# Of several who start or end a Ray here, one at a time. Ray must not inherit the lock.
+alone() { mkdir -p "$state" && exec 8>"$state/lock" && flock 8; }
 
 free_ports() {
     python - "$1" <<'PYTHON'
@@ -33,72 +86,89 @@ PYTHON
 
 answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# The process and all below it, itself first.
-family() {
-    echo "$1"
-    local child
-    for child in $(pgrep -P "$1"); do family "$child"; done
-}
-
 up() {
+    alone
     if running; then echo "It runs already: $(cat "$state/address")"; return; fi
-    mkdir -p "$state"
-    local gcs dashboard agent client temp
+    end # what is left of one whose head has died
+    local gcs dashboard agent client temp node
     # All four have defaults that another Ray on this machine may hold; without the agent's, no job is ever accepted.
     read -r gcs dashboard agent client < <(free_ports 4)
     # Short, since Ray's sockets lie below it; its own, so that no other Ray takes this one for its cluster.
     temp=$(mktemp -d /tmp/medcolor-ray.XXXXXX)
-    (umask 077 && python -c 'import secrets; print(secrets.token_hex(32), end="")' >"$state/token")
-    RAY_AUTH_TOKEN_PATH="$state/token" setsid ray start --head --block --port="$gcs" \
-        --dashboard-port="$dashboard" --dashboard-agent-listen-port="$agent" --ray-client-server-port="$client" \
-        --temp-dir="$temp" --object-store-memory=200000000 --disable-usage-stats \
-        >"$state/log" 2>&1 </dev/null &
-    local pid=$! waited node
-    echo "$pid" >"$state/pid"
     echo "$temp" >"$state/temp"
     echo "http://127.0.0.1:$dashboard" >"$state/address"
-    for waited in $(seq 180); do
-        if answers "$dashboard" && answers "$agent"; then
-            for node in $(seq 2 "${NODES:-1}"); do
-                # A folder of its own, or two nodes unpack one job into one place at once.
-                RAY_AUTH_TOKEN_PATH="$state/token" setsid ray start --address="127.0.0.1:$gcs" --block --num-cpus=1 \
-                    --temp-dir="$(mktemp -d "$temp.XXXX")" --object-store-memory=100000000 --disable-usage-stats \
-                    >"$state/log-$node" 2>&1 </dev/null &
-                echo $! >>"$state/pid"
-            done
-            echo "Ray runs at $(cat "$state/address"), token in $state/token (RAY_AUTH_TOKEN_PATH); make cluster-down ends it"
-            echo "Prometheus: $temp/prom_metrics_service_discovery.json"
-            return
-        fi
-        kill -0 "$pid" 2>/dev/null || break
-        sleep 0.5
+    (umask 077 && python -c 'import secrets; print(secrets.token_hex(32), end="")' >"$state/token")
+    rm -f "$state/pid"
+    start_node 1 --head --port="$gcs" --dashboard-port="$dashboard" --dashboard-agent-listen-port="$agent" \
+        --ray-client-server-port="$client" --temp-dir="$temp" --object-store-memory=200000000
+    await 1 head_answers
+    for node in $(seq 2 "${NODES:-1}"); do
+        # A folder of its own, or two nodes unpack one job into one place at once.
+        start_node "$node" --address="127.0.0.1:$gcs" --num-cpus=1 --temp-dir="$(mktemp -d "$temp.XXXX")" \
+            --object-store-memory=100000000
     done
-    cat "$state/log" >&2
-    down
-    fail "Ray did not start within $((waited / 2)) s"
+    for node in $(seq 2 "${NODES:-1}"); do
+        await "$node" has_joined "$node"
+    done
+    exec 8>&-
+    echo "Ray runs at $(cat "$state/address"), token in $state/token (RAY_AUTH_TOKEN_PATH); make cluster-down ends it"
+    echo "Prometheus: $temp/prom_metrics_service_discovery.json"
+}
+
+# Start a node in a session of its own, and note its process id: start_node NUMBER OPTIONS..
+start_node() {
+    RAY_AUTH_TOKEN_PATH="$state/token" MEDCOLOR_RAY="$temp" setsid ray start "${@:2}" --block --disable-usage-stats \
+        >"$state/log-$1" 2>&1 </dev/null 8>&- &
+    echo $! >>"$state/pid"
+}
+
+head_answers() { answers "$dashboard" && answers "$agent"; }
+
+# Printed when the head knows the node.
+has_joined() { grep -qs "Ray runtime started" "$state/log-$1"; }
+
+# Wait for a node until a command succeeds, as long as all that were started live: await NODE COMMAND..
+await() {
+    local begin=$SECONDS started living
+    mapfile -t started <"$state/pid"
+    until "${@:2}"; do
+        mapfile -t living < <(jobs -rp)
+        if [ ${#living[@]} -lt ${#started[@]} ] || [ $((SECONDS - begin)) -gt "$patience" ]; then
+            cat "$state/log-$1" >&2
+            end
+            fail "Ray did not start within $((SECONDS - begin)) s"
+        fi
+        sleep 0.2
+    done
 }
 
 down() {
-    if ! running; then
-        rm -f "$state/pid"
-        echo "No Ray of make cluster-up runs"
-        return
-    fi
+    alone
+    local of words="Ray has ended"
+    of=$(sessions) || exit
+    [ -n "$of" ] || words="No Ray of make cluster-up runs"
+    end
+    exec 8>&-
+    echo "$words"
+}
+
+# End all that is left of the Ray that was started here, and delete its state.
+end() {
+    local folder of left tried
+    folder=$(ray_folder) || exit
     # SIGTERM would drain the node for half a minute; every task may be killed and run again.
-    local pid pids
-    pids=$(while read -r pid; do family "$pid"; done <"$state/pid")
-    # shellcheck disable=SC2086 # a list
-    kill -KILL $pids 2>/dev/null || true
-    local waited
-    for waited in $(seq 100); do
+    of=$(sessions)
+    for tried in $(seq 100); do # a process that was just killed may have begun another
+        # shellcheck disable=SC2086 # a list
+        left=$(members $of)
+        [ -n "$left" ] || break
         # shellcheck disable=SC2086
-        kill -0 $pids 2>/dev/null || break
+        kill -KILL $left 2>/dev/null || true
         sleep 0.1
     done
-    [ "$waited" -lt 100 ] || fail "some of these did not end: $pids"
-    rm -rf "$(cat "$state/temp")" "$(cat "$state/temp")".*
+    [ -z "$left" ] || fail "After $tried tries some of these have not ended: $left"
+    [ -z "$folder" ] || rm -rf "$folder" "$folder".????
     rm -f "$state/pid" "$state/temp" "$state/address" "$state/token"
-    echo "Ray has ended"
 }
 
 # Jobs run in a copy of this folder: what lies on this machine needs its whole path, addresses and names stay.
@@ -132,7 +202,7 @@ nightly() {
     flock -n 9 || fail "The last nightly run has not come to its end"
     if [ -z "${RAY_API_SERVER_ADDRESS:-}" ] && ! running; then
         trap down EXIT
-        up 9>&- # Ray must not hold the lock
+        up 9>&- # Ray must not hold this lock either
     fi
     submit jobs/cohort.py "$(whole_output "$MANIFEST")" "$(whole_path "${REFERENCES:-visible-human-male}")" \
         "$(whole_output "$OUTPUT")" ${CONFIG:+--config "$CONFIG"}

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from medcolor.errors import InputError, RunError
 from medcolor.progress import ProgressReport
 from medcolor.storage.durable import move_into_place
+from medcolor.storage.names import writing_no_link
 
 _CHUNK_BYTES = 1 << 20
 _ASK_LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -140,7 +141,7 @@ def _append(url: str, part: Path, progress: ProgressReport, timeout_s: float) ->
         progress.begin("download MB", (total or 0) >> 20)
         progress.advance(start >> 20)
         done = start
-        with part.open("ab" if resumed else "wb") as file:
+        with writing_no_link(part, "ab" if resumed else "wb") as file:
             # read1 takes what is there: a stall loses nothing that has arrived.
             while chunk := response.read1(_CHUNK_BYTES):
                 file.write(chunk)

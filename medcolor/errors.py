@@ -10,6 +10,11 @@ MedcolorError
 from __future__ import annotations
 
 
+def printable(line: str) -> str:
+    """Return a line in which characters that are not shown, or steer a terminal, are escapes."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in line)
+
+
 class MedcolorError(Exception):
     """Base of every error a user is meant to read."""
 
@@ -20,9 +25,9 @@ class MedcolorError(Exception):
         super().__init__(str(place), problem, remedy)
 
     def __str__(self) -> str:
-        """Join the parts into one line."""
+        """Join the parts into one line; characters that are not shown appear as escapes."""
         place, problem, remedy = self.args
-        return " ".join(f"{place}: {problem}. {remedy}.".split())
+        return printable(" ".join(f"{place}: {problem}. {remedy}.".split()))
 
 
 class InputError(MedcolorError):

@@ -20,6 +20,7 @@ from medcolor.errors import InputError, RunError
 from medcolor.progress import ProgressReport
 from medcolor.storage import ObjectPath, read_object, write_atomic
 from medcolor.storage.durable import move_into_place
+from medcolor.storage.names import path_below, writing_no_link
 from medcolor.storage.object_path import speaking_of
 
 CHECKSUMS = "checksums.json"
@@ -28,8 +29,6 @@ _AT_ONCE = 8
 _PIECE_BYTES = 4 << 20
 _NAMED = 5
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?')
-_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
-"""Names that are devices on Windows, wherever they stand."""
 
 Part = Literal["all", "video", "frames", "sections", "page"]
 _PATTERNS: dict[Part, tuple[str, ...]] = {
@@ -82,7 +81,7 @@ def list_objects(source: ObjectPath, part: Part = "all") -> list[Listed]:
     found = []
     for key, size, mark in source.versions():
         below = key or source.name
-        _refuse_devices(source, below)
+        _refuse_streams(source, below)
         if any(fnmatch.fnmatch(below, pattern) for pattern in _PATTERNS[part]):
             found.append(Listed(below, size, mark))
     if not found:
@@ -128,9 +127,11 @@ def fetch(
     def one(item: Listed) -> tuple[str, str]:
         place = source if item.key == source.name and not source.is_dir() else source / item.key
         try:
-            return _have(place, item, _path_below(target, item.key), sums.get(item.key))
+            return _have(place, item, path_below(target, item.key, source), sums.get(item.key))
         except RunError as error:
             return "bad", str(error.args[1])
+        except OSError as error:
+            return "bad", error.strerror or type(error).__name__
         finally:
             progress.advance(1)
 
@@ -180,7 +181,7 @@ def _have(place: ObjectPath, item: Listed, path: Path, sha256: str | None) -> tu
     for _ in range(2):
         if not (stamp.is_file() and part.is_file() and stamp.read_text() == item.mark):
             part.unlink(missing_ok=True)
-            stamp.write_text(item.mark)
+            write_atomic(stamp, item.mark.encode())
         _append(place, item, part)
         if right(part):
             move_into_place(part, path)
@@ -195,7 +196,7 @@ def _append(place: ObjectPath, item: Listed, part: Path) -> None:
     """Fetch what is missing, piece by piece."""
     import obstore
 
-    with part.open("ab") as file, speaking_of(place):
+    with writing_no_link(part, "ab") as file, speaking_of(place):
         for start in range(file.tell(), item.size, _PIECE_BYTES):
             end = min(start + _PIECE_BYTES, item.size)
             file.write(bytes(obstore.get_range(place.store, place.key, start=start, end=end)))
@@ -214,17 +215,10 @@ def _judge(item: Listed, sha256: str | None) -> tuple[Callable[[Path], bool], st
     return lambda path: path.stat().st_size == item.size, "size"
 
 
-def _path_below(target: Path, key: str) -> Path:
-    """Return where an object goes: below the folder, also where links lead elsewhere."""
-    path = target.joinpath(*key.split("/"))
-    if not path.resolve().is_relative_to(target.resolve()):
-        raise InputError(path, "a link leads out of the folder", "Take it away, or name another")
-    return path
-
-
-def _refuse_devices(source: ObjectPath, key: str) -> None:
-    if any(_DEVICE.fullmatch(part) or ":" in part for part in key.split("/")):
-        raise InputError(source, f"a key that names a device: {key!r}", "Rename the object")
+def _refuse_streams(source: ObjectPath, key: str) -> None:
+    """Refuse what Windows takes for a second stream of a file: pictures are looked at there."""
+    if ":" in key:
+        raise InputError(source, f"a key with a colon: {key!r}", "Rename the object")
 
 
 def _sha256(path: Path) -> str:

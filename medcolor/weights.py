@@ -18,7 +18,7 @@ from medcolor.features.published import read_published
 from medcolor.features.registry import EMBEDDED, REGISTRY, PublishedWeights, stored_path
 from medcolor.features.store import EMBEDDED_PATH, load_network, save_network
 from medcolor.progress import ProgressReport
-from medcolor.storage import write_json
+from medcolor.storage import plain_name, write_json
 from medcolor.storage.durable import replacing
 
 
@@ -56,7 +56,8 @@ def pull_weights(
     """
     path = stored_path(entry.name)
     source = url or entry.url
-    fetched = path.with_name(f"{entry.name}.download{Path(source).suffix}")
+    name = plain_name(f"{entry.name}.download{Path(source).suffix}", f"weights {entry.name}")
+    fetched = path.with_name(name)
     remedy = (
         f"Fetch {entry.url} where there is a network and run: medcolor weights import FILE"
         " (the embedded network needs no download)"

@@ -50,8 +50,14 @@ class Site:
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     """Path and Range of every request."""
 
+    headers: dict[str, str] = field(default_factory=dict)
+    """Sent with every file."""
+
+    moved: dict[str, str] = field(default_factory=dict)
+    """Where requests for some paths are sent on to."""
+
     def content_of(self, path):
-        return self.files.get(path)
+        return self.files.get(path.partition("?")[0])
 
     def next_fault(self, path, wanted):
         self.asked.append((path, wanted))
@@ -82,7 +88,10 @@ def serving_site(served: Served) -> Iterator[str]:
             fault = served.next_fault(path, wanted)
             content = served.content_of(path)
             start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-            if content is None:
+            more = getattr(served, "headers", {})
+            if path in (moved := getattr(served, "moved", {})):
+                self.answer(302, {"Location": moved[path]}, b"")
+            elif content is None:
                 self.answer(404, {}, b"")
             elif fault == "busy":
                 self.answer(503, {}, b"")
@@ -92,7 +101,7 @@ def serving_site(served: Served) -> Iterator[str]:
                 where = f"bytes {start}-{len(content) - 1}/{len(content)}"
                 self.answer(206, {"Content-Range": where}, content[start:], fault)
             else:
-                self.answer(200, {}, content[:-3] if fault == "short" else content, fault)
+                self.answer(200, more, content[:-3] if fault == "short" else content, fault)
 
         def answer(self, status, headers, body, fault=""):
             self.send_response(status)

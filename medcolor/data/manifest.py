@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from medcolor.download import Patience, fetch
 from medcolor.errors import InputError
 from medcolor.progress import Silent
+from medcolor.storage.names import why_not_plain
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _MOST_BYTES = 64 << 20
@@ -41,7 +42,7 @@ def read_index(url: str, patience: Patience) -> dict[str, Listing]:
         elif len(words) >= 9 and line[0] == "-" and words[4].isdigit():
             whole = "/".join(part for part in (directory, words[8].removeprefix("./")) if part)
             parent, _, name = whole.rpartition("/")
-            if _is_harmless(name) and all(_is_harmless(part) for part in parent.split("/") if part):
+            if all(map(_is_harmless, whole.split("/"))):
                 found.setdefault(f"{parent}/" if parent else "", {})[name] = int(words[4])
     return found
 
@@ -58,8 +59,8 @@ def read_links(url: str, patience: Patience) -> Listing:
 
 
 def _is_harmless(name: str) -> bool:
-    """Tell plain file names from all that could lead elsewhere."""
-    return _NAME.fullmatch(name) is not None
+    """Tell plain file names from all that could lead elsewhere, also as part of an address."""
+    return _NAME.fullmatch(name) is not None and not why_not_plain(name)
 
 
 def _text(url: str, patience: Patience) -> str:

@@ -21,7 +21,7 @@ from medcolor.errors import EmptyFrameError, InputError, RunError
 from medcolor.progress import ProgressReport, Silent
 from medcolor.reference.credit import CREDITS
 from medcolor.reference.library import number_in_name
-from medcolor.storage import write_atomic
+from medcolor.storage import path_below, write_atomic
 from medcolor.storage.durable import move_into_place
 from medcolor.volume.genesis import read_genesis
 from medcolor.volume.raw_cryosection import read_raw_cryosection
@@ -162,7 +162,7 @@ def _choose(
             if listing is None:
                 listing = read_links(base + directory, patience)
             for name, size in _matching(collection, listing, ranges):
-                path = output / collection.folder / name
+                path = path_below(output, f"{collection.folder}/{name}")
                 found[path] = Wanted(base + directory + name, path, collection.kind, size)
     if not any(file.kind != "text" for file in found.values()):
         raise InputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -14,12 +15,20 @@ from medcolor.reference.manifest import MANIFEST, PreparedFrame, read_manifest
 from medcolor.reference.orientation import VIEW
 from medcolor.reference.prepare import prepare_photograph
 from medcolor.reference.settings import ReferenceSettings
-from medcolor.storage import Place
-from medcolor.volume.files import IMAGE_SUFFIXES, RAW_SUFFIXES, list_photographs, photograph_stem
+from medcolor.storage import Place, place_of, plain_name
+from medcolor.storage.names import is_shown
+from medcolor.volume.files import (
+    IMAGE_SUFFIXES,
+    RAW_SUFFIXES,
+    is_photograph,
+    list_photographs,
+    photograph_stem,
+)
 from medcolor.volume.images import read_image_and_alpha
 
 _THIRDS = {"": 0.0, "a": 0.0, "b": 1 / 3, "c": 2 / 3}
 
+_ANEW = "Build the index anew"
 _HALF_OPAQUE = {"uint8": 127, "uint16": 32767}
 """By type of the pixels."""
 
@@ -51,6 +60,8 @@ def list_references(folder: Place, settings: ReferenceSettings) -> list[Referenc
     if (prepared := read_manifest(folder)) is not None:
         return _of_manifest(folder, prepared)
     files = list_photographs(folder) if folder.is_dir() else []
+    for path in files:
+        plain_name(path.name, folder, "Rename it")  # it becomes an id, which is read back so
     if not files:
         raise InputError(
             folder,
@@ -66,6 +77,41 @@ def list_references(folder: Place, settings: ReferenceSettings) -> list[Referenc
         for path, number in zip(files, known, strict=True)
     ]
     return sorted(records, key=lambda record: record.position_mm or 0.0)
+
+
+def recorded_place(uri: object, reference_id: object, record: object) -> Place:
+    """Return where a photograph lies that an index or a choice of photographs names.
+
+    What is followed, and why: an index is built from a folder that its user names, may lie
+    elsewhere than its photographs, and be read on machines that did not build it. So a whole path
+    (or `file://`) and an address of a bucket are followed wherever they lead, but to nothing but
+    the photograph that the row is about: the last part is its id, a plain name with the ending of
+    a photograph. Before its pixels are looked at, a regular file must have the content whose digest
+    the row holds (`run.index.refuse_changed_photographs`), so no row makes anything of a file that
+    its writer did not have. Relative paths, which this program never records, would depend on the
+    folder a command is called from, and other addresses fetch from anybody: both are refused.
+    Nothing deletes or overwrites what a row names.
+
+    Args:
+        uri: As recorded.
+        reference_id: Of the photograph, as recorded.
+        record: The file that says so.
+
+    Raises:
+        InputError: It is no such place.
+    """
+    name = plain_name(reference_id, record, _ANEW)
+    try:
+        place = place_of(str(uri))
+    except InputError as error:
+        raise InputError(record, f"leads to {error.args[0]}, {error.args[1]}", _ANEW) from error
+    is_whole = not isinstance(place, Path) or place.is_absolute()
+    is_its = place.name == name and is_photograph(name) and is_shown(str(place))
+    if not (is_its and is_whole):
+        raise InputError(
+            record, f"leads to {place} for the photograph {name}, expected its whole path", _ANEW
+        )
+    return place
 
 
 def position_of(number: float, settings: ReferenceSettings) -> float:

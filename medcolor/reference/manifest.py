@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
+
+from pydantic import TypeAdapter, ValidationError
 
 from medcolor.errors import InputError
-from medcolor.storage import Place, write_json
+from medcolor.storage import Place, plain_name, write_json
+from medcolor.volume.files import is_photograph
 
 MANIFEST = "references.json"
 CONTACT_SHEET = "contact_sheet.png"
@@ -19,6 +22,7 @@ CONTACT_SHEET = "contact_sheet.png"
 Status = Literal["prepared", "clean", "empty", "duplicate", "missing"]
 
 _VERSION = 1
+_REMEDY = "Delete this record and prepare them anew"
 _REGULAR_SHARE = 0.5
 """Share of the distances between neighbouring numbers that one distance has, at least, for
 the sequence to have gaps."""
@@ -69,6 +73,19 @@ class PreparedFrame:
     file_digest: str | None = None
     settings_digest: str | None = None
 
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
+
+
+@dataclass(frozen=True)
+class _Record:
+    version: Literal[1]
+    frames: tuple[PreparedFrame, ...]
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
+
+
+_RECORD = TypeAdapter(_Record)
+
 
 def write_manifest(folder: Path, frames: Sequence[PreparedFrame]) -> None:
     """Write the record, in the order of the frames' numbers and names; unchanged, it is left."""
@@ -84,26 +101,29 @@ def read_manifest(folder: Place) -> tuple[PreparedFrame, ...] | None:
     """Read the record of a folder; None if there is none.
 
     Raises:
-        InputError: If it cannot be read.
+        InputError: If it cannot be read, or names a file that is not of this folder.
     """
     path = folder / MANIFEST
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text())
-        if content["version"] != _VERSION:
-            raise ValueError(f"version {content['version']}, expected {_VERSION}")
-        return tuple(_frame(row) for row in content["frames"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        # Not by pydantic's own parser: it refuses names with bytes that are no UTF-8.
+        frames = _RECORD.validate_python(json.loads(path.read_bytes())).frames
+    except (OSError, ValueError) as error:
         raise InputError(
-            path, f"no readable record of prepared references ({error})", "Prepare them anew"
+            path, f"no readable record of prepared references ({_reason(error)})", _REMEDY
         ) from error
+    for one in frames:
+        if one.file is not None and not is_photograph(plain_name(one.file, path, _REMEDY)):
+            raise InputError(path, f"names {one.file} for a photograph", _REMEDY)
+    return frames
 
 
-def _frame(row: dict[str, object]) -> PreparedFrame:
-    """Return one row; JSON knows no tuples."""
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
-    return PreparedFrame(**values)  # type: ignore[arg-type]
+def _reason(error: OSError | ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
 
 
 def missing_numbers(numbers: Sequence[float]) -> list[float]:

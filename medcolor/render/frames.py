@@ -24,6 +24,7 @@ from medcolor.render.drawn import (
     points_for,
 )
 from medcolor.render.offscreen import OffscreenRenderer
+from medcolor.render.own_png import marked
 from medcolor.render.scene import Camera, Frame, SceneSettings, camera_of, frames_of
 from medcolor.render.settings import RenderSettings
 from medcolor.render.tissue import Overview
@@ -213,7 +214,7 @@ class FrameWorker:
         self._show(task.stage)
         plan = self._plan
         frame = plan.frames[task.number]
-        content = encode_png(self._renderer.frame(frame))
+        content = marked(encode_png(self._renderer.frame(frame)))
         # The set that lay there is none from here on; a set without checksums is in the making.
         (plan.output / CHECKSUMS).unlink(missing_ok=True)
         write_atomic(plan.output / task.stage / frame_name(task.number), content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
@@ -11,6 +12,7 @@ import numpy as np
 from medcolor.errors import InputError
 from medcolor.fetch import CHECKSUMS
 from medcolor.render.frames import FrameReport, FrameTask, Kind, SetPlan, frame_name
+from medcolor.render.own_png import is_marked
 from medcolor.render.page import (
     PageContent,
     PicturePair,
@@ -37,11 +39,19 @@ from medcolor.render.video import (
     encode_webp,
     figure,
 )
-from medcolor.storage import Place, json_bytes, list_sizes, read_object, write_atomic
+from medcolor.storage import (
+    Place,
+    json_bytes,
+    list_sizes,
+    plain_key,
+    read_object,
+    write_atomic,
+)
 from medcolor.volume.files import list_files
 from medcolor.volume.images import encode_png
 from medcolor.volume.store import read_slices
 
+_log = logging.getLogger(__name__)
 _THUMBNAIL_PX = 256
 _ANIMATION_PX = 384
 _PAGE_VIEWS = 72
@@ -55,6 +65,11 @@ RECORD = "render.json"
 PAGE = "index.html"
 THUMBNAIL = "thumbnail.webp"
 _FOLDERS: tuple[Kind, ...] = ("frames", "grey")
+_WRITTEN = (
+    RECORD, CHECKSUMS, PAGE, THUMBNAIL, *_FOLDERS,
+    "sections", "figure.png", "turntable.mp4", "turntable.webp",
+)  # fmt: skip
+"""All that a set consists of."""
 
 
 def frame_tasks(plan: SetPlan) -> list[FrameTask]:
@@ -64,7 +79,7 @@ def frame_tasks(plan: SetPlan) -> list[FrameTask]:
 
 
 def delete_stale_frames(plan: SetPlan) -> None:
-    """Delete the frames that an earlier set had more; nothing else."""
+    """Delete the frames that an earlier set had more; nothing else, whatever its name."""
     drawn = {f"{task.stage}/{frame_name(task.number)}" for task in frame_tasks(plan)}
     for kind in _FOLDERS:
         folder = plan.output / kind
@@ -72,15 +87,25 @@ def delete_stale_frames(plan: SetPlan) -> None:
             continue
         for path in list_files(folder):
             is_frame = path.suffix == ".png" and path.stem.isdecimal()
-            if is_frame and f"{kind}/{path.name}" not in drawn:
+            if not is_frame or f"{kind}/{path.name}" in drawn:
+                continue
+            if is_marked(path.read_bytes()):
                 path.unlink()
+            else:
+                _log.warning("%s: left there, since it was not drawn by medcolor", path)
 
 
 def is_drawn(plan: SetPlan) -> bool:
-    """Tell whether the same set lies there, whole by the sizes of its files."""
+    """Tell whether the same set lies there, whole by the sizes of its files.
+
+    Raises:
+        InputError: Its checksums name a file outside.
+    """
     record, sums = (read_object(plan.output / name) or {} for name in (RECORD, CHECKSUMS))
     if not (plan.identity and sums) or record.get("identity") != plan.identity:
         return False
+    for key in sums:
+        plain_key(key, plan.output / CHECKSUMS, "Delete this file, and draw again")
     there, written = list_sizes(plan.output), record.get("bytes", {})
     files = sums.keys() - {RECORD}
     return written.keys() == files and all(there.get(name) == written[name] for name in files)
@@ -92,9 +117,9 @@ def claim(output: Place) -> None:
     Raises:
         InputError: There are files that a set would be written over, and it is none.
     """
-    if read_object(output / RECORD):
+    if "identity" in (read_object(output / RECORD) or {}):
         return
-    for name in (PAGE, *_FOLDERS):
+    for name in _WRITTEN:
         if (output / name).exists():
             raise InputError(
                 output / name, "exists and was not drawn by medcolor", "Choose another folder"

@@ -17,14 +17,20 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float
 
 from medcolor.errors import InputError
-from medcolor.reference.library import ReferenceRecord
-from medcolor.storage import place_of
-from medcolor.storage.durable import create_file, write_file
+from medcolor.reference.library import ReferenceRecord, recorded_place
+from medcolor.storage import plain_name
+from medcolor.storage.durable import BEING_WRITTEN, create_file, write_file
 
 FORMAT = 2
 """Of the parts this version writes and reads."""
 
 _PARTS = "part-*.parquet"
+MADE = re.compile(
+    rf"({BEING_WRITTEN})?(part-\d+\.parquet|\.descriptors-[0-9a-f]+\.npy)"
+    r"|\.part-\d+\.parquet\.version"  # of a copy from a bucket
+)
+"""Names of the files of an index, whole or being written."""
+
 _GROUP_ROWS = 1024
 """Rows of a parquet row group: what is decoded at a time."""
 
@@ -185,6 +191,8 @@ def open_part(path: Path) -> Part:
             raise ValueError(f"columns {', '.join(schema.names)}")
         origin = Origin(str(head["network"]), str(head["preparation"]))
         empty = tuple(Frame(**frame) for frame in head["empty"])
+        for frame in empty:
+            plain_name(frame.reference_id, path, "Build the index anew")
         return Part(path, origin, file.metadata.num_rows, size, empty)
 
 
@@ -198,9 +206,16 @@ def read_records(part: Part) -> list[tuple[ReferenceRecord, str]]:
     """Return the photograph of every row and the digest of its content."""
     columns = read_columns(part, "id", "uri", "position_mm", "orientation", "digest")
     return [
-        (ReferenceRecord(reference_id, place_of(uri), position, orientation), digest)
+        (_record(part.path, reference_id, uri, position, orientation), digest)
         for reference_id, uri, position, orientation, digest in zip(*columns.values(), strict=True)
     ]
+
+
+def _record(
+    part: Path, reference_id: str, uri: str, position_mm: float | None, orientation: str | None
+) -> ReferenceRecord:
+    place = recorded_place(uri, reference_id, part)
+    return ReferenceRecord(reference_id, place, position_mm, orientation)
 
 
 def read_descriptors(part: Part) -> Iterator[Float[np.ndarray, "row descriptor"]]:

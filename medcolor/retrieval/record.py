@@ -91,6 +91,11 @@ class Assignment:
 
     bearing: Bearing
 
+    @property
+    def used(self) -> set[str]:
+        """Ids of the photographs that any slice takes colours from."""
+        return {source.reference_id for sources in self.references for source in sources}
+
 
 def write_assignment(
     path: Place,
@@ -122,23 +127,37 @@ def write_assignment(
     pq.write_table(table.replace_schema_metadata({"medcolor": about}), content)
     write_atomic(path, content.getvalue())
     write_json(_marker(path), {"identity": identity, "digest": _digest(content.getvalue())})
-    return _assignment(table, bearing)
+    return Assignment(tuple(tuple(sources) for sources in around), bearing)
 
 
-def read_assignment(path: Place, identity: str) -> Assignment | None:
-    """Read the choice of an earlier run; None if there is none of this identity, or not whole."""
+def read_assignment(
+    path: Place, identity: str, records: tuple[ReferenceRecord, ...]
+) -> Assignment | None:
+    """Read the choice of an earlier run; None if there is none of this identity, or not whole.
+
+    Args:
+        path: Of the file.
+        identity: Of the run.
+        records: Of its index, which alone says where photographs lie: they may have been moved
+            since, and the file is taken at its word for their ids and weights only.
+    """
+    known = {record.reference_id: record for record in records}
     marker = read_object(_marker(path)) or {}
     if marker.get("identity") != identity:
         return None
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
+        if _digest(content) != marker.get("digest"):
+            return None
+        table = pq.read_table(io.BytesIO(content))
+        about = json.loads((table.schema.metadata or {}).get(b"medcolor", b"{}"))
+        rows = table.column("sources").to_pylist()
+        references = tuple(
+            tuple(_source(known[one["reference_id"]], one["weight"]) for one in row) for row in rows
+        )
+        return Assignment(references, Bearing(**about["bearing"]))
+    except (FileNotFoundError, pa.ArrowInvalid, KeyError, TypeError, ValueError):
         return None
-    if _digest(content) != marker.get("digest"):
-        return None
-    table = pq.read_table(io.BytesIO(content))
-    about = json.loads(table.schema.metadata[b"medcolor"])
-    return _assignment(table, Bearing(**about["bearing"]))
 
 
 def _marker(path: Place) -> Place:
@@ -150,9 +169,8 @@ def _digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def _assignment(table: pa.Table, bearing: Bearing) -> Assignment:
-    rows = table.column("sources").to_pylist()
-    return Assignment(tuple(tuple(Source(**source) for source in row) for row in rows), bearing)
+def _source(record: ReferenceRecord, weight: float) -> Source:
+    return Source(record.reference_id, str(record.path), weight, record.orientation)
 
 
 def _sources(
@@ -173,9 +191,5 @@ def _sources(
         return [(i, 1.0) for i in first]
 
     return [
-        [
-            Source(records[i].reference_id, str(records[i].path), weight, records[i].orientation)
-            for i, weight in around(z)
-        ]
-        for z in range(len(choice.chosen))
+        [_source(records[i], weight) for i, weight in around(z)] for z in range(len(choice.chosen))
     ]

@@ -32,7 +32,7 @@ def assign(
         InputError: If no slice shows a body, or the photographs' names do not say what they should.
     """
     path = plan.ledger.folder / ASSIGNMENT
-    found = read_assignment(path, plan.ledger.identity)
+    found = read_assignment(path, plan.ledger.identity, index.records)
     if found is not None:
         return found
     settings, level = plan.settings, plan.levels[0]

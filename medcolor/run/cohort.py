@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
@@ -32,7 +33,7 @@ from medcolor.run.ledger import RECORD, Ledger
 from medcolor.run.plan import digest_network, resolve_hardware, resolve_threads
 from medcolor.run.serial import SerialRunner
 from medcolor.run.tasks import Failed, Runner, one_line
-from medcolor.storage import Place, read_object, write_atomic, write_json
+from medcolor.storage import Place, path_below, read_object, write_atomic, write_json
 from medcolor.volume.files import version_of_input
 
 _log = logging.getLogger(__name__)
@@ -94,8 +95,14 @@ class Job:
     """Digests of all that decides the pixels but the scan."""
 
     def volume(self, member: Member) -> Place:
-        """Return where a volume is written."""
-        return self.output / f"{member.name}.ome.zarr"
+        """Return where a volume is written.
+
+        Raises:
+            InputError: A link there leads to another folder.
+        """
+        name = f"{member.name}.ome.zarr"
+        output = self.output
+        return path_below(output, name) if isinstance(output, Path) else output / name
 
     def fingerprint(self, member: Member) -> str:
         """Name what a volume is made of, by sizes and times of its files: content is not read."""
@@ -135,9 +142,9 @@ class Job:
 
     def is_kept(self, member: Member) -> bool:
         """Tell whether an earlier run made this volume of just this, and it lies there whole."""
-        volume = self.volume(member)
-        folder = Ledger.folder_of(volume)
         try:
+            volume = self.volume(member)
+            folder = Ledger.folder_of(volume)
             made_of = read_object(folder / _FINGERPRINT) or {}
             record = read_object(folder / RECORD) or {}
             is_same = made_of.get("fingerprint") == self.fingerprint(member)

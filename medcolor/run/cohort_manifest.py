@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from medcolor.errors import InputError
-from medcolor.storage import Place, place_of
+from medcolor.storage import Place, place_of, plain_name
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _REMEDY = "Give `volumes: [{name: a, target: PATH}, ..]`, or a parquet file of name and target"
@@ -51,6 +51,7 @@ def read_cohort(manifest: str) -> list[Member]:
     if not members:
         raise InputError(manifest, "no volumes", _REMEDY)
     for name, count in Counter(member.name for member in members).items():
+        plain_name(name, manifest, _REMEDY)
         if count > 1 or not _NAME.fullmatch(name):
             problem = "named twice" if count > 1 else "no plain name: letters, digits, . _ -"
             raise InputError(manifest, f"volume {name!r}: {problem}", "Rename it")
@@ -62,7 +63,7 @@ def _listed(place: Place) -> list[Member]:
         raise InputError(place, "no such manifest", _REMEDY)
     try:
         rows = _rows(place)
-        return [Member(str(row["name"]), _from(place, str(row["target"]))) for row in rows]
+        return [Member(_name(row["name"]), _from(place, row["target"])) for row in rows]
     except (yaml.YAMLError, pa.ArrowException, KeyError, TypeError, UnicodeDecodeError) as error:
         raise InputError(
             place, f"no manifest of volumes ({type(error).__name__})", _REMEDY
@@ -76,7 +77,17 @@ def _rows(place: Place) -> list[dict[str, Any]]:
     return list(content["volumes"])
 
 
-def _from(manifest: Place, target: str) -> Place:
+def _name(name: object) -> str:
+    """Return a name; in YAML one of digits alone is a number."""
+    if not isinstance(name, str | int) or isinstance(name, bool):
+        raise TypeError("a name is text")
+    return str(name)
+
+
+def _from(manifest: Place, target: object) -> Place:
+    """Return a target; the list is the user's, who may name scans wherever they lie."""
+    if not isinstance(target, str) or not target:
+        raise TypeError("a target is a path or an address")
     place = place_of(target)
     if isinstance(place, Path) and not place.is_absolute():
         return manifest.parent / target

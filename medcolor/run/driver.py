@@ -22,11 +22,19 @@ from medcolor.retrieval.record import Assignment
 from medcolor.run.assign import assign
 from medcolor.run.index import open_index, refuse_changed_photographs
 from medcolor.run.integrity import forget_lost
-from medcolor.run.ledger import MATCH, PLAN, Ledger, holds_anything, level_stage
+from medcolor.run.ledger import (
+    MATCH,
+    PLAN,
+    STAGED,
+    Ledger,
+    delete_ledger,
+    holds_anything,
+    level_stage,
+)
 from medcolor.run.look import look_at
 from medcolor.run.plan import Plan, SlabTask, resolve_hardware, staging_of
 from medcolor.run.preflight import check_inputs_on_every_node, check_output_on_every_node
-from medcolor.run.reconstructions import LostReconstructionError
+from medcolor.run.reconstructions import RECONSTRUCTION, LostReconstructionError
 from medcolor.run.report import RunReport, write_failures, write_report
 from medcolor.run.slabs import (
     all_tasks,
@@ -46,11 +54,12 @@ from medcolor.run.workers import (
     SlabReport,
     speaking_of_full_disks,
 )
-from medcolor.storage import Place, delete_tree
+from medcolor.storage import Place, delete_made, refuse_links_out
 from medcolor.volume.shards import LostShardError
 from medcolor.volume.store import (
     create_store,
     delete_unfinished_files,
+    delete_volume,
     levels_laid_out_otherwise,
     metadata_digests,
 )
@@ -81,7 +90,7 @@ def colorize(
             with report.stage("describe"):
                 assignment = assign(plan, index, runner, progress)
                 report.bearing = assignment.bearing
-                refuse_changed_photographs(index, assignment)
+                refuse_changed_photographs(index, assignment.used)
         try:
             _color(plan, assignment, runner, progress, report)
         finally:
@@ -89,8 +98,8 @@ def colorize(
         write_report(plan, report, runner)
         if report.is_complete:
             plan.ledger.forget(MATCH)
-            delete_tree(plan.reconstructions)
-            delete_tree(plan.staging_folder)
+            delete_made(plan.reconstructions, RECONSTRUCTION)
+            delete_made(plan.staging_folder, STAGED)
             delete_unfinished_files(output)
     return report
 
@@ -110,6 +119,9 @@ def _prepare(
 
     Nothing of an earlier run is deleted before every node has seen the inputs.
     """
+    for place in (output, Ledger.folder_of(output)):
+        if isinstance(place, Path):
+            refuse_links_out(place)
     look = look_at(target, references, output, settings, runner)
     plan = look.plan
     check_inputs_on_every_node(look, references, runner)
@@ -143,9 +155,9 @@ def _nothing_left_on_bad_input(output: Place) -> Iterator[list[Place]]:
         yield begun
     except InputError:
         for place in begun:
-            delete_tree(place)
+            delete_volume(place) if place == output else delete_ledger(place)
         if not was_staged and not (folder / PLAN).is_file():
-            delete_tree(staging)
+            delete_made(staging, STAGED)
             if isinstance(folder, Path) and folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
         raise

@@ -24,6 +24,7 @@ from medcolor.errors import EmptyFrameError, InputError, RunError
 from medcolor.features.extract import describe
 from medcolor.reference.library import ReferenceRecord, list_references, load_reference
 from medcolor.retrieval.index import read_index
+from medcolor.run.index import refuse_changed_photographs
 from medcolor.run.index_copies import is_index_place, local_index
 from medcolor.run.ledger import MATCH, level_stage
 from medcolor.run.look import look_at
@@ -229,9 +230,8 @@ class TrySlices:
 
     def _load(self, count: int) -> list[ReferenceSlice]:
         """Return photographs from the middle of the library, as many as a slice hears."""
-        middle = len(self._records) // 2
         found: list[ReferenceSlice] = []
-        for record in self._records[middle : middle + _MOST_TRIED] or self._records[:_MOST_TRIED]:
+        for record in _near_the_middle(self._records):
             try:
                 found.append(load_reference(record, self._plan.settings.reference))
             except EmptyFrameError:
@@ -240,14 +240,25 @@ class TrySlices:
                 break
         if not found:
             raise InputError(
-                self._records[middle].path, "no body on it and its neighbours", "Check them"
+                self._records[len(self._records) // 2].path,
+                "no body on it and its neighbours",
+                "Check them",
             )
         return [found[number % len(found)] for number in range(count)]
 
 
+def _near_the_middle(records: Sequence[ReferenceRecord]) -> Sequence[ReferenceRecord]:
+    """Return the photographs that are tried."""
+    middle = len(records) // 2
+    return records[middle : middle + _MOST_TRIED]
+
+
 def _records(references: Place, settings: RunSettings) -> Sequence[ReferenceRecord]:
     if is_index_place(references):
-        return read_index(local_index(references)).records
+        index = read_index(local_index(references))
+        tried = _near_the_middle(index.records)
+        refuse_changed_photographs(index, {record.reference_id for record in tried})
+        return index.records
     return list_references(references.absolute(), settings.reference)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import shutil
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +12,7 @@ from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
 from medcolor.reference.library import ReferenceRecord, list_references
 from medcolor.retrieval.index import ReferenceIndex, digest_library, is_index, read_index
-from medcolor.retrieval.parts import Frame, part_paths
-from medcolor.retrieval.record import Assignment
+from medcolor.retrieval.parts import MADE, Frame, part_paths
 from medcolor.run.index_copies import (
     IndexChangedError,
     is_index_place,
@@ -25,9 +23,10 @@ from medcolor.run.index_parts import describe_parts, digests_of, frames_of, orig
 from medcolor.run.plan import resolve_hardware, resolve_threads
 from medcolor.run.tasks import Runner
 from medcolor.run.workers import DescribeReferences
-from medcolor.storage import Place
+from medcolor.storage import Place, delete_made
 from medcolor.storage.durable import move_into_place
 from medcolor.storage.locks import alone_with
+from medcolor.storage.names import refuse_link
 from medcolor.volume.files import digest_file
 
 _log = logging.getLogger(__name__)
@@ -78,6 +77,7 @@ def _build(
     settings = resolve_hardware(settings, runner)
     records = list_references(references.absolute(), settings.reference)
     building = folder.with_name(f".{folder.name}.building")
+    refuse_link(building)
     origin = origin_of(settings)
     threads = resolve_threads(settings, runner)
     progress.begin("references", len(records))
@@ -94,7 +94,7 @@ def _build(
         stale.unlink()  # of an interrupted build of more photographs
     index = read_index(building, origin)
     if not index.records:
-        shutil.rmtree(building)
+        delete_made(building, MADE)
         raise InputError(
             references,
             f"none of {len(records)} photographs shows a body on a plain background",
@@ -198,7 +198,7 @@ def _open_kept(
             index = read_index(folder, origin_of(settings))
             if index.library_digest == library:
                 return index
-            shutil.rmtree(folder)
+            delete_made(folder, MADE)
         return _build(references, folder, settings, runner, progress)
 
 
@@ -209,13 +209,12 @@ def library_digest(references: Place, settings: RunSettings) -> str:
     return digest_library(frames_of(list_references(references, settings.reference)))
 
 
-def refuse_changed_photographs(index: ReferenceIndex, assignment: Assignment) -> None:
-    """Check the photographs that are used against the digests their descriptors were made with.
+def refuse_changed_photographs(index: ReferenceIndex, used: Container[str]) -> None:
+    """Check the photographs of some ids against the digests their descriptors were made with.
 
     Raises:
         InputError: One is gone or is another one by now.
     """
-    used = {source.reference_id for sources in assignment.references for source in sources}
     for record, digest in zip(index.records, index.digests, strict=True):
         if record.reference_id not in used:
             continue

@@ -20,11 +20,12 @@ from medcolor.storage import (
     ObjectPath,
     Place,
     create_exclusive,
-    delete_tree,
+    delete_made,
     json_bytes,
     read_object,
     write_json,
 )
+from medcolor.storage.durable import BEING_WRITTEN
 from medcolor.volume.files import list_files
 
 _AT_ONCE = 8
@@ -38,7 +39,19 @@ RECORD = "run.json"
 MATCH = "match"
 """The stage of the second pass. The third writes level 0, and then come the coarser levels."""
 
+STAGED = re.compile(rf"({BEING_WRITTEN})?[0-9a-f]{{16}}.*", re.DOTALL)
+"""Keys below a staging folder."""
+
 _METADATA = "metadata.json"
+_MARKER = re.compile(r"\w+-slab\d+\.json")
+_MADE = re.compile(
+    r"(plan|run|cohort|metadata|assignment)\.json|failures\.jsonl|assignment\.parquet"
+    rf"|done/{_MARKER.pattern}|reconstructions/\d+\.npz"
+    r"|(\.index\.building|index)/part-\d+\.parquet"
+    rf"|staging/({STAGED.pattern})|(.+/)?\.[^/]+",  # hidden: being written, locks, probes
+    re.DOTALL,
+)
+"""Keys below a ledger's folder."""
 
 
 def level_stage(level: int) -> str:
@@ -119,10 +132,13 @@ class Ledger:
 
     def _clear(self, output: Place) -> None:
         """Delete what another identity left: first what says that something of it is done."""
-        delete_tree(self.folder / "done")
+        from medcolor.volume.store import delete_volume, refuse_foreign_volume
+
+        refuse_foreign_volume(output)
+        delete_made(self.folder / "done", _MARKER)
         self.reopen()
-        delete_tree(output)
-        delete_tree(self.folder)
+        delete_volume(output)
+        delete_ledger(self.folder)
 
     def is_ours(self) -> bool:
         """Tell whether this is still the run that writes the output: another may be forced."""
@@ -229,10 +245,16 @@ class Ledger:
         return self.folder / "done" / f"{stage}-slab{number:05d}.json"
 
 
+def delete_ledger(folder: Place) -> None:
+    """Delete a ledger's folder, all of it that is this program's."""
+    delete_made(folder, _MADE)
+
+
 def _markers(folder: Place) -> list[Place]:
     """Return the markers of all stages."""
     done = folder / "done"
-    return [path for path in list_files(done) if path.suffix == ".json"] if done.is_dir() else []
+    files = list_files(done) if done.is_dir() else []
+    return [path for path in files if _MARKER.fullmatch(path.name)]
 
 
 def _tells(output: Place, about: dict[str, str]) -> bool:

@@ -26,7 +26,7 @@ from medcolor.run.integrity import refuse_unfinished
 from medcolor.run.plan import resolve_threads
 from medcolor.run.tasks import Done, Runner, one_line, run_all
 from medcolor.run.volumes import ENDING, cohort_names
-from medcolor.storage import Place, write_atomic
+from medcolor.storage import Place, path_below, refuse_links_out, write_atomic
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,8 @@ def write_pictures(
     for name in names:
         stem = name.removesuffix(ENDING)
         try:
-            _write_set(volume / name, output / stem, settings, runner, progress)
+            place = path_below(output, stem) if isinstance(output, Path) else output / stem
+            _write_set(volume / name, place, settings, runner, progress)
         except Exception as error:  # holds no other up
             _log.warning("%s", one_line(error))
             failed += 1
@@ -97,6 +98,8 @@ def _write_set(
         _log.info("%s: the same pictures lie there", volume.name)
         return output / PAGE
     _make_folder(output)
+    if isinstance(output, Path):
+        refuse_links_out(output)
     claim(output)
     if not runner.is_local:
         _check_on_every_node(plan, runner)

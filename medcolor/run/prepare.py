@@ -7,6 +7,7 @@ stays; the record grows with the work, so a run may stop anywhere and go on.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -30,13 +31,27 @@ from medcolor.reference.manifest import (
 from medcolor.reference.settings import ReferenceSettings
 from medcolor.reference.sheet import spread_evenly
 from medcolor.run.plan import resolve_threads
-from medcolor.run.preparers import DrawThumbnails, FrameTask, PrepareFrames, Survey, SurveyFrames
+from medcolor.run.preparers import (
+    DrawThumbnails,
+    FrameTask,
+    PrepareFrames,
+    Survey,
+    SurveyFrames,
+    names_of_prepared,
+)
 from medcolor.run.tasks import Done, Runner, Worker, run_all
-from medcolor.storage import write_atomic
-from medcolor.volume.files import IMAGE_SUFFIXES, RAW_SUFFIXES, list_photographs, photograph_stem
+from medcolor.storage import plain_name, write_atomic
+from medcolor.volume.files import (
+    IMAGE_SUFFIXES,
+    RAW_SUFFIXES,
+    digest_file,
+    list_photographs,
+    photograph_stem,
+)
 from medcolor.volume.images import encode_png
 
 _PER_TASK = 8
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -148,6 +163,8 @@ def _list(frames: Path, output: Path) -> list[Path]:
         raise InputError(
             output, f"not empty and without {MANIFEST}", "Name another folder, or delete this one"
         )
+    for path in files:
+        plain_name(path.name, frames, "Rename it")  # the record that is to name it is read back so
     stems = Counter(photograph_stem(path) for path in files)
     if twice := [path for path in files if stems[photograph_stem(path)] > 1]:
         raise InputError(
@@ -214,8 +231,22 @@ def _missing(files: Sequence[Path], settings: ReferenceSettings) -> list[Prepare
 def _delete_stale(
     output: Path, before: Iterable[PreparedFrame], done: Sequence[PreparedFrame]
 ) -> None:
-    """Delete what an earlier run wrote for frames that are gone, or are of no use now."""
+    """Delete what an earlier run wrote for frames that are gone, or are of no use now.
+
+    What lies there under such a name and is not just what was written is somebody's, and stays.
+    """
     wanted = {one.file for one in done}
     for one in before:
-        if one.file is not None and one.file not in wanted:
+        if one.file is None or one.file in wanted or not (output / one.file).exists():
+            continue
+        if _was_written(output / one.file, one):
             (output / one.file).unlink(missing_ok=True)
+        else:
+            _log.warning("%s: left there, since it was changed", output / one.file)
+
+
+def _was_written(path: Path, frame: PreparedFrame) -> bool:
+    """Tell whether a file is what `PrepareFrames` made of a frame."""
+    names = names_of_prepared(Path(frame.source or ""))
+    is_own = path.name in names and path.is_file() and not path.is_symlink()
+    return is_own and digest_file(path) == frame.file_digest

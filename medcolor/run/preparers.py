@@ -79,6 +79,11 @@ class SurveyFrames:
         return written.is_file() and digest_file(written) == before.file_digest
 
 
+def names_of_prepared(frame: Path) -> tuple[str, str]:
+    """Return the name under which a raw frame is written, and a clean one."""
+    return f"{photograph_stem(frame)}.png", frame.name
+
+
 class PrepareFrames:
     """Cuts bodies out of frames and writes them; clean frames are copied."""
 
@@ -98,7 +103,8 @@ class PrepareFrames:
         except EmptyFrameError as error:
             return replace(frame, status="empty", why=error.args[1])
         content = _encode(found) if found.is_raw else path.read_bytes()
-        file = f"{photograph_stem(path)}.png" if found.is_raw else path.name
+        cut, copied = names_of_prepared(path)
+        file = cut if found.is_raw else copied
         with speaking_of_full_disks(self._output):
             write_atomic(self._output / file, content)
         box = found.box

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 
@@ -11,6 +12,10 @@ import numpy as np
 from medcolor.domain import Box, Reconstruction
 from medcolor.errors import RunError
 from medcolor.storage import Place, write_atomic
+from medcolor.storage.durable import BEING_WRITTEN
+
+RECONSTRUCTION = re.compile(rf"({BEING_WRITTEN})?\d+\.npz")
+"""Names of the files, whole or being written."""
 
 _AT_ONCE = 8
 _NO_BODY = b"no body"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from medcolor.errors import InputError
+from medcolor.errors import InputError, printable
 from medcolor.run.ledger import MATCH, PLAN, RECORD, Ledger
 from medcolor.storage import ObjectPath, Place, read_object
 from medcolor.volume.files import list_files
@@ -30,7 +30,7 @@ class RunStatus:
         parts = ", ".join(f"{stage} {done}/{count}" for stage, (done, count) in self.slabs.items())
         state = "complete" if self.is_complete else f"{self.share:.0%}"
         failed = [f"  failed: {problem}" for problem in self.failures]
-        return "\n".join([f"{self.volume}: {state} ({parts})", *failed])
+        return "\n".join(map(printable, [f"{self.volume}: {state} ({parts})", *failed]))
 
     @property
     def share(self) -> float:

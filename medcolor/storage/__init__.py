@@ -7,11 +7,12 @@ methods of a path that this package uses. What differs is done by the functions 
 from __future__ import annotations
 
 from medcolor.storage.copies import copy_tree, local_copy
+from medcolor.storage.deletion import delete_made, delete_tree
+from medcolor.storage.names import path_below, plain_key, plain_name, refuse_links_out
 from medcolor.storage.object_path import ObjectPath
 from medcolor.storage.place import (
     Place,
     create_exclusive,
-    delete_tree,
     json_bytes,
     list_sizes,
     place_of,
@@ -26,12 +27,17 @@ __all__ = [
     "Place",
     "copy_tree",
     "create_exclusive",
+    "delete_made",
     "delete_tree",
     "json_bytes",
     "list_sizes",
     "local_copy",
+    "path_below",
     "place_of",
+    "plain_key",
+    "plain_name",
     "read_object",
+    "refuse_links_out",
     "size_of",
     "write_atomic",
     "write_json",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from medcolor.errors import InputError
 from medcolor.storage.durable import is_unfinished, replacing
+from medcolor.storage.names import path_below
 from medcolor.storage.object_path import ObjectPath, content_type, needing_bucket, speaking_of
 from medcolor.storage.place import Place, read_object, write_json
 
@@ -34,7 +36,7 @@ def local_copy(place: Place, folder: Path) -> Path:
     """
     if isinstance(place, Path):
         return place
-    copy = folder / place.digest / (place.name or place.bucket)
+    copy = path_below(folder, f"{place.digest}/{place.name or place.bucket}", place)
     if place.is_file():
         download(place, copy)
         return copy
@@ -53,10 +55,13 @@ def copy_tree(source: Place, target: Place) -> int:
     """Copy all files below `source` to the same names below `target`; return how many.
 
     One of the two is local. What `target` holds under other names stays.
+
+    Raises:
+        InputError: A key that is no path below a folder.
     """
     if isinstance(source, ObjectPath) and isinstance(target, Path):
         keys = [key for key, _ in source.walk()]
-        return _all(lambda key: download(source / key, target.joinpath(*key.split("/"))), keys)
+        return _all(lambda key: download(source / key, path_below(target, key, source)), keys)
     if isinstance(source, Path) and isinstance(target, ObjectPath):
         files = sorted(path for path in source.rglob("*") if path.is_file())
         return _all(lambda path: upload(path, target / path.relative_to(source).as_posix()), files)
@@ -64,7 +69,11 @@ def copy_tree(source: Place, target: Place) -> int:
 
 
 def download(source: ObjectPath, target: Path) -> None:
-    """Copy an object into a file, whole or not at all; the same version is not fetched twice."""
+    """Copy an object into a file, whole or not at all; the same version is not fetched twice.
+
+    Raises:
+        InputError: No such object; or a link or a folder of this name is in the way.
+    """
     import obstore
     from obstore.exceptions import NotModifiedError
 
@@ -75,7 +84,17 @@ def download(source: ObjectPath, target: Path) -> None:
             found = obstore.get(source.store, source.key, options=options)
         except NotModifiedError:
             return
-        with replacing(target) as part, part.open("wb") as file:
+        except FileNotFoundError as error:
+            raise InputError(
+                source,
+                "listed, but not there: gone since, or its key ends in a slash",
+                "Look at it",
+            ) from error
+        with (
+            _speaking_of_double_keys(source),
+            replacing(target) as part,
+            part.open("wb") as file,
+        ):
             for piece in found.stream(min_chunk_size=_PIECE_BYTES):
                 file.write(piece)
     version = {key: found.meta[key] for key in _VERSION_KEYS if found.meta[key] is not None}
@@ -89,6 +108,17 @@ def version_of_copy(target: Path) -> UpdateVersion | None:
         return None
     version: UpdateVersion = stamp["version"]
     return version
+
+
+@contextmanager
+def _speaking_of_double_keys(source: ObjectPath) -> Iterator[None]:
+    """A bucket may hold `a` and `a/b`, a folder cannot."""
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise InputError(
+            source, "its key begins that of another object, or the other way", "Rename one of them"
+        ) from error
 
 
 def forget_versions(folder: Path, names: Iterable[str]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from pathlib import Path
 UNFINISHED = ".partial-"
 """How temporary names begin, and are told from all others; their endings stay, by which some
 writers know what to write."""
+
+BEING_WRITTEN = rf"{re.escape(UNFINISHED)}[0-9a-f]{{32}}-"
+"""The same as a pattern, in front of that of a name."""
 
 Content = bytes | memoryview
 
@@ -60,8 +64,8 @@ def move_into_place(part: Path, path: Path) -> None:
 
 
 def delete_local(path: Path) -> None:
-    """Delete a folder or a file, and nothing if there is none."""
-    if path.is_dir():
+    """Delete a folder or a file, of a link the link; nothing if there is none."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

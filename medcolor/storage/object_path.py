@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from medcolor.errors import InputError, RunError
 from medcolor.storage.durable import Content
+from medcolor.storage.names import plain_key
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta, UpdateVersion
     from obstore.store import ObjectStore
 
 SCHEMES = ("s3", "gs", "az")
-_FORBIDDEN_PART = re.compile(r"^\.{0,2}$|[\x00-\x1f\x7f\\]")
 _ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
 # Pauses are drawn between the first and `base` times the last, so with few tries allowed all of
 # them may be spent within seconds: time alone ends them.
@@ -78,7 +78,7 @@ class ObjectPath:
             raise InputError(url, "no bucket", f"Give {scheme}://BUCKET/KEY")
         key = key.strip("/")
         if key:
-            check_key(f"{scheme}://{bucket}", key)
+            plain_key(key, f"{scheme}://{bucket}", "Give another")
         return cls(scheme, bucket, key)
 
     def __str__(self) -> str:
@@ -161,15 +161,17 @@ class ObjectPath:
         return self.is_file() or self.is_dir()
 
     def files(self) -> list[ObjectPath]:
-        """Return the objects directly below, in order."""
+        """Return the objects directly below, in order.
+
+        Raises:
+            InputError: The name of one is no plain name.
+        """
         import obstore
 
         with speaking_of(self), needing_bucket(self):
             found = obstore.list_with_delimiter(self.store, self.key or None)["objects"]
-        return [
-            ObjectPath(self.scheme, self.bucket, key)
-            for key in sorted(one["path"] for one in found)
-        ]
+        names = (one["path"].rpartition("/")[2] for one in found)
+        return [self / plain_key(name, self) for name in sorted(names)]
 
     def absolute(self) -> ObjectPath:
         """Return itself, as paths do."""
@@ -210,8 +212,12 @@ class ObjectPath:
                 for one in batch:
                     key = one["path"]
                     relative = key[len(self.key) + 1 :] if self.key else key
-                    if relative:
-                        yield check_key(str(self), relative), one
+                    if relative and not (one["size"] == 0 and self._is_no_object(key)):
+                        yield plain_key(relative, self), one
+
+    def _is_no_object(self, key: str) -> bool:
+        """Tell what marks a folder, `a/`, which is listed as `a`, from an empty object `a`."""
+        return ObjectPath(self.scheme, self.bucket, key).size() is None
 
     def read_bytes(self) -> bytes:
         """Return the whole object.
@@ -275,20 +281,6 @@ class ObjectPath:
 def content_type(name: str) -> str:
     """Return the type that browsers expect of a file of this name."""
     return mimetypes.guess_type(name, strict=False)[0] or "application/octet-stream"
-
-
-def check_key(place: str, key: str) -> str:
-    """Return a key none of whose parts climbs, is empty or hides control characters.
-
-    Raises:
-        InputError: One does.
-    """
-    for part in key.split("/"):
-        if _FORBIDDEN_PART.search(part):
-            raise InputError(
-                place, f"holds the key {key!r}, which is no path below it", "Rename that object"
-            )
-    return key
 
 
 @contextmanager

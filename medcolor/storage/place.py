@@ -17,7 +17,6 @@ from medcolor.extras import require
 from medcolor.storage.durable import (
     Content,
     create_file,
-    delete_local,
     is_unfinished,
     write_file,
 )
@@ -37,6 +36,8 @@ def place_of(text: str | os.PathLike[str] | Place) -> Place:
     if isinstance(text, Path | ObjectPath):
         return text
     text = os.fspath(text)
+    if "\0" in text:
+        raise InputError(text, "holds a zero byte, as no path does", "Give a path or an address")
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", text)
     if scheme is None:
         return Path(text)
@@ -100,16 +101,6 @@ def size_of(place: Place) -> int | None:
     if isinstance(place, ObjectPath):
         return place.size()
     return place.stat().st_size if place.is_file() else None
-
-
-def delete_tree(place: Place) -> None:
-    """Delete a folder or a file, and nothing if there is none."""
-    if isinstance(place, ObjectPath):
-        for key, _ in list(place.walk()):
-            (place / key).unlink()
-        place.unlink()
-    else:
-        delete_local(place)
 
 
 def list_sizes(place: Place) -> dict[str, int]:

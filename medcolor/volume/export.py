@@ -20,7 +20,7 @@ from jaxtyping import Float, UInt8
 
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
-from medcolor.storage import Place, write_json
+from medcolor.storage import Place, read_object, write_json
 from medcolor.storage.durable import flush, replacing
 from medcolor.volume.levels import Level
 from medcolor.volume.store import read_affine, read_levels, read_slices
@@ -107,9 +107,10 @@ def _refuse_to_replace(target: Path, volume: Place, *, force: bool) -> None:
 
 def _holds_export_alone(folder: Path) -> bool:
     """Tell a folder of numbered slices and their geometry from all others."""
-    names = [path.name for path in folder.iterdir()]
-    slices = [name for name in names if re.fullmatch(r"\d{5}\.png", name)]
-    return not names or (_GEOMETRY in names and len(slices) == len(names) - 1)
+    there = [*folder.iterdir()]
+    slices = [one for one in there if re.fullmatch(r"\d{5}\.png", one.name) and one.is_file()]
+    is_export = "affine_ras_mm" in (read_object(folder / _GEOMETRY) or {})
+    return not there or (is_export and len(slices) == len(there) - 1)
 
 
 def _writer_of(target: Path) -> Callable[[Path, Exported], None]:

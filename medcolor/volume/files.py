@@ -24,7 +24,7 @@ def natural_key(path: Place) -> tuple[object, ...]:
 def natural_name_key(name: str) -> tuple[object, ...]:
     """Sort key of a name, under which slice-9 comes before slice-10."""
     parts = re.split(r"(\d+)", name.lower())
-    return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts)
+    return tuple((1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts)
 
 
 @overload
@@ -54,17 +54,18 @@ def is_raw_photograph(name: str) -> bool:
     return name.lower().endswith(RAW_SUFFIXES)
 
 
+def is_photograph(name: str) -> bool:
+    """Tell an image or a raw cryosection by its name."""
+    return Path(name).suffix.lower() in IMAGE_SUFFIXES or is_raw_photograph(name)
+
+
 @overload
 def list_photographs(folder: Path) -> list[Path]: ...
 @overload
 def list_photographs(folder: Place) -> list[Place]: ...
 def list_photographs(folder: Place) -> list[Path] | list[Place]:
     """Return the image files and raw cryosections of a folder in natural order."""
-    return [
-        path
-        for path in list_files(folder)
-        if path.suffix.lower() in IMAGE_SUFFIXES or is_raw_photograph(path.name)
-    ]
+    return [path for path in list_files(folder) if is_photograph(path.name)]
 
 
 def photograph_stem(path: Place) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
+from medcolor.storage import plain_name
 from medcolor.volume.bounds import check_affine, check_shape
 from medcolor.volume.geometry import affine_from_code, chunks_of_slices, to_lps
 from medcolor.volume.settings import VolumeSettings
@@ -129,13 +131,11 @@ def _voxel_file(path: Path, header: dict[str, Any]) -> Path:
     detached = header.get("data file", header.get("datafile"))
     if not detached:
         return path
-    name = str(detached)
-    if Path(name).name != name or "%" in name or name.upper().startswith("LIST"):
-        raise InputError(
-            path, "voxels outside its folder or in several files", "Save it as one .nrrd file"
-        )
-    file = path.with_name(name)
-    if file.is_symlink() or not file.is_file():
+    name = str(detached).removeprefix("./")
+    if "%" in name or re.fullmatch(r"LIST( \d+)?", name):
+        raise InputError(path, "voxels in several files", "Save it as one .nrrd file")
+    file = path.with_name(plain_name(name, path, "Save it as one .nrrd file"))
+    if not file.is_file():  # a link to one, as git-annex and DataLad lay them, is one
         raise InputError(path, f"no file {name} of voxels beside it", "Put it there")
     return file
 

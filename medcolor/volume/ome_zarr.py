@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
+from medcolor.storage import plain_key
 from medcolor.storage.zarr_stores import AbsentShardError, reading_store
 from medcolor.volume.bounds import check_affine, check_shape
 from medcolor.volume.choice import chosen
@@ -50,7 +51,7 @@ def open_ome_zarr(folder: Path, settings: VolumeSettings) -> GrayVolume:
             raise InputError(
                 folder, f"{len(datasets)} levels", f"Give volume.level below {len(datasets)}"
             )
-        stored = group[datasets[settings.level]["path"]]
+        stored = group[plain_key(datasets[settings.level]["path"], folder, "Mend its metadata")]
         scale, origin = _placement(folder, image, datasets[settings.level], len(names))
         units = [_unit(folder, axis) for axis in image["axes"]]
     except InputError:

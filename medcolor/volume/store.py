@@ -10,6 +10,7 @@ no alpha leave switched off.
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,8 +20,8 @@ from jaxtyping import UInt8
 
 from medcolor.domain import Affine, GreyLevels, VolumeGeometry
 from medcolor.errors import InputError
-from medcolor.storage import Place, write_atomic
-from medcolor.storage.durable import UNFINISHED
+from medcolor.storage import Place, delete_made, plain_key, read_object, write_atomic
+from medcolor.storage.durable import BEING_WRITTEN
 from medcolor.storage.place import speaking_of_place
 from medcolor.storage.zarr_stores import reading_store, writing_store
 from medcolor.volume.geometry import as_affine
@@ -33,6 +34,9 @@ from medcolor.volume.metadata import (
 )
 from medcolor.volume.settings import StoreSettings
 from medcolor.volume.shards import StoredLevel
+
+_MADE = re.compile(rf"(\d+/)?({BEING_WRITTEN})?zarr\.json|\d+/c(/\d+){{3}}/({BEING_WRITTEN})?\d+")
+_UNFINISHED = re.compile(rf"(.*/)?{BEING_WRITTEN}.*")
 
 
 def create_store(
@@ -105,8 +109,24 @@ def _content(place: Place) -> bytes:
 def delete_unfinished_files(path: Place) -> None:
     """Delete what writers that were killed left beside the shards; in buckets there is nothing."""
     if isinstance(path, Path):
-        for unfinished in path.rglob(f"{UNFINISHED}*"):
-            unfinished.unlink(missing_ok=True)
+        delete_made(path, _UNFINISHED)
+
+
+def refuse_foreign_volume(path: Place) -> None:
+    """Refuse a file, or a volume that another program wrote, before a volume is deleted.
+
+    Raises:
+        InputError: It is one.
+    """
+    attributes = (read_object(path / METADATA) or {}).get("attributes") or {"medcolor": {}}
+    is_ours = isinstance(attributes, dict) and "medcolor" in attributes
+    if not is_ours or (isinstance(path, Path) and path.is_file()):
+        raise InputError(path, "was not written by medcolor", "Choose another output")
+
+
+def delete_volume(path: Place) -> None:
+    """Delete all files of a volume; what others have put into its folder stays."""
+    delete_made(path, _MADE)
 
 
 def write_slab(path: Place, level: int, slices: range, rgba: UInt8[np.ndarray, "z y x 4"]) -> None:
@@ -192,7 +212,7 @@ def read_levels(path: Place) -> tuple[Level, ...]:
         found: list[Level] = []
         for index, dataset in enumerate(datasets):
             scale, translation = dataset["coordinateTransformations"]
-            array = cast("zarr.Array[Any]", group[dataset["path"]])
+            array = cast("zarr.Array[Any]", group[plain_key(dataset["path"], path, "Mend it")])
             shape = array.shape
             if len(shape) != 4 or shape[0] != 4 or array.dtype != np.uint8:
                 raise ValueError("no RGBA")

@@ -16,7 +16,7 @@ from medcolor.volume.bounds import check_shape
 from medcolor.volume.choice import chosen
 from medcolor.volume.geometry import affine_from_code, to_lps
 from medcolor.volume.settings import VolumeSettings
-from medcolor.volume.tiff_pages import calibration, check_page, read_page
+from medcolor.volume.tiff_pages import calibration, check_page, open_one_file, read_page
 from medcolor.volume.units import millimetres
 
 _PER_CM = 3
@@ -35,7 +35,7 @@ def open_tiff(path: Path, settings: VolumeSettings) -> GrayVolume:
             and none chosen, or unreadable.
     """
     try:
-        with tifffile.TiffFile(path) as file:
+        with open_one_file(path) as file:
             pages: list[tifffile.TiffPage | tifffile.TiffFrame] = []
             seen: set[int] = set()
             for page in file.pages:

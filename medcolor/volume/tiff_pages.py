@@ -40,6 +40,11 @@ def luma(image: NDArray[np.generic]) -> NDArray[np.float32]:
     return np.asarray(values, np.float32)
 
 
+def open_one_file(path: Path) -> tifffile.TiffFile:
+    """Open a TIFF; files that its metadata name beside it are not opened."""
+    return tifffile.TiffFile(path, _multifile=False)
+
+
 def is_brightness(path: Path) -> bool:
     """Tell whether the samples of a TIFF's first page are grey or RGB, and no index or the like.
 
@@ -47,7 +52,7 @@ def is_brightness(path: Path) -> bool:
         InputError: Damaged.
     """
     try:
-        with tifffile.TiffFile(path) as file:
+        with open_one_file(path) as file:
             return _is_brightness(file.pages[0].aspage())
     except OSError:
         raise
@@ -62,7 +67,7 @@ def read_page(path: Path, number: int) -> NDArray[np.float32]:
         InputError: Damaged, of indexed or planar colour, or calibrated by a curve.
     """
     try:
-        with tifffile.TiffFile(path) as file:
+        with open_one_file(path) as file:
             page = file.pages[number].aspage()
             check_page(path, page)
             slope, intercept = calibration(path, file)

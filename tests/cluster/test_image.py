@@ -72,6 +72,58 @@ def test_hadolint_has_nothing_to_say():
     subprocess.run([tool("hadolint"), CLUSTER / "Dockerfile"], check=True)
 
 
+EARLY_END = re.compile(
+    r"(?<!\|)\|&?(?!\|)\s*(?:\w+=\S*\s+)*"
+    r"(?:[ef]?grep\s+(?:-\S+\s+)*(?:-\w*[qm]|--quiet|--silent|--max-count)"
+    r"|head\b|sed\b[^|]*[\d/$';\s]q['\"]?(?:\s|$)|awk\s[^|]*\bexit\b|read\b)"
+)
+
+
+def shell():
+    """Yield the files of the repository in which shell stands."""
+    for folder in ("cluster", ".ci", "jobs", "docs"):
+        yield from (path for path in (ROOT / folder).rglob("*") if path.suffix != ".png")
+    yield from (ROOT / "Makefile", *ROOT.glob("*.md"))
+
+
+def test_no_pipe_ends_in_a_program_that_stops_reading_early():
+    """Who writes into it is killed by SIGPIPE if it is not through by then: a "no" at random."""
+    found = [
+        f"{path.name}: {line.strip()}"
+        for path in shell()
+        for line in (path.read_text("latin-1").splitlines() if path.is_file() else ())
+        if EARLY_END.search(line) and not line.lstrip().startswith(("#", "| "))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ps -p 1 -o args= | grep -q 'ray start'",
+        "{ ldconfig -p; } | grep -q x",
+        "a | grep -F -m1 x",
+        "a | LC_ALL=C grep -iq x",
+        "a | grep --quiet x",
+        "a |& head -1",
+        "a | sed -n '3p;3q'",
+        "a | sed 10q",
+        "a | awk '{print; exit}'",
+        "a | read -r x",
+    ],
+)
+def test_such_a_pipe_is_found(line):
+    assert EARLY_END.search(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["grep -q x file", "a | grep -v x", "a | cut -d' ' -f1", "a | sed 's/q/r/'", "a || head"],
+)
+def test_others_are_not(line):
+    assert not EARLY_END.search(line)
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_a_script_is_sound(script):
     subprocess.run(["bash", "-n", script], check=True)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import secrets
+import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
 from conftest import make_photographs, make_scan
+from hostile import make_ground, names, untouched
 from manifests import CLUSTER, ROOT
 from trees import tree_bytes
 
@@ -45,13 +52,24 @@ def local(tmp_path_factory):
             env=kept | named,
             capture_output=True,
             text=True,
-            timeout=250,
             check=False,
         )
 
-    run.state = state
+    run.state, run.environment = state, kept
     yield run
-    run("down")
+    done = run("down")
+    assert done.returncode == 0, done.stderr
+    assert bearers("MEDCOLOR_CLUSTER", state) == []
+
+
+def bearers(name, value):
+    """Return the living processes that bear a variable: who was started with it, or below."""
+    found = []
+    for one in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if one.environ().get(name) == str(value) and one.status() != psutil.STATUS_ZOMBIE:
+                found.append(one)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -126,14 +144,130 @@ def test_ending_it_leaves_no_process_and_no_other_touched(started):
     family = [one for top in tops for one in (top, *top.children(recursive=True))]
     temp = Path((started.state / "temp").read_text().strip())
     assert len(family) > 3
-    with subprocess.Popen(["bash", "-c", "exec -a 'ray start --head' sleep 60"]) as other:
+    with subprocess.Popen(["bash", "-c", "exec -a 'ray start --head' sleep 600"]) as other:
         assert started("down").returncode == 0
         assert other.poll() is None
         other.kill()
-    _, alive = psutil.wait_procs(family, timeout=10)
-    assert alive == []
+    assert [one for one in family if one.is_running() and one.status() != "zombie"] == []
     assert not temp.exists()
     assert "No Ray" in started("down").stdout
+
+
+@on_ray
+def test_a_head_that_dies_while_it_starts_is_told_at_once_and_nothing_is_left(local):
+    done = []
+    begin = threading.Thread(target=lambda: done.append(local("up", NODES=2)))
+    begin.start()
+    while not (pids := (local.state / "pid").read_text() if (local.state / "pid").exists() else ""):
+        assert begin.is_alive()
+        time.sleep(0.05)
+    psutil.Process(int(pids.split()[0])).kill()
+    begin.join()
+    assert done[0].returncode == 2
+    assert "Ray did not start within" in done[0].stderr
+    assert bearers("MEDCOLOR_CLUSTER", local.state) == []
+    assert "No Ray" in local("down").stdout
+
+
+FOLDER, ANOTHER = (f"/tmp/medcolor-ray.{secrets.token_hex(3)}" for _ in range(2))
+
+
+class StandIn:
+    """Processes in place of a Ray, and the state that would name them."""
+
+    def __init__(self, local):
+        self.local, self.tops = local, []
+
+    def start(self, words, *, title="ray start --head", **variables):
+        """Start a shell in a session of its own; it says when it has come as far as `ready`."""
+        command = ["bash", "-c", f"exec -a '{title}' bash -c '{words}; echo ready; read'"]
+        environment = self.local.environment | variables
+        top = subprocess.Popen(command, env=environment, start_new_session=True, text=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+        self.tops.append(top)
+        assert top.stdout.readline() == "ready\n"
+        return top
+
+    def note(self, pid, folder=FOLDER):
+        """Write the state that `up` would."""
+        for name, text in {"pid": pid, "temp": folder, "address": "http://there:1"}.items():
+            (self.local.state / name).write_text(f"{text}\n")
+
+
+@pytest.fixture
+def stand_in(local):
+    made = StandIn(local)
+    yield made
+    for top in made.tops:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(top.pid, signal.SIGKILL)
+        top.wait()
+    for name in ("pid", "temp", "address"):
+        (local.state / name).unlink(missing_ok=True)
+
+
+def test_a_ray_that_runs_is_seen_to_run_however_ps_ends(stand_in, tmp_path):
+    """Under load `ps` was killed by SIGPIPE, and a cluster that ran was forgotten."""
+    ps = tmp_path / "ps"
+    ps.write_text("#!/bin/sh\nfor n in $(seq 20000); do echo ray start --head; done\n")
+    ps.chmod(0o755)
+    top = stand_in.start("true", MEDCOLOR_RAY=FOLDER)
+    stand_in.note(top.pid)
+    done = stand_in.local("up", PATH=tmp_path)
+    assert done.stdout == "It runs already: http://there:1\n"
+    assert stand_in.local("down", PATH=tmp_path).stdout == "Ray has ended\n"
+    assert top.wait() == -signal.SIGKILL
+
+
+def test_a_process_that_got_the_number_of_an_ended_ray_is_let_be(stand_in):
+    top = stand_in.start("true")
+    other = stand_in.start("true", MEDCOLOR_RAY=ANOTHER)
+    for pid in (top.pid, other.pid):
+        stand_in.note(pid)
+        assert "No Ray" in stand_in.local("job", TARGET="a.nii", OUTPUT="a.ome.zarr").stderr
+        assert "No Ray" in stand_in.local("down").stdout
+    assert top.poll() is None
+    assert other.poll() is None
+
+
+def test_what_a_dead_head_leaves_is_ended(stand_in):
+    """Its children, a second node, and who wrote over its environment."""
+    words = "sleep 600 & env -i sleep 600 & true"
+    head, node = (stand_in.start(words, MEDCOLOR_RAY=FOLDER) for _ in range(2))
+    family = [one for top in (head, node) for one in psutil.Process(top.pid).children()]
+    assert len(family) >= 4
+    stand_in.note(head.pid)
+    head.kill()
+    head.wait()
+    assert "No Ray" in stand_in.local("job", TARGET="a.nii", OUTPUT="a.ome.zarr").stderr
+    assert stand_in.local("down").stdout == "Ray has ended\n"
+    assert node.wait() == -signal.SIGKILL
+    assert [one for one in family if one.is_running() and one.status() != "zombie"] == []
+
+
+@pytest.mark.parametrize("command", ["up", "down", "job"])
+def test_a_folder_that_was_never_made_here_is_not_deleted(tmp_path, command):
+    """The script is a copy in a folder of the test: `rm -rf "".*` would delete the repository."""
+    ground = make_ground(tmp_path)
+    script = ground.inside / "cluster" / "local.sh"
+    script.parent.mkdir()
+    shutil.copy(CLUSTER / "local.sh", script)
+    (ground.inside / ".git").mkdir()
+    state = tmp_path / "state"
+    state.mkdir()
+    texts = [name for name in names(ground.outside) if isinstance(name, str) and name.isprintable()]
+    for text in (*texts, f"{FOLDER}/..", f"{FOLDER} {ground.outside}", f"{FOLDER}\n/", "/tmp"):
+        (state / "temp").write_text(text)
+        (state / "pid").write_text(f"{os.getpid()}\n")
+        with untouched(ground.outside, ground.inside / ".git"):
+            done = subprocess.run(
+                [script, command],
+                env={**os.environ, "MEDCOLOR_CLUSTER": str(state), "TARGET": "a", "OUTPUT": "b"},
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+        assert done.returncode == 2, text
+        assert "holds no folder" in done.stderr
+        assert (state / "temp").read_text() == text
 
 
 def test_a_job_without_a_cluster_says_what_to_do(local):
@@ -197,8 +331,8 @@ def test_cron_and_shell_read_the_line_as_it_was_meant(local, table):
 def test_installing_twice_adds_one_line_and_keeps_the_others(local, table, before):
     if before:
         table.write_text(before)
-    for time in ("0 2 * * *", "30 3 * * *"):
-        assert schedule(local, table, INSTALL=1, AT=time).returncode == 0
+    for at in ("0 2 * * *", "30 3 * * *"):
+        assert schedule(local, table, INSTALL=1, AT=at).returncode == 0
     kept, line = table.read_text()[: len(before)], table.read_text()[len(before) :]
     assert kept == before
     assert line.startswith("30 3 * * * cd ")

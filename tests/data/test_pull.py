@@ -83,6 +83,24 @@ def test_a_region_is_fetched_with_its_credits_and_kept_the_next_time(site, tmp_p
 
 
 @pytest.mark.usefixtures("address")
+def test_files_are_not_written_through_links(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "cryosection").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="a link leads out of the folder"):
+        fetch(out, region="head")
+    (out / "cryosection").unlink()
+    (out / "cryosection").mkdir()
+    (out / "cryosection" / "a_vm1001.png.part").symlink_to(tmp_path / "elsewhere" / "new")
+    (out / "CREDITS.txt").symlink_to(tmp_path / "elsewhere" / "credits")
+    with pytest.raises(RunError, match=r"1 of 6 files .*a_vm1001\.png \(a link leads out"):
+        fetch(out, region="head")
+    assert [*(tmp_path / "elsewhere").iterdir()] == []
+    assert CREDIT in (out / "CREDITS.txt").read_text()
+
+
+@pytest.mark.usefixtures("address")
 def test_numbers_and_regions_choose(tmp_path):
     assert fetch(tmp_path / "a", numbers=(1003, 1300)).fetched == 5
     assert fetch(tmp_path / "b").fetched == 12

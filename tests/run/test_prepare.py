@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import cv2
@@ -245,3 +246,35 @@ def test_a_record_that_cannot_be_read_is_refused(tmp_path):
     (tmp_path / "out" / "references.json").write_text(json.dumps({"version": 0, "frames": []}))
     with pytest.raises(InputError, match="no readable record"):
         prepare(frames, tmp_path / "out")
+
+
+def test_a_frame_whose_name_is_no_utf8_is_prepared_and_listed(tmp_path):
+    """Such names come from other systems; the record holds them and is read back."""
+    frames, output = make_photographs(tmp_path / "frames", count=2), tmp_path / "out"
+    name = os.fsdecode(b"kopf-\xe4-1010.png")
+    shutil.copy(frames / "1000.png", frames / name)
+    (frames / "1000.png").unlink()
+    prepare(frames, output)
+    assert {one.file for one in read_manifest(output) if one.source} == {name, "1005.png"}
+    assert {one.reference_id for one in list_references(output, ONE.reference)} == {
+        name,
+        "1005.png",
+    }
+    assert prepare(frames, output).kept == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "no readable record"),
+        ("[]", "no readable record"),
+        ('{"version": 2, "frames": []}', "version: Input should be 1"),
+        ('{"version": 1, "frames": [{"status": "clean"}]}', "frames.0.source"),
+        ('{"version": 1, "frames": [], "more": 1}', "more"),
+    ],
+)
+def test_a_record_that_is_none_is_one_line(tmp_path, content, told):
+    (tmp_path / "references.json").write_text(content)
+    with pytest.raises(InputError, match=told) as caught:
+        read_manifest(tmp_path)
+    assert "\n" not in str(caught.value)

@@ -115,7 +115,7 @@ def test_the_copy_of_an_index_that_is_being_written_is_left_alone(bucket):
 
     writer = threading.Thread(target=write)
     writer.start()
-    assert written.wait(10)
+    assert written.wait(100)
     copy = local_index(place)
     writer.join()
     assert (copy / "part-00000.parquet").read_bytes() == b"descriptors"

@@ -76,8 +76,22 @@ def test_an_nrrd_takes_no_voxels_from_other_folders(tmp_path):
     head = "NRRD0004\ntype: int16\ndimension: 3\nsizes: 5 5 5\nencoding: raw\nendian: little\n"
     for name in ("../secret.raw", str(tmp_path / "secret.raw"), "LIST", "%03d.raw 1 5 1"):
         path.write_text(f"{head}data file: {name}\n")
-        with pytest.raises(InputError, match=r"outside its folder|NRRD header"):
+        with pytest.raises(InputError, match=r"out of its folder|several files|NRRD header"):
             open_volume(path, VolumeSettings(spacing_mm=(1.0, 1.0, 1.0)), tmp_path)
+
+
+def test_an_nrrd_takes_voxels_beside_it_also_through_a_link(tmp_path, voxels):
+    """As git-annex and DataLad lay files: under their names are links into a store."""
+    (tmp_path / "annex").write_bytes(voxels.astype("<i2").tobytes(order="F"))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "voxels.raw").symlink_to(tmp_path / "annex")
+    sizes = " ".join(map(str, voxels.shape))
+    head = f"NRRD0004\ntype: int16\ndimension: 3\nsizes: {sizes}\nencoding: raw\nendian: little\n"
+    for name in ("voxels.raw", "./voxels.raw"):
+        path = tmp_path / "in" / "scan.nhdr"
+        path.write_text(f"{head}data file: {name}\n")
+        volume = open_volume(path, VolumeSettings(spacing_mm=(1.0, 1.0, 1.0)), tmp_path)
+        np.testing.assert_array_equal(values(volume), voxels.astype("<i2").T)
 
 
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
