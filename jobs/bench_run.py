@@ -38,8 +38,7 @@ from medcolor.run.plan import Plan, SlabTask
 from medcolor.run.ray_pool import RayRunner
 from medcolor.run.serial import SerialRunner
 from medcolor.run.tasks import Runner
-from medcolor.run.workers import SlabReport
-from medcolor.volume.store import write_slab
+from medcolor.run.workers import SlabReport, write_and_mark
 
 _COLOR = (200, 150, 110)
 _SMALL = ["features.working_size_px=64", "coherence.reach_mm=0", "compute.device=cpu"]
@@ -66,7 +65,7 @@ class ConstantMatch:
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Do a slab."""
-        self._ledger.mark_done(task.stage, task.number, "", 0.0)
+        self._ledger.mark_done(task.stage, task.number, "", 0.0, {})
         return SlabReport(len(task.slices), {})
 
 
@@ -84,8 +83,7 @@ class ConstantColor:
         for number, z in enumerate(task.slices):
             rgba[number, ..., :3] = _COLOR
             rgba[number, ..., 3] = np.rint(255 * self._read.luminance(z))
-        write_slab(self._plan.output, 0, task.slices, rgba)
-        self._plan.ledger.mark_done(task.stage, task.number, "", time.perf_counter() - begin)
+        write_and_mark(self._plan, task, rgba, begin)
         return SlabReport(len(task.slices), {}, rgba.nbytes)
 
 

@@ -24,10 +24,11 @@ import zarr
 
 from medcolor.domain import VolumeGeometry
 from medcolor.run.threads import usable_cores
+from medcolor.volume.levels import Level
 from medcolor.volume.open import open_volume
 from medcolor.volume.pyramid import coarse_slab
 from medcolor.volume.settings import StoreSettings, VolumeSettings
-from medcolor.volume.store import Level, create_store, write_slab
+from medcolor.volume.store import create_store, write_slab
 from medcolor.volume.target import TargetReader
 
 _SIDE = 512

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         plan_cohort,
         plan_volume,
         render_volume,
+        verify_volume,
     )
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "plan_cohort",
     "plan_volume",
     "render_volume",
+    "verify_volume",
 ]
 
 

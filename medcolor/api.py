@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from medcolor.run.estimate import Estimate
     from medcolor.run.report import RunReport
     from medcolor.run.tasks import Runner
+    from medcolor.run.verify import Verified
     from medcolor.storage import Place
 
 PathLike = str | os.PathLike[str]
@@ -178,8 +179,9 @@ def render_volume(
         The page.
 
     Raises:
-        InputError: No coloured volume there, or one whose run has not come to its end; an output
-            that holds something else; the extra `render` is not installed.
+        InputError: No coloured volume there, or one whose run has not come to its end or that has
+            lost or damaged shards; an output that holds something else; the extra `render` is not
+            installed.
         RunError: No OpenGL to draw with; some of several volumes could not be drawn.
     """
     from medcolor.config import RunSettings
@@ -215,11 +217,12 @@ def export_volume(
         `target`.
 
     Raises:
-        InputError: No such volume, an unfinished one, or something is there already.
+        InputError: No such volume, one that is unfinished or has lost or damaged shards, or
+            something is there already.
     """
     from medcolor.errors import InputError
     from medcolor.progress import Silent
-    from medcolor.run.ledger import refuse_unfinished
+    from medcolor.run.integrity import refuse_unfinished
     from medcolor.storage import place_of
     from medcolor.volume.export import export
 
@@ -228,3 +231,27 @@ def export_volume(
         raise InputError(file, "files are exported to local places", "Give a path")
     refuse_unfinished(source)
     return export(source, file, progress or Silent(), level=level, force=force)
+
+
+def verify_volume(volume: PathLike, *, progress: ProgressReport | None = None) -> list[Verified]:
+    """Check every byte of a coloured volume against its checksums.
+
+    What is damaged is struck off the ledger beside the volume: `colorize_volume` with the same
+    arguments then makes it again, and keeps the rest.
+
+    Args:
+        volume: OME-Zarr folder written by `colorize_volume`, or a folder of several; local or in a
+            bucket.
+        progress: Told the shards; by default nobody.
+
+    Returns:
+        What was found of each volume; `is_whole` tells whether anything is wrong.
+
+    Raises:
+        InputError: No coloured volume.
+    """
+    from medcolor.progress import Silent
+    from medcolor.run.verify import verify
+    from medcolor.storage import place_of
+
+    return verify(place_of(volume), progress or Silent())

@@ -19,6 +19,7 @@ from medcolor.cli_export import export
 from medcolor.cli_fetch import fetch
 from medcolor.cli_logs import log_to_standard_error
 from medcolor.cli_progress import progress as progress_shown
+from medcolor.cli_verify import verify
 from medcolor.errors import InputError, MedcolorError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ weights_app = typer.Typer(no_args_is_help=True, help="Networks: published ones a
 evaluate_app = typer.Typer(no_args_is_help=True, help="Quality where the truth is known.")
 app.command()(export)
 app.command()(fetch)
+app.command()(verify)
 app.add_typer(data_app, name="data")
 app.add_typer(index_app, name="index")
 app.add_typer(reference_app, name="reference")
@@ -316,12 +318,10 @@ def index_remove(
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="As `index show` has them.")],
 ) -> None:
     """Remove references from INDEX; the photographs stay."""
-    from medcolor.retrieval.index import read_index, remove_rows
-    from medcolor.run.index_copies import updating
+    from medcolor.run.index_copies import remove_references
     from medcolor.storage import place_of
 
-    with updating(place_of(index)) as folder:
-        left = remove_rows(read_index(folder), ids)
+    left = remove_references(place_of(index), ids)
     typer.echo(f"{len(set(ids))} removed, {len(left.records)} references in {index}")
 
 

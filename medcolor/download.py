@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from medcolor.errors import InputError, RunError
 from medcolor.progress import ProgressReport
+from medcolor.storage.durable import move_into_place
 from medcolor.storage.names import writing_no_link
 
 _CHUNK_BYTES = 1 << 20
@@ -68,7 +69,7 @@ def download(
         fetch(url, part, remedy, progress, patience or Patience())
         found = file_digest(part)
         if found.startswith(sha256):
-            part.replace(path)
+            move_into_place(part, path)
             return found
         part.unlink()
         if last:

@@ -18,7 +18,8 @@ from typing import Literal
 
 from medcolor.errors import InputError, RunError
 from medcolor.progress import ProgressReport
-from medcolor.storage import ObjectPath, read_object, write_whole
+from medcolor.storage import ObjectPath, read_object, write_atomic
+from medcolor.storage.durable import move_into_place
 from medcolor.storage.names import path_below, writing_no_link
 from medcolor.storage.object_path import speaking_of
 
@@ -161,7 +162,7 @@ def write_checksums(folder: Path) -> None:
     """Write the SHA-256 of every file of a folder beside them."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUMS)
     sums = {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
-    write_whole(folder / CHECKSUMS, (json.dumps(sums, indent=1, sort_keys=True) + "\n").encode())
+    write_atomic(folder / CHECKSUMS, (json.dumps(sums, indent=1, sort_keys=True) + "\n").encode())
 
 
 def _checksums(source: ObjectPath) -> dict[str, str]:
@@ -180,10 +181,10 @@ def _have(place: ObjectPath, item: Listed, path: Path, sha256: str | None) -> tu
     for _ in range(2):
         if not (stamp.is_file() and part.is_file() and stamp.read_text() == item.mark):
             part.unlink(missing_ok=True)
-            write_whole(stamp, item.mark.encode())
+            write_atomic(stamp, item.mark.encode())
         _append(place, item, part)
         if right(part):
-            part.replace(path)
+            move_into_place(part, path)
             stamp.unlink(missing_ok=True)
             return "fetched", how
         part.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import zipfile
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from medcolor.features.registry import EMBEDDED, REGISTRY, PublishedWeights, sto
 from medcolor.features.store import EMBEDDED_PATH, load_network, save_network
 from medcolor.progress import ProgressReport
 from medcolor.storage import plain_name, write_json
+from medcolor.storage.durable import replacing
 
 
 @dataclass(frozen=True)
@@ -147,13 +147,10 @@ def _store(
             origin, f"holds {name}, expected {expected}", "Report it: the origin changed"
         )
     path = stored_path(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_network(network, part, {"origin_sha256": origin_digest}, dtype=torch.float32)
-        part.replace(path)
+        with replacing(path) as part:
+            save_network(network, part, {"origin_sha256": origin_digest}, dtype=torch.float32)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise RunError(path, f"cannot be written ({error.strerror})", "Free space there") from error
     digest = file_digest(path)
     write_json(

@@ -187,7 +187,7 @@ def test_index_append_remove_and_show(inputs, tmp_path):
 
     shown = medcolor("index", "show", index, "--output", tmp_path / "sheet.png")
     assert shown.returncode == 0, shown.stderr
-    assert "5 in 1 parts" in shown.stdout
+    assert "5 in 2 parts" in shown.stdout  # the number of an emptied part is not given again
     assert (tmp_path / "sheet.png").is_file()
 
 

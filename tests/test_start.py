@@ -85,7 +85,7 @@ def test_status_of_a_run_loads_nothing_large(tmp_path):
     ledger = Ledger.of(volume, "an identity")
     ledger.begin(volume, {"target": "a digest"}, {MATCH: 4, "level0": 4}, force=False)
     for number in range(2):
-        ledger.mark_done(MATCH, number, "a checksum", 1.0)
+        ledger.mark_done(MATCH, number, "a checksum", 1.0, {})
     loaded, printed = loaded_by(COMMAND + f"medcolor('status', {str(volume)!r})")
     assert loaded == set()
     assert printed.splitlines()[0] == "t1.ome.zarr: 25% (match 2/4, level0 0/4)"

@@ -21,7 +21,8 @@ from medcolor.errors import EmptyFrameError, InputError, RunError
 from medcolor.progress import ProgressReport, Silent
 from medcolor.reference.credit import CREDITS
 from medcolor.reference.library import number_in_name
-from medcolor.storage import path_below, write_whole
+from medcolor.storage import path_below, write_atomic
+from medcolor.storage.durable import move_into_place
 from medcolor.volume.genesis import read_genesis
 from medcolor.volume.raw_cryosection import read_raw_cryosection
 
@@ -229,7 +230,7 @@ def _have(file: Wanted, patience: Patience) -> tuple[State, str]:
         for _ in range(2):
             fetch(file.url, part, _REMEDY, Silent(), patience)
             if (what := _check(file, part)) is not None:
-                part.replace(file.path)
+                move_into_place(part, file.path)
                 return "fetched", what
             part.unlink()
     except InputError as error:
@@ -271,8 +272,8 @@ def _decode(file: Wanted, path: Path) -> str | None:
 
 
 def _write_credits(dataset: Dataset, output: Path) -> None:
-    words = (
+    text = (
         f"{dataset.name}\n{CREDIT}.\nFrom {root_url()}{dataset.directory}\nTerms: {TERMS}\n"
         "No endorsement by the library is implied.\n"
     )
-    write_whole(output / CREDITS, words.encode())
+    write_atomic(output / CREDITS, text.encode())

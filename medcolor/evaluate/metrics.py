@@ -15,6 +15,7 @@ from skimage.color import deltaE_ciede2000
 from skimage.metrics import structural_similarity
 
 from medcolor.color import grey_of, lab_to_srgb
+from medcolor.storage.durable import replacing
 
 Lab = Float[np.ndarray, "row col 3"]
 Grey = Float[np.ndarray, "row col"]
@@ -209,5 +210,5 @@ class ColorReport:
             {"case": case, "method": method, "z": z, **asdict(figures)}
             for case, method, z, figures in self._rows
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.Table.from_pylist(list(rows)), path)
+        with replacing(path) as part:
+            pq.write_table(pa.Table.from_pylist(list(rows)), part)

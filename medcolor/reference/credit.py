@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medcolor.storage import Place, write_whole
+from medcolor.storage import Place, write_atomic
 
 CREDITS = "CREDITS.txt"
 _LINES, _MOST = 2, 300
@@ -12,7 +12,7 @@ def copy_credits(photographs: Place, prepared: Place) -> None:
     """Let the credit of frames travel with what was prepared from them."""
     file = _find(photographs)
     if file is not None:
-        write_whole(prepared / CREDITS, file.read_bytes())
+        write_atomic(prepared / CREDITS, file.read_bytes())
 
 
 def read_credit(photographs: Place) -> str:

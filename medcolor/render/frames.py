@@ -28,9 +28,10 @@ from medcolor.render.own_png import marked
 from medcolor.render.scene import Camera, Frame, SceneSettings, camera_of, frames_of
 from medcolor.render.settings import RenderSettings
 from medcolor.render.tissue import Overview
-from medcolor.storage import ObjectPath, Place, write_whole
+from medcolor.storage import Place, list_sizes, write_atomic
 from medcolor.volume.images import encode_png
-from medcolor.volume.store import About, Level, read_about, read_levels, read_slices
+from medcolor.volume.levels import About, Level
+from medcolor.volume.store import read_about, read_levels, read_slices
 
 _log = logging.getLogger(__name__)
 
@@ -140,8 +141,8 @@ def _identity(
         asdict(settings),
         level.index,
         # A volume in the making says the same of itself as when it is done.
-        _listing(volume / "0"),
-        _listing(volume / str(level.index)),
+        sorted(list_sizes(volume / "0").items()),
+        sorted(list_sizes(volume / str(level.index)).items()),
     ]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -184,14 +185,6 @@ def memory_mb(level: Level, scene: SceneSettings) -> float:
     return _PROGRAM_MB + (whole + made_ready) / 1e6
 
 
-def _listing(folder: Place) -> list[tuple[str, int]]:
-    """Return the files of a folder and their sizes."""
-    if isinstance(folder, ObjectPath):
-        return sorted(folder.walk())
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return sorted((path.relative_to(folder).as_posix(), path.stat().st_size) for path in files)
-
-
 def frame_name(number: int) -> str:
     """Return the file name of a frame."""
     return f"{number:04d}.png"
@@ -224,7 +217,7 @@ class FrameWorker:
         content = marked(encode_png(self._renderer.frame(frame)))
         # The set that lay there is none from here on; a set without checksums is in the making.
         (plan.output / CHECKSUMS).unlink(missing_ok=True)
-        write_whole(plan.output / task.stage / frame_name(task.number), content)
+        write_atomic(plan.output / task.stage / frame_name(task.number), content)
         camera = camera_of(frame, self._drawn.extent, plan.scene)
         return FrameReport(hashlib.sha256(content).hexdigest(), camera)
 

@@ -40,12 +40,12 @@ from medcolor.render.video import (
     figure,
 )
 from medcolor.storage import (
-    ObjectPath,
     Place,
     json_bytes,
+    list_sizes,
     plain_key,
     read_object,
-    write_whole,
+    write_atomic,
 )
 from medcolor.volume.files import list_files
 from medcolor.volume.images import encode_png
@@ -96,7 +96,7 @@ def delete_stale_frames(plan: SetPlan) -> None:
 
 
 def is_drawn(plan: SetPlan) -> bool:
-    """Tell whether the same set lies there, whole.
+    """Tell whether the same set lies there, whole by the sizes of its files.
 
     Raises:
         InputError: Its checksums name a file outside.
@@ -106,11 +106,9 @@ def is_drawn(plan: SetPlan) -> bool:
         return False
     for key in sums:
         plain_key(key, plan.output / CHECKSUMS, "Delete this file, and draw again")
-    if isinstance(plan.output, ObjectPath):
-        there = {key for key, _ in plan.output.walk()}
-    else:
-        there = {name for name in sums if (plan.output / name).is_file()}
-    return sums.keys() <= there
+    there, written = list_sizes(plan.output), record.get("bytes", {})
+    files = sums.keys() - {RECORD}
+    return written.keys() == files and all(there.get(name) == written[name] for name in files)
 
 
 def claim(output: Place) -> None:
@@ -126,7 +124,7 @@ def claim(output: Place) -> None:
             raise InputError(
                 output / name, "exists and was not drawn by medcolor", "Choose another folder"
             )
-    write_whole(output / RECORD, json_bytes({"identity": ""}))
+    write_atomic(output / RECORD, json_bytes({"identity": ""}))
 
 
 def finish_set(plan: SetPlan, drawn: Mapping[FrameTask, FrameReport]) -> Place:
@@ -140,7 +138,7 @@ def finish_set(plan: SetPlan, drawn: Mapping[FrameTask, FrameReport]) -> Place:
 
     def put(name: str, content: bytes) -> Place:
         sums[name] = hashlib.sha256(content).hexdigest()
-        write_whole(plan.output / name, content)
+        write_atomic(plan.output / name, content)
         return plan.output / name
 
     color = _Frames(plan, "frames")
@@ -152,8 +150,10 @@ def finish_set(plan: SetPlan, drawn: Mapping[FrameTask, FrameReport]) -> Place:
     for name, picture in middle_sections(plan.volume, plan.levels, has_grey=plan.has_grey).items():
         put(f"sections/{name}.png", encode_png(picture))
     page = put(PAGE, _page(plan, color, grey))
-    put(RECORD, json_bytes(_record(plan, drawn)))
-    write_whole(plan.output / CHECKSUMS, json_bytes(sums))
+    there = list_sizes(plan.output)
+    sizes = {name: there[name] for name in sums}
+    put(RECORD, json_bytes({**_record(plan, drawn), "bytes": sizes}))
+    write_atomic(plan.output / CHECKSUMS, json_bytes(sums))
     return page
 
 

@@ -15,7 +15,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from medcolor.storage import Place
-from medcolor.volume.store import Level, open_level, read_slices
+from medcolor.volume.levels import Level
+from medcolor.volume.shards import StoredLevel
+from medcolor.volume.store import read_slices
 
 Plane = Literal["axial", "coronal", "sagittal"]
 PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
@@ -141,7 +143,7 @@ def middle_sections(volume: Place, levels: tuple[Level, ...], *, has_grey: bool)
         levels: Its pyramid; the finest level is shown.
         has_grey: Whether alpha is the scan's display grey.
     """
-    level, array = levels[0], open_level(volume, levels[0].index)
+    level, array = levels[0], StoredLevel(volume, levels[0].index)
     box = find_body(volume, levels).of(level)
     found: dict[str, Rgb] = {}
     for axis, plane in enumerate(PLANES):

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 
 from medcolor.errors import InputError
 from medcolor.retrieval.parts import Part, read_descriptors
+from medcolor.storage.durable import replacing
 
 SHARED_FROM_BYTES = 64 * 2**20
 """Matrices from this size on are kept decoded in a file beside the parts, which the system's page
@@ -79,11 +80,7 @@ def _write_decoded(
     if shutil.disk_usage(path.parent).free < 4 * shape[0] * shape[1]:
         # Writing through a map to a full disk would end the process without a word.
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        matrix = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=shape)
+    with replacing(path) as part:
+        matrix = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
         decode(parts, places, matrix)
         matrix.flush()
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -75,7 +75,7 @@ class ReferenceIndex:
     @property
     def empty(self) -> tuple[Frame, ...]:
         """Photographs that were left out because they show no body."""
-        return tuple(frame for part in self.parts for frame in part.empty)
+        return tuple(dict.fromkeys(frame for part in self.parts for frame in part.empty))
 
     @property
     def library_digest(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,12 +19,16 @@ from jaxtyping import Bool, Float
 from medcolor.errors import InputError
 from medcolor.reference.library import ReferenceRecord, recorded_place
 from medcolor.storage import plain_name
+from medcolor.storage.durable import BEING_WRITTEN, create_file, write_file
 
 FORMAT = 2
 """Of the parts this version writes and reads."""
 
 _PARTS = "part-*.parquet"
-MADE = re.compile(r"part-\d+\.parquet|\.part-\d+\.parquet\..+|\.descriptors-[0-9a-f]+\.npy.*")
+MADE = re.compile(
+    rf"({BEING_WRITTEN})?(part-\d+\.parquet|\.descriptors-[0-9a-f]+\.npy)"
+    r"|\.part-\d+\.parquet\.version"  # of a copy from a bucket
+)
 """Names of the files of an index, whole or being written."""
 
 _GROUP_ROWS = 1024
@@ -123,6 +126,19 @@ def next_number(folder: Path) -> int:
 
 def write_part(path: Path, references: Sequence[DescribedReference], origin: Origin) -> None:
     """Write a part; empty photographs are noted in its head and get no row."""
+    write_file(path, _encoded(_table(references, origin)))
+
+
+def add_part(folder: Path, references: Sequence[DescribedReference], origin: Origin) -> Path:
+    """Write a part under the next number that is free, and return where: nobody else gets it."""
+    content = _encoded(_table(references, origin))
+    while True:
+        path = part_path(folder, next_number(folder))
+        if create_file(path, content):
+            return path
+
+
+def _table(references: Sequence[DescribedReference], origin: Origin) -> pa.Table:
     rows = [one for one in references if not one.is_empty]
     schema = _schema(len(references[0].descriptor))
     descriptors = np.concatenate([np.zeros(0, np.float32), *(one.descriptor for one in rows)])
@@ -143,18 +159,17 @@ def write_part(path: Path, references: Sequence[DescribedReference], origin: Ori
         **asdict(origin),
         "empty": [asdict(one.frame) for one in references if one.is_empty],
     }
-    table = pa.table(columns, schema=schema.with_metadata({"medcolor": json.dumps(head)}))
-    _write_whole(path, table)
+    return pa.table(columns, schema=schema.with_metadata({"medcolor": json.dumps(head)}))
 
 
 def keep_rows(part: Part, kept: Bool[np.ndarray, " row"]) -> None:
-    """Rewrite a part with some of its rows; without any, delete it."""
-    if not kept.any():
-        part.path.unlink()
-        return
+    """Rewrite a part with some of its rows.
+
+    One without any stays: its head knows empty photographs, and its number is not given again.
+    """
     with readable(part.path), _open(part.path) as file:
         table = file.read()
-    _write_whole(part.path, table.filter(pa.array(kept)))
+    write_file(part.path, _encoded(table.filter(pa.array(kept))))
 
 
 def open_part(path: Path) -> Part:
@@ -260,17 +275,16 @@ def _schema(descriptor_size: int) -> pa.Schema:
     )
 
 
-def _write_whole(path: Path, table: pa.Table) -> None:
-    """Write a table under another name and move it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+def _encoded(table: pa.Table) -> memoryview:
+    """Return a table as a parquet file."""
+    content = pa.BufferOutputStream()
     # Neither descriptors nor PNG shrink; uncompressed pages are decoded fastest.
     pq.write_table(
         table,
-        beside,
+        content,
         row_group_size=_GROUP_ROWS,
         compression="none",
         use_dictionary=False,
         write_page_checksum=True,
     )
-    beside.replace(path)
+    return memoryview(content.getvalue())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ from medcolor.reference.orientation import combined
 from medcolor.retrieval.assignment import Choice, references_around
 from medcolor.retrieval.orientation import Turn
 from medcolor.retrieval.settings import RetrievalSettings
-from medcolor.storage import Place, place_of, write_whole
+from medcolor.storage import Place, place_of, read_object, write_atomic, write_json
 
 
 @dataclass(frozen=True)
@@ -124,14 +125,15 @@ def write_assignment(
     about = json.dumps({"identity": identity, "bearing": asdict(bearing)})
     content = io.BytesIO()
     pq.write_table(table.replace_schema_metadata({"medcolor": about}), content)
-    write_whole(path, content.getvalue())
+    write_atomic(path, content.getvalue())
+    write_json(_marker(path), {"identity": identity, "digest": _digest(content.getvalue())})
     return Assignment(tuple(tuple(sources) for sources in around), bearing)
 
 
 def read_assignment(
     path: Place, identity: str, records: tuple[ReferenceRecord, ...]
 ) -> Assignment | None:
-    """Read the choice of an earlier run; None if there is none of this identity.
+    """Read the choice of an earlier run; None if there is none of this identity, or not whole.
 
     Args:
         path: Of the file.
@@ -140,11 +142,15 @@ def read_assignment(
             since, and the file is taken at its word for their ids and weights only.
     """
     known = {record.reference_id: record for record in records}
+    marker = read_object(_marker(path)) or {}
+    if marker.get("identity") != identity:
+        return None
     try:
-        table = pq.read_table(io.BytesIO(path.read_bytes()))
-        about = json.loads((table.schema.metadata or {}).get(b"medcolor", b"{}"))
-        if about.get("identity") != identity:
+        content = path.read_bytes()
+        if _digest(content) != marker.get("digest"):
             return None
+        table = pq.read_table(io.BytesIO(content))
+        about = json.loads((table.schema.metadata or {}).get(b"medcolor", b"{}"))
         rows = table.column("sources").to_pylist()
         references = tuple(
             tuple(_source(known[one["reference_id"]], one["weight"]) for one in row) for row in rows
@@ -152,6 +158,15 @@ def read_assignment(
         return Assignment(references, Bearing(**about["bearing"]))
     except (FileNotFoundError, pa.ArrowInvalid, KeyError, TypeError, ValueError):
         return None
+
+
+def _marker(path: Place) -> Place:
+    """Return the file that says whose the table is, and what its bytes are."""
+    return path.with_name(f"{path.stem}.json")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _source(record: ReferenceRecord, weight: float) -> Source:

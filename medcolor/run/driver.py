@@ -21,7 +21,16 @@ from medcolor.retrieval.index import ReferenceIndex
 from medcolor.retrieval.record import Assignment
 from medcolor.run.assign import assign
 from medcolor.run.index import open_index, refuse_changed_photographs
-from medcolor.run.ledger import MATCH, STAGED, Ledger, delete_ledger, holds_anything
+from medcolor.run.integrity import forget_lost
+from medcolor.run.ledger import (
+    MATCH,
+    PLAN,
+    STAGED,
+    Ledger,
+    delete_ledger,
+    holds_anything,
+    level_stage,
+)
 from medcolor.run.look import look_at
 from medcolor.run.plan import Plan, SlabTask, resolve_hardware, staging_of
 from medcolor.run.preflight import check_inputs_on_every_node, check_output_on_every_node
@@ -31,8 +40,8 @@ from medcolor.run.slabs import (
     all_tasks,
     color_tasks,
     count_slabs,
+    finer_slabs,
     is_done_by_now,
-    level_stage,
     match_tasks,
     open_tasks,
     slabs_around,
@@ -46,11 +55,13 @@ from medcolor.run.workers import (
     speaking_of_full_disks,
 )
 from medcolor.storage import Place, delete_made, refuse_links_out
+from medcolor.volume.shards import LostShardError
 from medcolor.volume.store import (
     create_store,
     delete_unfinished_files,
     delete_volume,
-    has_level,
+    levels_laid_out_otherwise,
+    metadata_digests,
 )
 
 _log = logging.getLogger(__name__)
@@ -120,13 +131,14 @@ def _prepare(
     check_output_on_every_node(plan, runner)
     kept = plan.ledger.folder / "index"
     index = open_index(references, kept, look.photographs, settings, runner, progress)
-    for level in plan.levels:  # what was deleted by hand is made anew, whatever the markers say
-        if not has_level(output, level.index):
-            plan.ledger.forget(level_stage(level.index))
+    for level in levels_laid_out_otherwise(output, plan.levels, settings.store):
+        plan.ledger.forget(level_stage(level))
+    forget_lost(plan)
     window = plan.window
     grey = GreyLevels(window.black, window.white, window.unit, settings.opacity.is_luminance)
     credit = read_credit(references)
     create_store(output, look.geometry, settings.store, look.about, grey, credit)
+    plan.ledger.record_metadata(metadata_digests(output, plan.levels))
     return plan, index
 
 
@@ -144,7 +156,7 @@ def _nothing_left_on_bad_input(output: Place) -> Iterator[list[Place]]:
     except InputError:
         for place in begun:
             delete_volume(place) if place == output else delete_ledger(place)
-        if not was_staged and not (folder / "plan.json").is_file():
+        if not was_staged and not (folder / PLAN).is_file():
             delete_made(staging, STAGED)
             if isinstance(folder, Path) and folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
@@ -234,6 +246,8 @@ def _run(
             _log.error("%s, slices %d to %d: %s", *where, outcome.problem, extra=about)
             if isinstance(outcome.error, LostReconstructionError):
                 plan.ledger.forget(MATCH, slabs_around(plan, task))
+            if isinstance(outcome.error, LostShardError):
+                plan.ledger.forget(level_stage(task.level - 1), finer_slabs(plan, task))
             full = full + 1 if isinstance(outcome.error, DiskFullError) else 0
             if full > runner.workers and outcome.error is not None:
                 raise outcome.error

@@ -27,10 +27,10 @@ from medcolor.reference.library import ReferenceRecord, list_references, load_re
 from medcolor.retrieval.index import read_index
 from medcolor.run.index import refuse_changed_photographs
 from medcolor.run.index_copies import is_index_place, local_index
-from medcolor.run.ledger import MATCH
+from medcolor.run.ledger import MATCH, level_stage
 from medcolor.run.look import look_at
 from medcolor.run.plan import Plan, resolve_hardware
-from medcolor.run.slabs import count_slabs, level_stage
+from medcolor.run.slabs import count_slabs
 from medcolor.run.tasks import Failed, Runner
 from medcolor.run.threads import map_slices
 from medcolor.stopwatch import Stopwatch

@@ -7,20 +7,25 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
 from medcolor.reference.library import ReferenceRecord, list_references
 from medcolor.retrieval.index import ReferenceIndex, digest_library, is_index, read_index
-from medcolor.retrieval.parts import MADE, Frame, next_number, part_paths
-from medcolor.run.index_copies import is_index_place, local_index, updating
+from medcolor.retrieval.parts import MADE, Frame, part_paths
+from medcolor.run.index_copies import (
+    IndexChangedError,
+    is_index_place,
+    local_index,
+    updating,
+)
 from medcolor.run.index_parts import describe_parts, digests_of, frames_of, origin_of
 from medcolor.run.plan import resolve_hardware, resolve_threads
 from medcolor.run.tasks import Runner
 from medcolor.run.workers import DescribeReferences
 from medcolor.storage import Place, delete_made
+from medcolor.storage.durable import move_into_place
+from medcolor.storage.locks import alone_with
 from medcolor.storage.names import refuse_link
 from medcolor.volume.files import digest_file
 
@@ -47,12 +52,24 @@ def build_index(
     """Describe a folder of photographs and write the index into `folder`.
 
     The parts are written into a hidden folder beside it, which takes its name when all are
-    there; building again after an interruption keeps the finished ones.
+    there; building again after an interruption keeps the finished ones. Of several processes one
+    builds.
 
     Raises:
         InputError: No photographs, none with a body, or one that cannot be used; or `folder`
             holds something.
     """
+    with alone_with(folder):
+        return _build(references, folder, settings, runner, progress)
+
+
+def _build(
+    references: Place,
+    folder: Path,
+    settings: RunSettings,
+    runner: Runner,
+    progress: ProgressReport,
+) -> ReferenceIndex:
     if folder.exists() and any(folder.iterdir()):
         raise InputError(
             folder, "exists and is not empty", "Name another folder, or delete this one"
@@ -84,7 +101,7 @@ def build_index(
             "Give colour cross-sections on white, black or blue gel",
         )
     _tell_empty(index.empty, len(records))
-    building.replace(folder)
+    move_into_place(building, folder)
     return read_index(folder, origin)
 
 
@@ -98,13 +115,23 @@ def append_index(
     """Describe the photographs of a folder that an index does not hold and add them as new parts.
 
     Whole parts are added one by one; appending again after an interruption adds what is missing.
-    One process at a time may append to an index.
+    Of several processes that change an index one does at a time.
 
     Raises:
         InputError: As `build_index`; or the index was made otherwise, or holds another photograph
             of the same id.
     """
-    settings = resolve_hardware(settings, runner)
+    with alone_with(folder):
+        return _append(references, folder, resolve_hardware(settings, runner), runner, progress)
+
+
+def _append(
+    references: Place,
+    folder: Path,
+    settings: RunSettings,
+    runner: Runner,
+    progress: ProgressReport,
+) -> Appended:
     origin = origin_of(settings)
     index = read_index(folder, origin)
     records = list_references(references.absolute(), settings.reference)
@@ -118,7 +145,7 @@ def append_index(
     describe_parts(
         fresh,
         folder,
-        next_number(folder),
+        None,
         origin,
         lambda: DescribeReferences(settings, threads),
         runner,
@@ -151,15 +178,28 @@ def open_index(
     """
     if is_index_place(references):
         return read_index(local_index(references), origin_of(settings))
-    with updating(kept) as folder:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f".{folder.name}.lock")):  # of two drivers one builds it
-            if is_index(folder):
-                index = read_index(folder, origin_of(settings))
-                if index.library_digest == library:
-                    return index
-                delete_made(folder, MADE)
-            return build_index(references, folder, settings, runner, progress)
+    try:
+        return _open_kept(references, kept, library, settings, runner, progress)
+    except IndexChangedError:  # of two drivers on two machines the other was quicker
+        return _open_kept(references, kept, library, settings, runner, progress)
+
+
+def _open_kept(
+    references: Place,
+    kept: Place,
+    library: str,
+    settings: RunSettings,
+    runner: Runner,
+    progress: ProgressReport,
+) -> ReferenceIndex:
+    """Return the index that is kept, or make it."""
+    with updating(kept) as folder, alone_with(folder):  # of two drivers one builds it
+        if is_index(folder):
+            index = read_index(folder, origin_of(settings))
+            if index.library_digest == library:
+                return index
+            delete_made(folder, MADE)
+        return _build(references, folder, settings, runner, progress)
 
 
 def library_digest(references: Place, settings: RunSettings) -> str:

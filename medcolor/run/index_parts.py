@@ -12,6 +12,7 @@ from medcolor.reference.library import ReferenceRecord
 from medcolor.retrieval.parts import (
     Frame,
     Origin,
+    add_part,
     open_part,
     part_path,
     read_records,
@@ -32,13 +33,15 @@ _PER_TASK = 8
 def describe_parts(
     records: Sequence[ReferenceRecord],
     folder: Path,
-    first: int,
+    first: int | None,
     origin: Origin,
     make_worker: Callable[[], Worker],
     runner: Runner,
     progress: ProgressReport,
 ) -> list[Path]:
-    """Describe photographs and write parts numbered from `first`, PART_FRAMES at a time.
+    """Describe photographs and write parts, PART_FRAMES at a time.
+
+    They are numbered from `first` or, if that is None, added under the next numbers that are free.
 
     A part waits for its photographs alone, and the next begins when it is written: memory does
     not grow with the library, and the parts depend neither on workers nor on who ends first.
@@ -47,10 +50,10 @@ def describe_parts(
     paths = []
     for begin in range(0, len(records), PART_FRAMES):
         chunk = records[begin : begin + PART_FRAMES]
-        path = part_path(folder, first + begin // PART_FRAMES)
-        paths.append(path)
-        if _holds(path, chunk, origin):
+        path = None if first is None else part_path(folder, first + begin // PART_FRAMES)
+        if path is not None and _holds(path, chunk, origin):
             progress.advance(len(chunk))
+            paths.append(path)
             continue
         tasks = [tuple(chunk[i : i + _PER_TASK]) for i in range(0, len(chunk), _PER_TASK)]
         described = run_all(
@@ -60,7 +63,12 @@ def describe_parts(
             lambda done: progress.advance(len(done.task)),
             f"describing {chunk[0].path.parent}",
         )
-        write_part(path, [one for part in described for one in part], origin)
+        rows = [one for part in described for one in part]
+        if path is None:
+            path = add_part(folder, rows, origin)
+        else:
+            write_part(path, rows, origin)
+        paths.append(path)
     return paths
 
 

@@ -1,46 +1,62 @@
 """What is done, beside the data: a folder of small JSON files next to the volume.
 
 `t1.ome.zarr` keeps its ledger in `t1.ome.zarr.run`: `plan.json` names what decides
-the pixels, `done/` holds one marker a slab, written after the slab, and the run
-writes `assignment.parquet`, `failures.jsonl` and `run.json` there.
+the pixels, `done/` holds one marker a slab, written after the slab, with the bytes of its files
+and the checksum of its voxels, and the run
+writes `metadata.json`, `assignment.parquet`, `failures.jsonl` and `run.json` there.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from medcolor.errors import InputError, RunError
+from medcolor.run.markers import Marker, read_marker
 from medcolor.storage import (
     ObjectPath,
     Place,
-    create_whole,
+    create_exclusive,
     delete_made,
     json_bytes,
     read_object,
     write_json,
 )
+from medcolor.storage.durable import BEING_WRITTEN
 from medcolor.volume.files import list_files
 
 _AT_ONCE = 8
 ASSIGNMENT = "assignment.parquet"
+PLAN = "plan.json"
+"""What decides the pixels, written at the beginning."""
+
+RECORD = "run.json"
+"""What a run did, written at its end."""
+
 MATCH = "match"
 """The stage of the second pass. The third writes level 0, and then come the coarser levels."""
 
-STAGED = re.compile(r"[0-9a-f]{16}.*", re.DOTALL)
+STAGED = re.compile(rf"({BEING_WRITTEN})?[0-9a-f]{{16}}.*", re.DOTALL)
 """Keys below a staging folder."""
 
+_METADATA = "metadata.json"
 _MARKER = re.compile(r"\w+-slab\d+\.json")
 _MADE = re.compile(
-    rf"(plan|run|cohort)\.json|failures\.jsonl|assignment\.parquet|done/{_MARKER.pattern}"
-    r"|reconstructions/\d+\.npz|(\.index\.building|index)/part-\d+\.parquet"
-    rf"|staging/{STAGED.pattern}|(.+/)?\.[^/]+",  # hidden: being written, locks, probes
+    r"(plan|run|cohort|metadata|assignment)\.json|failures\.jsonl|assignment\.parquet"
+    rf"|done/{_MARKER.pattern}|reconstructions/\d+\.npz"
+    r"|(\.index\.building|index)/part-\d+\.parquet"
+    rf"|staging/({STAGED.pattern})|(.+/)?\.[^/]+",  # hidden: being written, locks, probes
     re.DOTALL,
 )
 """Keys below a ledger's folder."""
+
+
+def level_stage(level: int) -> str:
+    """Return the name of the stage that writes a level."""
+    return f"level{level}"
 
 
 @dataclass(frozen=True)
@@ -50,6 +66,13 @@ class Ledger:
     folder: Place
     identity: str
     """Digest of everything that decides the pixels."""
+
+    @classmethod
+    def found(cls, output: Place) -> Ledger | None:
+        """Return the ledger that was begun for a volume; None if there is none."""
+        folder = cls.folder_of(output)
+        plan = read_object(folder / PLAN)
+        return None if plan is None else cls(folder, str(plan.get("identity")))
 
     @staticmethod
     def folder_of(output: Place) -> Place:
@@ -87,11 +110,11 @@ class Ledger:
             if not force:
                 self._refuse(output, found, about)
             self._clear(output)
-        damaged = self.folder / "plan.json"
+        damaged = self.folder / PLAN
         if found is None and damaged.is_file() and self._plan() is None:
             damaged.unlink(missing_ok=True)  # written whole or not at all: it was damaged since
         content = json_bytes({"identity": self.identity, **about, "slabs": slabs})
-        if not create_whole(self.folder / "plan.json", content):
+        if not create_exclusive(self.folder / PLAN, content):
             found = self._plan() or {}
             if found.get("identity") != self.identity:  # another driver was quicker
                 self._refuse(output, found, about)
@@ -113,7 +136,7 @@ class Ledger:
 
         refuse_foreign_volume(output)
         delete_made(self.folder / "done", _MARKER)
-        (self.folder / "run.json").unlink(missing_ok=True)
+        self.reopen()
         delete_volume(output)
         delete_ledger(self.folder)
 
@@ -127,34 +150,52 @@ class Ledger:
         return None if found is None else str(found.get("identity"))
 
     def _plan(self) -> dict[str, Any] | None:
-        return read_object(self.folder / "plan.json")
+        return read_object(self.folder / PLAN)
 
     def is_done(self, stage: str, number: int) -> bool:
         """Tell whether a slab is finished under this identity."""
-        marker = read_object(self._marker(stage, number))
-        return marker is not None and marker.get("identity") == self.identity
+        return read_marker(self._marker(stage, number), self.identity) is not None
+
+    def record_metadata(self, digests: Mapping[str, str]) -> None:
+        """Record the digests of the volume's metadata, by their keys."""
+        if self.metadata() != digests:
+            content = {"identity": self.identity, "digests": dict(digests)}
+            write_json(self.folder / _METADATA, content)
+
+    def metadata(self) -> dict[str, str]:
+        """Return the digests that are recorded of the volume's metadata; none if none are."""
+        found = read_object(self.folder / _METADATA) or {}
+        digests = found.get("digests") if found.get("identity") == self.identity else None
+        return dict(digests) if isinstance(digests, dict) else {}
+
+    def slabs(self) -> dict[str, int]:
+        """Return how many slabs there are to do, by stage."""
+        return dict((self._plan() or {}).get("slabs", {}))
 
     def is_assigned(self) -> bool:
         """Tell whether the first pass is through."""
         return (self.folder / ASSIGNMENT).is_file()
 
     def done(self, stage: str) -> set[int]:
-        """Return the numbers of the slabs of a stage that are finished under this identity.
+        """Return the numbers of the slabs of a stage that are finished under this identity."""
+        return set(self.markers(stage))
+
+    def markers(self, stage: str) -> dict[int, Marker]:
+        """Return what is recorded of the finished slabs of a stage, by their numbers.
 
         Markers are listed first: of many slabs few are done in a run's beginning, and each look
         at one in a bucket takes its time.
         """
-        beginning = f"{stage}-slab"
-        numbers = [
-            int(marker.stem.removeprefix(beginning))
-            for marker in _markers(self.folder)
-            if marker.name.startswith(beginning)
-        ]
+        numbers = self._marked(stage)
+        places = [self._marker(stage, number) for number in numbers]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = pool.map(lambda number: self.is_done(stage, number), numbers)
-            return {number for number, is_done in zip(numbers, found, strict=True) if is_done}
+            found = pool.map(lambda place: read_marker(place, self.identity), places)
+            pairs = zip(numbers, found, strict=True)
+            return {number: marker for number, marker in pairs if marker is not None}
 
-    def mark_done(self, stage: str, number: int, checksum: str, seconds: float) -> None:
+    def mark_done(
+        self, stage: str, number: int, checksum: str, seconds: float, sizes: Mapping[str, int]
+    ) -> None:
         """Record a slab, after its data; of two drivers on one output the first one's stays.
 
         Args:
@@ -162,12 +203,11 @@ class Ledger:
             number: Of the slab.
             checksum: Of its voxels.
             seconds: That it took its worker.
+            sizes: Bytes of its files, by their paths below the volume, or the reconstructions.
         """
         marker = self._marker(stage, number)
-        content = {
-            "identity": self.identity, "checksum": checksum, "seconds": round(seconds, 3)
-        }  # fmt: skip
-        if not create_whole(marker, json_bytes(content)) and not self.is_done(stage, number):
+        content = Marker(checksum, dict(sizes)).content(self.identity, seconds)
+        if not create_exclusive(marker, json_bytes(content)) and not self.is_done(stage, number):
             self.refuse_if_replaced()
             write_json(marker, content)  # of an identity that was forced away, or cut short
 
@@ -184,12 +224,22 @@ class Ledger:
 
     def forget(self, stage: str, numbers: Container[int] | None = None) -> None:
         """Take back the marks of a stage, or of some slabs of it, before its data goes."""
-        beginning = f"{stage}-slab"
-        for marker in _markers(self.folder):
-            if marker.name.startswith(beginning):
-                number = int(marker.stem.removeprefix(beginning))
-                if numbers is None or number in numbers:
-                    marker.unlink(missing_ok=True)
+        for number in self._marked(stage):
+            if numbers is None or number in numbers:
+                self._marker(stage, number).unlink(missing_ok=True)
+
+    def is_complete(self) -> bool:
+        """Tell whether the run has come to its end, and nothing was struck off since."""
+        return bool((read_object(self.folder / RECORD) or {}).get("complete"))
+
+    def reopen(self) -> None:
+        """Take back that the run has come to its end."""
+        (self.folder / RECORD).unlink(missing_ok=True)
+
+    def _marked(self, stage: str) -> list[int]:
+        """Return the numbers of all markers of a stage, of whichever identity."""
+        names = (re.fullmatch(rf"{stage}-slab(\d+)", path.stem) for path in _markers(self.folder))
+        return [int(found[1]) for found in names if found]
 
     def _marker(self, stage: str, number: int) -> Place:
         return self.folder / "done" / f"{stage}-slab{number:05d}.json"
@@ -198,22 +248,6 @@ class Ledger:
 def delete_ledger(folder: Place) -> None:
     """Delete a ledger's folder, all of it that is this program's."""
     delete_made(folder, _MADE)
-
-
-def refuse_unfinished(volume: Place) -> None:
-    """Refuse a volume whose run has not come to its end; without a ledger beside it, none is known.
-
-    Raises:
-        InputError: Slabs are missing.
-    """
-    folder = Ledger.folder_of(volume)
-    if read_object(folder / "plan.json") is None:
-        return
-    record = read_object(folder / "run.json")
-    if record is None or not record.get("complete"):
-        raise InputError(
-            volume, "its run has not come to its end", "Run medcolor colorize again: it goes on"
-        )
 
 
 def _markers(folder: Place) -> list[Place]:

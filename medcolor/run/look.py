@@ -15,8 +15,8 @@ from medcolor.run.plan import Plan, digest_network, resolve_threads, staging_of
 from medcolor.run.tasks import Runner
 from medcolor.storage import Place, local_copy
 from medcolor.volume.files import digest_files
+from medcolor.volume.levels import plan_levels
 from medcolor.volume.open import open_volume
-from medcolor.volume.store import plan_levels
 from medcolor.volume.window import find_window
 
 

@@ -13,8 +13,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock
-
 from medcolor.cache import cache_folder
 from medcolor.config import RunSettings
 from medcolor.data.catalog import CREDIT, DATASETS, TERMS
@@ -29,7 +27,8 @@ from medcolor.run.index_parts import origin_of
 from medcolor.run.plan import resolve_hardware
 from medcolor.run.prepare import prepare_references
 from medcolor.run.tasks import Runner
-from medcolor.storage import Place, place_of, write_whole
+from medcolor.storage import Place, place_of, write_atomic
+from medcolor.storage.locks import alone_with
 
 PHANTOM = "phantom"
 LIBRARIES = (*DATASETS, PHANTOM)
@@ -102,13 +101,13 @@ def named_index(name: str, settings: RunSettings, runner: Runner, progress: Prog
     if is_index(index):
         return index
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock"):
+    with alone_with(folder / "library"):
         if is_index(index):
             return index
         if not (folder / _COMPLETE).is_file():
             fetch: Callable[..., None] = _draw if name == PHANTOM else _fetch
             fetch(name, folder, wanted, progress)
-            write_whole(folder / _COMPLETE, b"")
+            write_atomic(folder / _COMPLETE, b"")
         prepared = folder / f"prepared-{_named_by(settings.reference)}"
         prepare_references(folder / _PHOTOGRAPHS, prepared, settings, runner, progress)
         build_index(prepared, index, settings, runner, progress)

@@ -22,20 +22,13 @@ from medcolor.render.picture_set import (
     frame_tasks,
     is_drawn,
 )
-from medcolor.run.ledger import refuse_unfinished
+from medcolor.run.integrity import refuse_unfinished
 from medcolor.run.plan import resolve_threads
 from medcolor.run.tasks import Done, Runner, one_line, run_all
-from medcolor.storage import (
-    ObjectPath,
-    Place,
-    path_below,
-    plain_name,
-    refuse_links_out,
-    write_whole,
-)
+from medcolor.run.volumes import ENDING, cohort_names
+from medcolor.storage import Place, path_below, refuse_links_out, write_atomic
 
 _log = logging.getLogger(__name__)
-_ENDING = ".ome.zarr"
 
 
 def write_pictures(
@@ -56,14 +49,14 @@ def write_pictures(
     inside = f"{_resolved(output)}/".startswith(f"{_resolved(volume)}/")
     if inside and (volume / "zarr.json").is_file():
         raise InputError(output, "lies in the volume", "Name another folder for the pictures")
-    names = _cohort_names(volume)
+    names = cohort_names(volume)
     if not names:
         return _write_set(volume, output, settings, runner, progress)
     _make_folder(output)
     claim(output)
     entries, failed = [], 0
     for name in names:
-        stem = name.removesuffix(_ENDING)
+        stem = name.removesuffix(ENDING)
         try:
             place = path_below(output, stem) if isinstance(output, Path) else output / stem
             _write_set(volume / name, place, settings, runner, progress)
@@ -74,7 +67,7 @@ def write_pictures(
             thumbnail = (output / stem / THUMBNAIL).read_bytes()
             entries.append(CohortEntry(stem, f"{quote(stem)}/{PAGE}", thumbnail, {}))
     page = output / PAGE
-    write_whole(page, cohort_file(volume.name, entries))
+    write_atomic(page, cohort_file(volume.name, entries))
     if failed:
         raise RunError(
             page, f"{failed} of {len(names)} volumes could not be drawn", "See the warnings above"
@@ -84,24 +77,6 @@ def write_pictures(
 
 def _resolved(place: Place) -> Place:
     return place.resolve() if isinstance(place, Path) else place
-
-
-def _cohort_names(place: Place) -> list[str]:
-    """Return the names of the volumes in a cohort's folder; none if it is a volume, or nothing.
-
-    Raises:
-        InputError: What is before the ending of one is no plain name: `...ome.zarr` is the parent.
-    """
-    if (place / "zarr.json").is_file() or not place.is_dir():
-        return []
-    if isinstance(place, ObjectPath):
-        found = {key.split("/")[0] for key, _ in place.walk()}
-    else:
-        found = {path.name for path in place.iterdir()}
-    names = sorted(name for name in found if name.endswith(_ENDING))
-    for name in names:
-        plain_name(name.removesuffix(_ENDING), place / name, "Rename it")
-    return names
 
 
 def _write_set(
@@ -153,7 +128,7 @@ def _check_on_every_node(plan: SetPlan, runner: Runner) -> None:
         InputError: Naming the node and the path.
     """
     mark = plan.output / f".probe-{uuid.uuid4().hex}.png"
-    write_whole(mark, b"")
+    write_atomic(mark, b"")
     try:
         runner.on_every_node(PlaceCheck(plan.volume, mark))
     finally:

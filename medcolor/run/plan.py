@@ -21,8 +21,8 @@ from medcolor.retrieval.record import Source
 from medcolor.run.ledger import Ledger
 from medcolor.run.tasks import Failed, Runner
 from medcolor.storage import Place, local_copy
+from medcolor.volume.levels import Level
 from medcolor.volume.staging import version_of
-from medcolor.volume.store import Level
 from medcolor.volume.target import TargetReader
 from medcolor.volume.window import Window
 

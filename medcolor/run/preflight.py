@@ -9,6 +9,7 @@ from importlib.metadata import version
 from medcolor.errors import InputError
 from medcolor.retrieval.index import read_index
 from medcolor.run.index_copies import is_index_place, local_index
+from medcolor.run.ledger import PLAN
 from medcolor.run.look import Look
 from medcolor.run.plan import Plan, digest_network
 from medcolor.run.tasks import Runner
@@ -85,7 +86,7 @@ class OutputCheck:
         """See and write."""
         folder = self.plan.ledger.folder
         remedy = "Give an output that every node reaches and may write to"
-        if not (folder / "plan.json").is_file():
+        if not (folder / PLAN).is_file():
             raise InputError(self.plan.output, "what the driver wrote is not seen here", remedy)
         probe = folder / f".probe-{uuid.uuid4().hex}"
         try:

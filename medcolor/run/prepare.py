@@ -40,7 +40,7 @@ from medcolor.run.preparers import (
     names_of_prepared,
 )
 from medcolor.run.tasks import Done, Runner, Worker, run_all
-from medcolor.storage import plain_name, write_whole
+from medcolor.storage import plain_name, write_atomic
 from medcolor.volume.files import (
     IMAGE_SUFFIXES,
     RAW_SUFFIXES,
@@ -114,7 +114,7 @@ def prepare_references(
         shown = [usable[number] for number in numbers]
         thumbnails = work(lambda: DrawThumbnails(output, settings, threads), shown, "contact sheet")
         sheet = draw_contact_sheet(title, thumbnails)
-        write_whole(output / CONTACT_SHEET, encode_png(sheet))
+        write_atomic(output / CONTACT_SHEET, encode_png(sheet))
     copy_credits(frames, output)
     kept = sum(one == before.get(one.source or "") for one in settled)
     return PreparationReport(output, dict(Counter(one.status for one in done)), kept)

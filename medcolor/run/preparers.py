@@ -21,7 +21,7 @@ from medcolor.reference.settings import ReferenceSettings
 from medcolor.reference.sheet import Tile
 from medcolor.run.threads import map_slices
 from medcolor.run.workers import speaking_of_full_disks
-from medcolor.storage import write_whole
+from medcolor.storage import write_atomic
 from medcolor.volume.files import digest_file, photograph_stem
 from medcolor.volume.images import read_image
 
@@ -106,7 +106,7 @@ class PrepareFrames:
         cut, copied = names_of_prepared(path)
         file = cut if found.is_raw else copied
         with speaking_of_full_disks(self._output):
-            write_whole(self._output / file, content)
+            write_atomic(self._output / file, content)
         box = found.box
         return replace(
             frame,

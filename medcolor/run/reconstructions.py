@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 
@@ -12,9 +11,10 @@ import numpy as np
 
 from medcolor.domain import Box, Reconstruction
 from medcolor.errors import RunError
-from medcolor.storage import Place, write_whole
+from medcolor.storage import Place, write_atomic
+from medcolor.storage.durable import BEING_WRITTEN
 
-RECONSTRUCTION = re.compile(r"(\.)?\d+\.npz.*")
+RECONSTRUCTION = re.compile(rf"({BEING_WRITTEN})?\d+\.npz")
 """Names of the files, whole or being written."""
 
 _AT_ONCE = 8
@@ -27,15 +27,18 @@ class LostReconstructionError(RunError):
     """A slice was matched, and what came of it is not there, or damaged: it has to be again."""
 
 
-def write_reconstruction(folder: Place, z: int, made: Reconstruction | None) -> None:
-    """Write a slice, whole or not at all; a word for one that shows no body."""
-    if made is None:
-        write_whole(_path(folder, z), _NO_BODY)
-        return
+def write_reconstruction(folder: Place, z: int, made: Reconstruction | None) -> int:
+    """Write a slice, whole or not at all, a word for one that shows no body; return its bytes."""
+    content = _NO_BODY if made is None else _encoded(made)
+    write_atomic(_path(folder, z), content)
+    return len(content)
+
+
+def _encoded(made: Reconstruction) -> bytes:
     content = io.BytesIO()
     arrays = {name: getattr(made, name).astype(_STORED) for name in ("grey", "lab", "trust")}
     np.savez(content, allow_pickle=False, box=np.array(astuple(made.box)), **arrays)
-    write_whole(_path(folder, z), content.getvalue())
+    return content.getvalue()
 
 
 def read_reconstructions(folder: Place, slices: range) -> dict[int, Reconstruction | None]:
@@ -67,10 +70,15 @@ def read_reconstruction(folder: Place, z: int) -> Reconstruction | None:
             grey, lab, trust = (
                 stored[name].astype(np.float32) for name in ("grey", "lab", "trust")
             )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # whatever damaged bytes make zipfile raise
         raise LostReconstructionError(path, "damaged", "Run the same command again") from error
     return Reconstruction(z, box, grey, lab, trust)
 
 
 def _path(folder: Place, z: int) -> Place:
-    return folder / f"{z:05d}.npz"
+    return folder / reconstruction_name(z)
+
+
+def reconstruction_name(z: int) -> str:
+    """Return the file name of a slice."""
+    return f"{z:05d}.npz"

@@ -11,10 +11,11 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 
 from medcolor.retrieval.record import Bearing
+from medcolor.run.ledger import RECORD
 from medcolor.run.plan import Plan
 from medcolor.run.tasks import Failed, Runner
 from medcolor.run.workers import SlabReport
-from medcolor.storage import Place, write_json, write_whole
+from medcolor.storage import Place, write_atomic, write_json
 
 _TASK = ("stage", "level", "number", "start", "stop")
 _PACKAGES = ("medcolor", "torch", "numpy", "opencv-contrib-python", "zarr", "pyarrow")
@@ -124,7 +125,7 @@ def write_report(plan: Plan, report: RunReport, runner: Runner) -> None:
         "stage_seconds": _rounded(report.stage_seconds),
         "slice_seconds": _rounded(report.slice_seconds),
     }
-    write_json(plan.ledger.folder / "run.json", content)
+    write_json(plan.ledger.folder / RECORD, content)
 
 
 def write_failures(plan: Plan, report: RunReport) -> None:
@@ -135,7 +136,7 @@ def write_failures(plan: Plan, report: RunReport) -> None:
         lines.append(json.dumps({"task": task, "problem": failure.nameless}))
     failures = plan.ledger.folder / "failures.jsonl"
     if lines:
-        write_whole(failures, ("\n".join(lines) + "\n").encode())
+        write_atomic(failures, ("\n".join(lines) + "\n").encode())
     else:
         failures.unlink(missing_ok=True)
 

@@ -5,13 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from medcolor.retrieval.record import Assignment
-from medcolor.run.ledger import MATCH
+from medcolor.run.ledger import MATCH, level_stage
 from medcolor.run.plan import Plan, SlabTask
-
-
-def level_stage(level: int) -> str:
-    """Return the name of the stage that writes a level."""
-    return f"level{level}"
 
 
 def count_slabs(plan: Plan) -> dict[str, int]:
@@ -61,6 +56,12 @@ def slabs_around(plan: Plan, task: SlabTask) -> range:
     """Return the slabs whose reconstruction the colours of a slab depend on."""
     slices, slab_slices = plan.with_halo(task.slices), plan.settings.store.slab_slices
     return range(slices.start // slab_slices, (slices.stop - 1) // slab_slices + 1)
+
+
+def finer_slabs(plan: Plan, task: SlabTask) -> range:
+    """Return the slabs of the next finer level of which one of a coarse level is made."""
+    depth, slab_slices = plan.levels[task.level].factor[0], plan.settings.store.slab_slices
+    return range(task.start * depth // slab_slices, (task.stop * depth - 1) // slab_slices + 1)
 
 
 def is_done_by_now(plan: Plan, task: SlabTask) -> bool:

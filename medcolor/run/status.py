@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from medcolor.errors import InputError, printable
-from medcolor.run.ledger import MATCH, Ledger
+from medcolor.run.ledger import MATCH, PLAN, RECORD, Ledger
 from medcolor.storage import ObjectPath, Place, read_object
 from medcolor.volume.files import list_files
 
@@ -50,7 +50,7 @@ def read_status(place: Place) -> list[RunStatus]:
         InputError: No run was ever begun there.
     """
     ledgers = [Ledger.folder_of(place)]
-    if read_object(ledgers[0] / "plan.json") is None:
+    if read_object(ledgers[0] / PLAN) is None:
         ledgers = _ledgers_below(place)
     found = [status for one in ledgers if (status := _status(one)) is not None]
     if not found:
@@ -69,11 +69,11 @@ def _ledgers_below(folder: Place) -> list[Place]:
 
 
 def _status(ledger: Place) -> RunStatus | None:
-    plan = read_object(ledger / "plan.json")
+    plan = read_object(ledger / PLAN)
     if plan is None:
         return None
     counts: dict[str, int] = plan.get("slabs", {})
-    record = read_object(ledger / "run.json") or {}
+    record = read_object(ledger / RECORD) or {}
     is_complete = bool(record.get("complete")) and record.get("identity") == plan.get("identity")
     done = ledger / "done"
     names = [one.stem for one in list_files(done)] if done.is_dir() else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -28,14 +27,19 @@ from medcolor.reference.sheet import fit
 from medcolor.retrieval.parts import DescribedReference
 from medcolor.retrieval.record import Source
 from medcolor.run.plan import Plan, SlabTask, open_network
-from medcolor.run.reconstructions import read_reconstructions, write_reconstruction
+from medcolor.run.reconstructions import (
+    read_reconstructions,
+    reconstruction_name,
+    write_reconstruction,
+)
 from medcolor.run.reference_cache import ReferenceCache
 from medcolor.run.threads import map_slices, overlapped
 from medcolor.stopwatch import Stopwatch
-from medcolor.storage import Place
+from medcolor.storage import Place, size_of
 from medcolor.transfer.coherence import smooth_along_stack
 from medcolor.volume.files import digest_file
 from medcolor.volume.pyramid import coarse_slab
+from medcolor.volume.shards import checksum_of, shard_key
 from medcolor.volume.store import write_slab
 from medcolor.votes import PairLimit, pairs_at_once, warm_up
 
@@ -126,6 +130,16 @@ class DescribeSlices:
         return np.stack([describe(self._network, *map(np.ascontiguousarray, t)) for t in turned])
 
 
+@dataclass(frozen=True)
+class _Read:
+    """What is there when a batch of slices is to be matched."""
+
+    batch: Batch
+    targets: list[TargetSlice]
+    prepared: dict[str, PreparedReference] | None
+    """Its photographs, if they were prepared ahead."""
+
+
 class MatchSlab:
     """Second pass: makes the slices of a slab of their references' colours."""
 
@@ -148,26 +162,32 @@ class MatchSlab:
         halvings = self._limit.halvings
         self._plan.ledger.refuse_if_replaced()
 
-        def read(batch: Batch) -> tuple[Batch, list[TargetSlice]]:
+        def read(batch: Batch) -> _Read:
             with stopwatch("reading"):
                 targets = [self._read(z) for z in batch[0]]
-            if self._on_gpu:  # which works on other pairs meanwhile
-                self._load_references(batch[1], stopwatch)
-            return batch, targets
+            # A GPU works on other pairs meanwhile; of a CPU every core has its hands full.
+            ahead = self._load_references(batch[1], stopwatch) if self._on_gpu else None
+            return _Read(batch, targets, ahead)
 
-        def reconstruct(found: tuple[Batch, list[TargetSlice]]) -> tuple[range, Made]:
-            (slices, sources), targets = found
-            return slices, self._reconstruct(targets, sources, stopwatch)
+        def reconstruct(found: _Read) -> tuple[range, Made]:
+            slices, sources = found.batch
+            prepared = found.prepared or self._load_references(sources, stopwatch)
+            return slices, self._reconstruct(found.targets, sources, prepared, stopwatch)
+
+        sizes: dict[str, int] = {}
 
         def write(made: tuple[range, Made]) -> None:
             with stopwatch("writing"), speaking_of_full_disks(self._plan.reconstructions):
                 for z in made[0]:
-                    write_reconstruction(self._plan.reconstructions, z, made[1].get(z))
+                    name = reconstruction_name(z)
+                    sizes[name] = write_reconstruction(
+                        self._plan.reconstructions, z, made[1].get(z)
+                    )
 
         batches = task.batches(self._limit.pairs)
         overlapped(batches, read, reconstruct, write, self._plan.threads)
         seconds = time.perf_counter() - begin
-        self._plan.ledger.mark_done(task.stage, task.number, "", seconds)
+        self._plan.ledger.mark_done(task.stage, task.number, "", seconds, sizes)
         return SlabReport(
             len(task.slices),
             stopwatch.seconds,
@@ -176,9 +196,12 @@ class MatchSlab:
         )
 
     def _reconstruct(
-        self, targets: list[TargetSlice], sources: list[tuple[Source, ...]], stopwatch: Stopwatch
+        self,
+        targets: list[TargetSlice],
+        sources: list[tuple[Source, ...]],
+        prepared: dict[str, PreparedReference],
+        stopwatch: Stopwatch,
     ) -> Made:
-        prepared = self._load_references(sources, stopwatch)
         references = [
             [(prepared[one.reference_id], one.weight) for one in heard] for heard in sources
         ]
@@ -224,7 +247,7 @@ class ColorSlab:
 
         rgba = np.stack(map_slices(color, task.slices, self._plan.threads))
         with stopwatch("writing"):
-            _write(self._plan, task, rgba, begin)
+            write_and_mark(self._plan, task, rgba, begin)
         return SlabReport(len(task.slices), stopwatch.seconds, rgba.nbytes, _gpu_bytes())
 
     def _color(
@@ -256,17 +279,21 @@ class CoarsenSlab:
         begin, stopwatch = time.perf_counter(), Stopwatch()
         with stopwatch("pyramid"):
             rgba = coarse_slab(self._plan.output, self._plan.levels[task.level], task.slices)
-            _write(self._plan, task, rgba, begin)
+            write_and_mark(self._plan, task, rgba, begin)
         return SlabReport(len(task.slices), stopwatch.seconds, rgba.nbytes)
 
 
-def _write(plan: Plan, task: SlabTask, rgba: UInt8[np.ndarray, "z y x 4"], begin: float) -> None:
-    """Write a slab, then its marker."""
+def write_and_mark(
+    plan: Plan, task: SlabTask, rgba: UInt8[np.ndarray, "z y x 4"], begin: float
+) -> None:
+    """Write a slab, then its marker, with the seconds since `begin`."""
     plan.ledger.refuse_if_replaced()
     with speaking_of_full_disks(plan.output):
         write_slab(plan.output, task.level, task.slices, rgba)
-        checksum = hashlib.blake2b(rgba.tobytes(), digest_size=16).hexdigest()
-        plan.ledger.mark_done(task.stage, task.number, checksum, time.perf_counter() - begin)
+        key = shard_key(task.level, task.number)
+        sizes = {key: size_of(plan.output / key) or 0}
+        seconds = time.perf_counter() - begin
+        plan.ledger.mark_done(task.stage, task.number, checksum_of(rgba), seconds, sizes)
 
 
 def _gpu_bytes() -> int:

@@ -12,23 +12,25 @@ from medcolor.storage.names import path_below, plain_key, plain_name, refuse_lin
 from medcolor.storage.object_path import ObjectPath
 from medcolor.storage.place import (
     Place,
-    create_whole,
+    create_exclusive,
     json_bytes,
+    list_sizes,
     place_of,
     read_object,
+    size_of,
+    write_atomic,
     write_json,
-    write_whole,
-    zarr_store,
 )
 
 __all__ = [
     "ObjectPath",
     "Place",
     "copy_tree",
-    "create_whole",
+    "create_exclusive",
     "delete_made",
     "delete_tree",
     "json_bytes",
+    "list_sizes",
     "local_copy",
     "path_below",
     "place_of",
@@ -36,7 +38,7 @@ __all__ = [
     "plain_name",
     "read_object",
     "refuse_links_out",
+    "size_of",
+    "write_atomic",
     "write_json",
-    "write_whole",
-    "zarr_store",
 ]

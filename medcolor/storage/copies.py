@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from medcolor.errors import InputError
-from medcolor.storage.names import path_below, writing_no_link
+from medcolor.storage.durable import is_unfinished, replacing
+from medcolor.storage.names import path_below
 from medcolor.storage.object_path import ObjectPath, content_type, needing_bucket, speaking_of
-from medcolor.storage.place import Place, write_whole
+from medcolor.storage.place import Place, read_object, write_json
 
 if TYPE_CHECKING:
-    from obstore import GetOptions
+    from obstore import GetOptions, UpdateVersion
 
 _AT_ONCE = 16
 """Objects on their way at a time."""
 
 _PIECE_BYTES = 8 << 20
+_VERSION = ".version"
+_VERSION_KEYS: tuple[Literal["e_tag", "version"], ...] = ("e_tag", "version")
+"""What stores name a version by."""
 
 
 def local_copy(place: Place, folder: Path) -> Path:
@@ -41,8 +44,9 @@ def local_copy(place: Place, folder: Path) -> Path:
         raise InputError(place, "no such object or folder", "Check the address")
     copy_tree(place, copy)
     there = {key for key, _ in place.walk()}
-    for path in [one for one in copy.rglob("*") if one.is_file() and one.suffix != ".version"]:
-        if path.relative_to(copy).as_posix() not in there:  # deleted in the bucket since
+    for path in [one for one in copy.rglob("*") if one.is_file()]:
+        is_copy = path.suffix != _VERSION and not is_unfinished(path)
+        if is_copy and path.relative_to(copy).as_posix() not in there:  # deleted there since
             path.unlink()
     return copy
 
@@ -73,9 +77,7 @@ def download(source: ObjectPath, target: Path) -> None:
     import obstore
     from obstore.exceptions import NotModifiedError
 
-    stamp = _stamp(target)
-    known = stamp.read_text() if stamp.is_file() and target.is_file() else None
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    known = (version_of_copy(target) or {}).get("e_tag")
     with speaking_of(source):
         try:
             options: GetOptions = {} if known is None else {"if_none_match": known}
@@ -88,13 +90,24 @@ def download(source: ObjectPath, target: Path) -> None:
                 "listed, but not there: gone since, or its key ends in a slash",
                 "Look at it",
             ) from error
-        with _speaking_of_double_keys(source):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with writing_no_link(part, "wb") as file:
-                for piece in found.stream(min_chunk_size=_PIECE_BYTES):
-                    file.write(piece)
-            part.replace(target)
-    write_whole(stamp, (found.meta["e_tag"] or "").encode())
+        with (
+            _speaking_of_double_keys(source),
+            replacing(target) as part,
+            part.open("wb") as file,
+        ):
+            for piece in found.stream(min_chunk_size=_PIECE_BYTES):
+                file.write(piece)
+    version = {key: found.meta[key] for key in _VERSION_KEYS if found.meta[key] is not None}
+    write_json(_stamp(target), {"bytes": target.stat().st_size, "version": version})
+
+
+def version_of_copy(target: Path) -> UpdateVersion | None:
+    """Return which version of an object a copy is; None if none is known, or it was cut since."""
+    stamp = read_object(_stamp(target)) or {}
+    if not target.is_file() or stamp.get("bytes") != target.stat().st_size:
+        return None
+    version: UpdateVersion = stamp["version"]
+    return version
 
 
 @contextmanager
@@ -116,7 +129,7 @@ def forget_versions(folder: Path, names: Iterable[str]) -> None:
 
 def _stamp(target: Path) -> Path:
     """Return the file that says which version of an object a copy is."""
-    return target.with_name(f".{target.name}.version")
+    return target.with_name(f".{target.name}{_VERSION}")
 
 
 def upload(source: Path, target: ObjectPath) -> None:

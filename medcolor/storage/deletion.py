@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from medcolor.storage.durable import delete_local
 from medcolor.storage.object_path import ObjectPath
 from medcolor.storage.place import Place
 
@@ -21,10 +21,8 @@ def delete_tree(place: Place) -> None:
         for key, _ in list(place.walk()):
             (place / key).unlink()
         place.unlink()
-    elif place.is_dir() and not place.is_symlink():
-        shutil.rmtree(place, ignore_errors=True)
     else:
-        place.unlink(missing_ok=True)
+        delete_local(place)
 
 
 def delete_made(folder: Place, made: re.Pattern[str]) -> None:

@@ -19,10 +19,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from medcolor.errors import InputError, RunError
+from medcolor.storage.durable import Content
 from medcolor.storage.names import plain_key
 
 if TYPE_CHECKING:
-    from obstore import ObjectMeta
+    from obstore import ObjectMeta, UpdateVersion
     from obstore.store import ObjectStore
 
 SCHEMES = ("s3", "gs", "az")
@@ -233,7 +234,7 @@ class ObjectPath:
         """Return the whole object as UTF-8."""
         return self.read_bytes().decode()
 
-    def write_bytes(self, content: bytes) -> None:
+    def write_bytes(self, content: Content) -> None:
         """Write an object, whole or not at all; large ones in parts."""
         import obstore
 
@@ -241,7 +242,7 @@ class ObjectPath:
             attributes = {"Content-Type": content_type(self.name)}
             obstore.put(self.store, self.key, content, attributes=attributes)
 
-    def create(self, content: bytes) -> bool:
+    def create(self, content: Content) -> bool:
         """Write an object that is not there yet; return False if another was faster."""
         import obstore
         from obstore import exceptions
@@ -250,6 +251,18 @@ class ObjectPath:
             try:
                 obstore.put(self.store, self.key, content, mode="create")
             except exceptions.AlreadyExistsError:
+                return False
+        return True
+
+    def replace_version(self, content: Content, version: UpdateVersion) -> bool:
+        """Write an object over the version of it that is known; return False if it has changed."""
+        import obstore
+        from obstore import exceptions
+
+        with speaking_of(self), needing_bucket(self):
+            try:
+                obstore.put(self.store, self.key, content, mode=version)
+            except exceptions.PreconditionError:
                 return False
         return True
 
@@ -293,6 +306,11 @@ def speaking_of(place: ObjectPath) -> Iterator[None]:
             "Check bucket, endpoint and network, and run the same command again; "
             "what is done is kept",
         ) from None
+
+
+def is_of_client(error: Exception) -> bool:
+    """Tell what the client of a store raises; the client need not be installed."""
+    return any(kind.__module__.startswith("obstore") for kind in type(error).__mro__)
 
 
 @contextmanager

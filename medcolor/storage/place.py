@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import uuid
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +14,12 @@ from urllib.parse import unquote, urlsplit
 
 from medcolor.errors import InputError
 from medcolor.extras import require
+from medcolor.storage.durable import (
+    Content,
+    create_file,
+    is_unfinished,
+    write_file,
+)
 from medcolor.storage.object_path import SCHEMES, ObjectPath, speaking_of
 
 Place = Path | ObjectPath
@@ -53,44 +59,27 @@ def place_of(text: str | os.PathLike[str] | Place) -> Place:
     return found
 
 
-def write_whole(place: Place, content: bytes) -> None:
-    """Write a file that is whole or absent; locally under another name, then moved into place."""
+def write_atomic(place: Place, content: Content) -> None:
+    """Write a file that is whole or absent, and there to stay once this returns."""
     if isinstance(place, ObjectPath):
         place.write_bytes(content)
-        return
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(f".{place.name}.{uuid.uuid4().hex}")  # nodes may share the folder
-    part.write_bytes(content)
-    part.replace(place)
+    else:
+        write_file(place, content)
 
 
-def create_whole(place: Place, content: bytes) -> bool:
+def create_exclusive(place: Place, content: Content) -> bool:
     """Write a file unless there is one; return whether this call wrote it.
 
     In a bucket by a conditional request, locally by a link: of several writers one wins.
     """
     if isinstance(place, ObjectPath):
         return place.create(content)
-    if place.exists():
-        return False
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
-    part.write_bytes(content)
-    try:
-        os.link(part, place)  # fails if there is one, and shows it whole
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without links
-        part.replace(place)
-        return True
-    finally:
-        part.unlink(missing_ok=True)
-    return True
+    return create_file(place, content)
 
 
 def write_json(place: Place, content: Any) -> None:
     """Write indented JSON with sorted keys."""
-    write_whole(place, json_bytes(content))
+    write_atomic(place, json_bytes(content))
 
 
 def json_bytes(content: Any) -> bytes:
@@ -107,13 +96,26 @@ def read_object(place: Place) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def zarr_store(place: Place) -> Any:
-    """Return what zarr opens: a path as text, or a store of the bucket."""
-    if isinstance(place, Path):
-        return str(place)
-    from zarr.storage import ObjectStore
+def size_of(place: Place) -> int | None:
+    """Return the bytes of a file; None if there is none."""
+    if isinstance(place, ObjectPath):
+        return place.size()
+    return place.stat().st_size if place.is_file() else None
 
-    return ObjectStore(place.store_below())
+
+def list_sizes(place: Place) -> dict[str, int]:
+    """Return the bytes of every file below, by relative path; nothing if there is no such folder.
+
+    One listing, also in a bucket. What writers have not finished is left out.
+    """
+    if isinstance(place, ObjectPath):
+        return dict(place.walk())
+    found = ((path, path.stat()) for path in place.rglob("*") if not is_unfinished(path))
+    return {
+        path.relative_to(place).as_posix(): about.st_size
+        for path, about in found
+        if stat.S_ISREG(about.st_mode)
+    }
 
 
 @contextmanager

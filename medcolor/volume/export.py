@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import re
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,9 @@ from jaxtyping import Float, UInt8
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
 from medcolor.storage import Place, read_object, write_json
-from medcolor.volume.store import Level, read_affine, read_levels, read_slices
+from medcolor.storage.durable import flush, replacing
+from medcolor.volume.levels import Level
+from medcolor.volume.store import read_affine, read_levels, read_slices
 
 _SLAB_SLICES = 16
 _GZIP_LEVEL = 4
@@ -78,15 +79,11 @@ def export(
                 yield np.ascontiguousarray(rgba)
                 progress.advance(1)
 
-    part = target.with_name(f".{uuid.uuid4().hex}.{target.name}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with replacing(target) as part:
         write(part, Exported(chosen, np.array(read_affine(volume, level)), slices))
         if target.is_dir():
+            flush(part)
             shutil.rmtree(target)
-        part.replace(target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
     return target
 
 

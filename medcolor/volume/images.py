@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
-from medcolor.storage import Place, write_whole
+from medcolor.storage import Place, write_atomic
 from medcolor.volume.bounds import check_shape
 from medcolor.volume.files import is_raw_photograph, list_images
 from medcolor.volume.geometry import affine_from_code, to_lps
@@ -100,7 +100,7 @@ def read_image_and_alpha(path: Place) -> tuple[NDArray[np.generic], NDArray[np.g
 
 def write_png(path: Path, rgb: UInt8[np.ndarray, "row col 3"]) -> Path:
     """Write an RGB image."""
-    write_whole(path, encode_png(rgb))
+    write_atomic(path, encode_png(rgb))
     return path
 
 

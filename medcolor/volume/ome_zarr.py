@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.storage import plain_key
+from medcolor.storage.zarr_stores import AbsentShardError, reading_store
 from medcolor.volume.bounds import check_affine, check_shape
 from medcolor.volume.choice import chosen
 from medcolor.volume.geometry import affine_from_code, to_lps
@@ -41,6 +42,8 @@ def open_ome_zarr(folder: Path, settings: VolumeSettings) -> GrayVolume:
     try:
         group = zarr.open_group(str(folder), mode="r")
         attributes: dict[str, Any] = dict(group.attrs)
+        if "medcolor" in attributes:  # of ours an absent shard is lost, of others' it is empty
+            group = zarr.open_group(reading_store(folder), mode="r")
         image: dict[str, Any] = attributes.get("ome", attributes)["multiscales"][0]
         names = [str(axis["name"]).lower() for axis in image["axes"]]
         datasets = image["datasets"]
@@ -103,6 +106,10 @@ class _Slices:
             return np.asarray(self._stored[index])
         except OSError:
             raise
+        except AbsentShardError as error:
+            raise InputError(
+                self._folder, f"{error.key} is gone or empty", "Fetch the image again"
+            ) from None
         except Exception as error:  # codecs raise what they like
             raise InputError(
                 self._folder, "a chunk of it is damaged", "Fetch the image again"

@@ -7,7 +7,8 @@ from jaxtyping import Float, UInt8
 
 from medcolor.color import linear_to_srgb, srgb_to_linear
 from medcolor.storage import Place
-from medcolor.volume.store import Level, read_slices
+from medcolor.volume.levels import Level
+from medcolor.volume.store import read_slices
 
 _LINEAR = srgb_to_linear(np.arange(256, dtype=np.float32) / 255)
 """Linear light of each 8-bit sRGB value."""

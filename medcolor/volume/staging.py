@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import uuid
 from collections.abc import Callable
 from functools import partial
 from io import BufferedIOBase
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medcolor.storage import delete_tree
+from medcolor.storage.durable import replacing
 
 _PIECE_BYTES = 1 << 20
 
@@ -32,13 +32,13 @@ def make_once(staging: Path, version: str, suffix: str, make: Callable[[Path], N
     made = staging / f"{hashlib.blake2b(version.encode(), digest_size=8).hexdigest()}{suffix}"
     if made.exists():
         return made
-    staging.mkdir(parents=True, exist_ok=True)
-    part = made.with_name(f"{made.name}.part{uuid.uuid4().hex}")  # nodes may share the folder
     try:
-        make(part)
-        part.replace(made)
-    finally:
-        delete_tree(part)
+        with replacing(made) as part:
+            make(part)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or not made.exists():
+            raise
+        # Of two processes that unpack a folder the other was quicker.
     return made
 
 

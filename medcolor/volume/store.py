@@ -1,107 +1,42 @@
 """The coloured volume: a sharded OME-Zarr 0.5 pyramid, axes c, z, y, x.
 
 One slab of slices is one shard and has one writer: several writers in one Zarr
-shard silently lose data. Metadata is written once, before any pixel. Colours are
-sRGB with straight alpha; alpha is the fourth channel, which viewers that know no
-alpha leave switched off.
+shard silently lose data. A shard is written even if all of it is empty, so that an absent
+one is lost; its index and each of its chunks carry a crc32c. Metadata is written before any
+pixel. Colours are sRGB with straight alpha; alpha is the fourth channel, which viewers that know
+no alpha leave switched off.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import zarr
 from jaxtyping import UInt8
-from zarr.codecs import ZstdCodec
-from zarr.errors import ContainsArrayError
 
 from medcolor.domain import Affine, GreyLevels, VolumeGeometry
 from medcolor.errors import InputError
-from medcolor.storage import Place, delete_made, plain_key, read_object, zarr_store
+from medcolor.storage import Place, delete_made, plain_key, read_object, write_atomic
+from medcolor.storage.durable import BEING_WRITTEN
 from medcolor.storage.place import speaking_of_place
+from medcolor.storage.zarr_stores import reading_store, writing_store
 from medcolor.volume.geometry import as_affine
+from medcolor.volume.levels import About, Level, plan_levels, three
+from medcolor.volume.metadata import (
+    METADATA,
+    array_layout,
+    volume_attributes,
+    volume_metadata,
+)
 from medcolor.volume.settings import StoreSettings
+from medcolor.volume.shards import StoredLevel
 
-_CHANNELS = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"), ("alpha", "FFFFFF"))
-_AXES = ("c", "z", "y", "x")
-_PARTIAL = r"\.[0-9a-f]+\.partial"
-"""How zarr ends the name of a file that it is writing."""
-
-_MADE = re.compile(rf"(\d+/)?zarr(\.json|{_PARTIAL})|\d+/c(/\d+){{4}}({_PARTIAL})?")
-_UNFINISHED = re.compile(rf".*{_PARTIAL}")
-
-
-@dataclass(frozen=True)
-class Level:
-    """One resolution of the pyramid; level 0 is the scan's own."""
-
-    index: int
-    shape: tuple[int, int, int]
-    """Voxels along (z, y, x)."""
-
-    spacing_mm: tuple[float, float, float]
-    translation_mm: tuple[float, float, float]
-    """Centre of the first voxel, along (z, y, x), against that of level 0."""
-
-    factor: tuple[int, int, int]
-    """Voxels of the next finer level that make one of this, along (z, y, x)."""
-
-    def slab_count(self, slab_slices: int) -> int:
-        """Number of slabs, the last one possibly short."""
-        return -(-self.shape[0] // slab_slices)
-
-    def slab(self, number: int, slab_slices: int) -> range:
-        """Slices of one slab."""
-        start = number * slab_slices
-        return range(start, min(start + slab_slices, self.shape[0]))
-
-
-@dataclass(frozen=True)
-class About:
-    """What a volume tells of itself beside where it lies."""
-
-    provenance: dict[str, str]
-    """Digests of what decided the pixels."""
-
-    grey: GreyLevels | None
-    """What alpha says of the scan; None if the volume does not tell."""
-
-    credit: str
-    """Whose photographs the colours come from; empty if nobody said."""
-
-
-def plan_levels(geometry: VolumeGeometry, settings: StoreSettings) -> tuple[Level, ...]:
-    """Halve until no side is longer than `smallest_side`; coarse axes wait for the fine ones."""
-    level = Level(0, geometry.shape, geometry.spacing_mm, (0.0, 0.0, 0.0), (1, 1, 1))
-    levels = [level]
-    while max(level.shape) > settings.smallest_side:
-        finest = min(s for s, n in zip(level.spacing_mm, level.shape, strict=True) if n > 1)
-        factor = tuple(
-            2 if n > 1 and s < 1.5 * finest else 1
-            for s, n in zip(level.spacing_mm, level.shape, strict=True)
-        )
-        level = Level(
-            index=level.index + 1,
-            shape=_three(-(-n // f) for n, f in zip(level.shape, factor, strict=True)),
-            spacing_mm=_three(s * f for s, f in zip(level.spacing_mm, factor, strict=True)),
-            translation_mm=_three(
-                t + s * (f - 1) / 2
-                for t, s, f in zip(level.translation_mm, level.spacing_mm, factor, strict=True)
-            ),
-            factor=_three(factor),
-        )
-        levels.append(level)
-    return tuple(levels)
-
-
-def _three(values: Any) -> Any:
-    first, second, third = values
-    return first, second, third
+_MADE = re.compile(rf"(\d+/)?({BEING_WRITTEN})?zarr\.json|\d+/c(/\d+){{3}}/({BEING_WRITTEN})?\d+")
+_UNFINISHED = re.compile(rf"(.*/)?{BEING_WRITTEN}.*")
 
 
 def create_store(
@@ -123,94 +58,52 @@ def create_store(
         credit: Line that names whose photographs the colours come from.
     """
     levels = plan_levels(geometry, settings)
-    with speaking_of_place(path):
-        _create(path, levels, settings)
-        group = zarr.open_group(zarr_store(path), mode="a")
-        group.attrs.update(_attributes(geometry, levels, About(provenance, grey, credit)))
+    about = About(provenance, grey, credit)
+    expected = volume_metadata(levels, settings, volume_attributes(geometry, levels, about))
+    layouts = _layouts(path, levels, settings)
+    stale = {f"{index}/{METADATA}" for index, (found, own) in layouts.items() if found != own}
+    for key, content in expected.items():
+        if key in stale or (key == METADATA and _content(path / key) != content):
+            write_atomic(path / key, content)
     return levels
 
 
-def _create(
-    path: Place,
-    levels: tuple[Level, ...],
-    settings: StoreSettings,
-) -> None:
-    group = zarr.open_group(zarr_store(path), mode="a")
-    for level in levels:
-        if str(level.index) in group:
-            continue
-        _, *inner = chunk = (4, *settings.chunk)
-        covered = (settings.slab_slices, *level.shape[1:])
-        shard = [-(-side // part) * part for side, part in zip(covered, inner, strict=True)]
-        with suppress(ContainsArrayError):  # of two drivers the other was quicker: it is the same
-            group.create_array(
-                str(level.index),
-                shape=(4, *level.shape),
-                dtype="uint8",
-                chunks=chunk,
-                shards=(4, *shard),
-                dimension_names=_AXES,
-                compressors=ZstdCodec(level=settings.compression_level),
-                fill_value=0,
-            )
+def levels_laid_out_otherwise(
+    path: Place, levels: tuple[Level, ...], settings: StoreSettings
+) -> list[int]:
+    """Return the levels that lie there in another layout than would be written: by other code."""
+    layouts = _layouts(path, levels, settings)
+    return [index for index, (found, own) in layouts.items() if found not in (None, own)]
 
 
-def _attributes(
-    geometry: VolumeGeometry,
-    levels: tuple[Level, ...],
-    about: About,
-) -> dict[str, Any]:
-    """Return OME-NGFF 0.5 metadata and ours beside it."""
-    datasets = [
-        {
-            "path": str(level.index),
-            "coordinateTransformations": [
-                {"type": "scale", "scale": [1.0, *level.spacing_mm]},
-                {"type": "translation", "translation": [0.0, *level.translation_mm]},
-            ],
-        }
-        for level in levels
-    ]
-    channels = [
-        {
-            "label": name,
-            "color": color,
-            "active": name != "alpha",
-            "window": {"min": 0, "max": 255, "start": 0, "end": 255},
-        }
-        for name, color in _CHANNELS
-    ]
-    axes = [
-        {"name": "c", "type": "channel"},
-        *({"name": name, "type": "space", "unit": "millimeter"} for name in "zyx"),
-    ]
+def _layouts(
+    path: Place, levels: tuple[Level, ...], settings: StoreSettings
+) -> dict[int, tuple[object, object]]:
+    """Return the layout of every level as it lies there, None if absent, and as it is to be."""
+    expected = volume_metadata(levels, settings, {})
+    keys = {level.index: f"{level.index}/{METADATA}" for level in levels}
     return {
-        "ome": {
-            "version": "0.5",
-            "multiscales": [
-                {
-                    "name": "color",
-                    "axes": axes,
-                    "datasets": datasets,
-                    "type": "mean in linear light, weighted by alpha",
-                }
-            ],
-            "omero": {"channels": channels, "rdefs": {"model": "color"}},
-        },
-        "medcolor": {
-            "alpha": "straight",
-            "color_space": "sRGB",
-            "orientation": "LPS",
-            "affine_ras_mm": [list(row) for row in geometry.affine],
-            "orientation_steps": list(geometry.steps),
-            **asdict(about),
-        },
+        index: (array_layout(_content(path / key)), array_layout(expected[key]))
+        for index, key in keys.items()
     }
 
 
-def has_level(path: Place, index: int) -> bool:
-    """Tell whether a level has its metadata."""
-    return (path / str(index) / "zarr.json").is_file()
+def metadata_digests(path: Place, levels: tuple[Level, ...]) -> dict[str, str]:
+    """Return a digest of the metadata of a volume and of each of its levels, by their keys."""
+    keys = [METADATA, *(f"{level.index}/{METADATA}" for level in levels)]
+    contents = {key: _content(path / key) for key in keys}
+    return {
+        key: hashlib.blake2b(content, digest_size=16).hexdigest()
+        for key, content in contents.items()
+    }
+
+
+def _content(place: Place) -> bytes:
+    """Return a file, or nothing if there is none."""
+    try:
+        return place.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
 
 
 def delete_unfinished_files(path: Place) -> None:
@@ -225,7 +118,7 @@ def refuse_foreign_volume(path: Place) -> None:
     Raises:
         InputError: It is one.
     """
-    attributes = (read_object(path / "zarr.json") or {}).get("attributes") or {"medcolor": {}}
+    attributes = (read_object(path / METADATA) or {}).get("attributes") or {"medcolor": {}}
     is_ours = isinstance(attributes, dict) and "medcolor" in attributes
     if not is_ours or (isinstance(path, Path) and path.is_file()):
         raise InputError(path, "was not written by medcolor", "Choose another output")
@@ -237,9 +130,11 @@ def delete_volume(path: Place) -> None:
 
 
 def write_slab(path: Place, level: int, slices: range, rgba: UInt8[np.ndarray, "z y x 4"]) -> None:
-    """Write the slices of one slab, whole."""
+    """Write the slices of one slab, whole, over whatever lies there."""
     with speaking_of_place(path):
-        array = zarr.open_array(zarr_store(path), path=str(level), mode="r+")
+        array = zarr.open_array(writing_store(path), path=str(level), mode="r+")
+        if not rgba.any():  # zarr would write nothing, and nothing is what is lost
+            array = array.with_config({"write_empty_chunks": True})
         # zarr copies chunk by chunk anyway: a contiguous copy of the slab first costs a third more.
         array[:, slices.start : slices.stop] = np.moveaxis(rgba, -1, 0)
 
@@ -252,9 +147,7 @@ def read_affine(path: Place, level: int) -> Affine:
     """
     chosen = read_levels(path)[level]
     try:
-        with speaking_of_place(path):
-            group = zarr.open_group(zarr_store(path), mode="r")
-        about = cast(dict[str, Any], group.attrs["medcolor"])
+        about = cast(dict[str, Any], _open_group(path).attrs["medcolor"])
         finest = np.array(about["affine_ras_mm"], float)
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(
@@ -273,9 +166,7 @@ def read_about(path: Place) -> About:
     Raises:
         InputError: It tells it in other words than this version.
     """
-    with speaking_of_place(path):
-        group = zarr.open_group(zarr_store(path), mode="r")
-    told = group.attrs.get("medcolor")
+    told = _open_group(path).attrs.get("medcolor")
     about = cast(dict[str, Any], told) if isinstance(told, dict) else {}
     try:
         grey = about.get("grey")
@@ -300,15 +191,12 @@ def _grey_levels(told: dict[str, Any]) -> GreyLevels:
 
 
 def read_slices(path: Place, level: int, slices: range) -> UInt8[np.ndarray, "z y x 4"]:
-    """Read slices of one level; those beyond its end are left out."""
-    with speaking_of_place(path):
-        array = open_level(path, level)
-        return np.moveaxis(np.asarray(array[:, slices.start : slices.stop]), 0, -1)
+    """Read slices of one level; those beyond its end are left out.
 
-
-def open_level(path: Place, level: int) -> zarr.Array[Any]:
-    """Open the array (c, z, y, x) of one level for reading."""
-    return zarr.open_array(zarr_store(path), path=str(level), mode="r")
+    Raises:
+        LostShardError: Of a shard that holds some of them.
+    """
+    return np.moveaxis(StoredLevel(path, level)[:, slices.start : slices.stop], 0, -1)
 
 
 def read_levels(path: Place) -> tuple[Level, ...]:
@@ -318,8 +206,7 @@ def read_levels(path: Place) -> tuple[Level, ...]:
         InputError: If there is none.
     """
     try:
-        with speaking_of_place(path):
-            group = zarr.open_group(zarr_store(path), mode="r")
+        group = _open_group(path)
         metadata = cast(dict[str, Any], group.attrs["ome"])
         datasets = metadata["multiscales"][0]["datasets"]
         found: list[Level] = []
@@ -329,22 +216,38 @@ def read_levels(path: Place) -> tuple[Level, ...]:
             shape = array.shape
             if len(shape) != 4 or shape[0] != 4 or array.dtype != np.uint8:
                 raise ValueError("no RGBA")
-            spacing = _three(scale["scale"][1:])
+            spacing = three(scale["scale"][1:])
             finer = found[-1].spacing_mm if found else spacing
-            factor = _three(round(s / f) for s, f in zip(spacing, finer, strict=True))
+            factor = three(round(s / f) for s, f in zip(spacing, finer, strict=True))
             found.append(
                 Level(
                     index,
-                    _three(shape[1:]),
+                    three(shape[1:]),
                     spacing,
-                    _three(translation["translation"][1:]),
+                    three(translation["translation"][1:]),
                     factor,
                 )
             )
-    except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
-        raise InputError(
-            path,
-            "no coloured OME-Zarr volume",
-            "Give a volume written by medcolor colorize",
-        ) from error
+    except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise _no_volume(path) from error
     return tuple(found)
+
+
+def _open_group(path: Place) -> zarr.Group:
+    """Open a volume to see what it tells of itself.
+
+    Raises:
+        FileNotFoundError: There is none.
+        InputError: Its metadata are damaged.
+    """
+    with speaking_of_place(path):
+        try:
+            return zarr.open_group(reading_store(path), mode="r")
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise _no_volume(path) from error
+
+
+def _no_volume(path: Place) -> InputError:
+    return InputError(
+        path, "no coloured OME-Zarr volume", "Give a volume written by medcolor colorize"
+    )

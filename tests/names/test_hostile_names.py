@@ -6,6 +6,7 @@ deletes anything in the folders beside.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -191,6 +192,10 @@ def assigned_path(ground: Ground, name: object) -> Action:
     about = json.dumps({"identity": "x", "bearing": vars(bearing)})
     table = pa.table({"sources": [[source]]}).replace_schema_metadata({"medcolor": about})
     pq.write_table(table, ground.inside / "assignment.parquet")
+    content = (ground.inside / "assignment.parquet").read_bytes()
+    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+    marker = json.dumps({"identity": "x", "digest": digest})
+    (ground.inside / "assignment.json").write_text(marker)
     record = ReferenceRecord(PLAIN, photograph(ground), None)
 
     def resume() -> None:

@@ -20,9 +20,10 @@ from medcolor.render.scene import SceneSettings
 from medcolor.render.sections import find_body, middle_sections
 from medcolor.render.settings import RenderSettings
 from medcolor.volume.geometry import affine_from_code, as_affine
+from medcolor.volume.levels import Level
 from medcolor.volume.pyramid import coarse_slab
 from medcolor.volume.settings import StoreSettings
-from medcolor.volume.store import Level, create_store, write_slab
+from medcolor.volume.store import create_store, read_slices, write_slab
 
 GREY = GreyLevels(0.0, 1.0, "raw", is_alpha=True)
 SMALL = load_settings(
@@ -259,18 +260,32 @@ def test_the_same_set_is_kept_and_another_is_drawn(volume, tmp_path):
     assert (tmp_path / "p" / "index.html").is_file()
 
 
+@pytest.mark.parametrize("name", ["frames/0000.png", "turntable.mp4"])
+def test_a_set_of_which_a_file_was_cut_is_drawn_again(volume, tmp_path, name):
+    mine = tmp_path / "v.ome.zarr"
+    shutil.copytree(volume, mine)
+    group = zarr.open_group(mine, mode="a")
+    group.attrs["medcolor"] = dict(group.attrs["medcolor"]) | {"provenance": {"target": "a"}}
+    settings = load_settings(None, ["render.frames=1", *TINY])
+    medcolor.render_volume(mine, tmp_path / "p", settings=settings)
+    cut = (tmp_path / "p" / name).read_bytes()[:60]
+    (tmp_path / "p" / name).write_bytes(cut)
+    medcolor.render_volume(mine, tmp_path / "p", settings=settings)
+    found = hashlib.sha256((tmp_path / "p" / name).read_bytes()).hexdigest()
+    assert found == json.loads((tmp_path / "p" / "checksums.json").read_text())[name]
+
+
 def test_a_volume_that_went_on_growing_is_drawn_again(volume, tmp_path):
     mine = tmp_path / "v.ome.zarr"
     shutil.copytree(volume, mine)
     group = zarr.open_group(mine, mode="a")
     group.attrs["medcolor"] = dict(group.attrs["medcolor"]) | {"provenance": {"target": "a"}}
-    (shard,) = [path for path in (mine / "0" / "c").rglob("*") if path.is_file()]
-    kept = shard.read_bytes()
-    shard.unlink()
+    kept = read_slices(mine, 0, range(16))
+    write_slab(mine, 0, range(16), np.zeros_like(kept))
     settings = load_settings(None, ["render.frames=1", *TINY])
     medcolor.render_volume(mine, tmp_path / "p", settings=settings)
     empty = (tmp_path / "p" / "frames" / "0000.png").read_bytes()
-    shard.write_bytes(kept)
+    write_slab(mine, 0, range(16), kept)
     medcolor.render_volume(mine, tmp_path / "p", settings=settings)
     assert (tmp_path / "p" / "frames" / "0000.png").read_bytes() != empty
 
@@ -412,6 +427,7 @@ def test_an_empty_volume_has_sections_too(tmp_path):
     spacing = (1.0, 1.0, 1.0)
     geometry = VolumeGeometry((4, 20, 20), spacing, as_affine(affine_from_code("LPS", spacing)))
     levels = create_store(path, geometry, StoreSettings(), {})
+    write_slab(path, 0, range(4), np.zeros((4, 20, 20, 4), np.uint8))
     assert len(middle_sections(path, levels, has_grey=True)) == 4
 
 

@@ -154,6 +154,10 @@ def test_without_places_the_most_similar_stand_beside_the_assigned(tmp_path):
     assert [source.reference_id for source in written.references[0]] == ["b", "d", "c"]
     assert read_assignment(path, "x", records) == written
     assert read_assignment(path, "y", records) is None
+    content = path.read_bytes()
+    for place in range(len(content)):  # no flipped bit makes another choice of it, or an error
+        path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        assert read_assignment(path, "x", records) is None
 
 
 def test_neighbouring_slices_hear_their_references_nearly_alike(body, random, tmp_path):

@@ -15,7 +15,6 @@ from medcolor.retrieval.parts import (
     Origin,
     next_number,
     part_path,
-    part_paths,
     read_thumbnails,
     write_part,
 )
@@ -186,9 +185,9 @@ def test_removing_rewrites_only_the_part_that_holds_the_row(folder):
     assert left.origin == ORIGIN
 
 
-def test_a_part_without_rows_is_deleted(folder):
+def test_a_part_without_rows_stays_and_its_number_is_not_given_again(folder):
     left = remove_rows(read_index(folder), ["2.png", "4.png"])
-    assert part_paths(folder) == [part_path(folder, 0)]
+    assert next_number(folder) == 2
     assert ids(left) == ["1.png", "3.png", "5.png"]
 
 

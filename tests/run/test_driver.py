@@ -153,7 +153,7 @@ def test_a_slab_that_cannot_be_matched_costs_only_those_that_depend_on_it(
     def poisoned(folder, z, made):
         if z == 9:
             raise ValueError("poison")
-        real(folder, z, made)
+        return real(folder, z, made)
 
     monkeypatch.setattr(workers, "write_reconstruction", poisoned)
     report = medcolor.colorize_volume(scan, photographs, output, settings=settings)
@@ -162,7 +162,7 @@ def test_a_slab_that_cannot_be_matched_costs_only_those_that_depend_on_it(
 
     matched = []
     monkeypatch.setattr(
-        workers, "write_reconstruction", lambda f, z, m: (matched.append(z), real(f, z, m))
+        workers, "write_reconstruction", lambda f, z, m: (matched.append(z), real(f, z, m))[1]
     )
     report = medcolor.colorize_volume(scan, photographs, output, settings=settings)
     assert report.is_complete

@@ -15,10 +15,15 @@ from trees import tree_bytes
 
 import medcolor
 from medcolor.config import load_settings
+from medcolor.domain import Box, Reconstruction
 from medcolor.errors import RunError
 from medcolor.run import driver, workers
 from medcolor.run.ledger import Ledger
-from medcolor.run.reconstructions import read_reconstruction, write_reconstruction
+from medcolor.run.reconstructions import (
+    LostReconstructionError,
+    read_reconstruction,
+    write_reconstruction,
+)
 from medcolor.volume import store
 
 # What a module makes once is made by one worker.
@@ -123,7 +128,7 @@ def test_a_disk_that_is_full_for_one_slab(scan, photographs, truth, tmp_path, mo
 def test_what_a_killed_writer_left_is_swept_up(scan, photographs, truth, tmp_path):
     output = tmp_path / "out.ome.zarr"
     medcolor.colorize_volume(scan, photographs, output, settings=SETTINGS)
-    left = output / "0" / "c" / "0" / "2" / "0" / "0.0f3c.partial"
+    left = output / "0" / "c" / "0" / "2" / "0" / f".partial-{'0f' * 16}-0"
     left.write_bytes(b"half a shard")
     (Ledger.folder_of(output) / "done" / "level0-slab00002.json").unlink()
     assert medcolor.colorize_volume(scan, photographs, output, settings=SETTINGS).is_complete
@@ -164,6 +169,28 @@ def test_a_driver_that_ends_takes_nothing_from_a_slower_one(
     assert report.is_complete
     assert report.slabs_kept == SLICES // 2
     assert tree_bytes(output) == truth
+
+
+def test_no_flipped_bit_of_a_reconstruction_makes_another_of_it(tmp_path):
+    random = np.random.default_rng(3)
+    grey, lab, trust = (random.random(shape, np.float32) for shape in ((4, 5), (4, 5, 3), (4, 5)))
+    write_reconstruction(tmp_path, 3, Reconstruction(3, Box(1, 5, 2, 7), grey, lab, trust))
+    (path,) = tmp_path.iterdir()
+    content, lost = path.read_bytes(), 0
+    whole = read_reconstruction(tmp_path, 3)
+    for bit in range(3, 8 * len(content), 5):  # each position within a byte, and most bytes
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        try:
+            found = read_reconstruction(tmp_path, 3)
+        except LostReconstructionError:
+            lost += 1
+            continue
+        assert found.box == whole.box
+        for name in ("grey", "lab", "trust"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+    assert lost > len(content)
 
 
 def test_a_reconstruction_that_is_gone_is_no_empty_slice(tmp_path):

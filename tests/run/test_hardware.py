@@ -187,16 +187,21 @@ def test_what_is_compiled_on_first_use_is_no_part_of_what_a_plan_foretells(
 def test_a_slab_whose_pairs_do_not_fit_is_done_by_fewer_at_once_and_says_so(
     inputs, tmp_path, quick, monkeypatch, caplog
 ):
-    """The bytes are those of pairs matched one after another."""
-    real = votes.match_coarse_to_fine
+    """The bytes are those of pairs matched one after another, photographs prepared when needed."""
+    real, begin = votes.match_coarse_to_fine, workers.MatchSlab.__init__
 
     def match(targets, *rest):
         if len(targets) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(targets, *rest)
 
+    def begin_as_on_gpu(self, *given):
+        begin(self, *given)
+        self._on_gpu = True  # photographs are prepared ahead
+
     one, few = tmp_path / "one.ome.zarr", tmp_path / "few.ome.zarr"
     assert medcolor.colorize_volume(*inputs, one, settings=quick).gpu_halvings == 0
+    monkeypatch.setattr(workers.MatchSlab, "__init__", begin_as_on_gpu)
     monkeypatch.setattr(workers, "pairs_at_once", lambda *_: 6)
     monkeypatch.setattr(votes, "match_coarse_to_fine", match)
     with caplog.at_level(logging.WARNING):

@@ -8,7 +8,15 @@ import pytest
 from bucket import SECRET, refusing_for
 
 from medcolor.errors import InputError, RunError
-from medcolor.storage import copy_tree, create_whole, delete_tree, local_copy, object_path, place_of
+from medcolor.storage import (
+    copy_tree,
+    create_exclusive,
+    delete_tree,
+    local_copy,
+    object_path,
+    place_of,
+)
+from medcolor.storage.copies import version_of_copy
 
 pytestmark = pytest.mark.xdist_group("bucket")
 
@@ -31,8 +39,8 @@ def test_what_is_written_is_read_listed_and_deleted(bucket):
 
 def test_of_two_who_create_an_object_one_wins(bucket):
     place = place_of(f"{bucket}/marker")
-    assert create_whole(place, b"first")
-    assert not create_whole(place, b"second")
+    assert create_exclusive(place, b"first")
+    assert not create_exclusive(place, b"second")
     assert place.read_bytes() == b"first"
 
 
@@ -60,6 +68,23 @@ def test_a_copy_is_fetched_again_only_if_the_object_has_changed(bucket, tmp_path
     assert copy.stat().st_mtime_ns == before
     place.write_bytes(b"two")
     assert local_copy(place, tmp_path).read_bytes() == b"two"
+
+
+def test_a_copy_that_was_cut_since_is_fetched_again(bucket, tmp_path):
+    place = place_of(f"{bucket}/scan.nii")
+    place.write_bytes(b"content")
+    copy = local_copy(place, tmp_path)
+    copy.write_bytes(b"cont")
+    assert local_copy(place, tmp_path).read_bytes() == b"content"
+
+
+def test_an_object_is_written_over_the_version_that_is_known_alone(bucket, tmp_path):
+    place = place_of(f"{bucket}/part")
+    place.write_bytes(b"one")
+    known = version_of_copy(local_copy(place, tmp_path))
+    assert place.replace_version(b"two", known)
+    assert not place.replace_version(b"three", known)
+    assert place.read_bytes() == b"two"
 
 
 def test_an_absent_object_or_bucket_is_named(bucket, tmp_path):

@@ -14,7 +14,7 @@ from medcolor.progress import Silent
 from medcolor.reference.library import list_references
 from medcolor.reference.settings import ReferenceSettings
 from medcolor.run.cohort_manifest import read_cohort
-from medcolor.run.pictures import _cohort_names
+from medcolor.run.volumes import cohort_names
 from medcolor.storage import ObjectPath, copy_tree, delete_tree, local_copy, place_of
 
 pytestmark = pytest.mark.xdist_group("bucket")
@@ -42,7 +42,7 @@ WAYS = {
     "latest": lambda source, inside: fetch(latest_set(source), inside, Silent()),
     "photographs": lambda source, _: list_references(source, ReferenceSettings()),
     "cohort": lambda source, _: read_cohort(f"{source}/*"),
-    "volumes of a cohort": lambda source, _: _cohort_names(source),
+    "volumes of a cohort": lambda source, _: cohort_names(source),
 }
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from medcolor.errors import InputError
-from medcolor.storage import ObjectPath, create_whole, delete_tree, place_of, write_whole
+from medcolor.storage import ObjectPath, create_exclusive, delete_tree, place_of, write_atomic
 
 
 def test_paths_and_addresses_are_told_apart():
@@ -46,13 +46,13 @@ def test_addresses_that_cannot_be_are_refused_without_repeating_secrets(address,
 
 
 def test_of_two_who_create_a_file_one_wins(tmp_path):
-    assert create_whole(tmp_path / "marker", b"first")
-    assert not create_whole(tmp_path / "marker", b"second")
+    assert create_exclusive(tmp_path / "marker", b"first")
+    assert not create_exclusive(tmp_path / "marker", b"second")
     assert (tmp_path / "marker").read_bytes() == b"first"
 
 
 def test_trees_are_deleted_and_absent_ones_are_no_error(tmp_path):
-    write_whole(tmp_path / "a" / "b", b"x")
+    write_atomic(tmp_path / "a" / "b", b"x")
     delete_tree(tmp_path / "a")
     delete_tree(tmp_path / "a")
     assert not (tmp_path / "a").exists()

@@ -19,6 +19,8 @@ import medcolor
 from medcolor.config import load_settings
 from medcolor.run.index_copies import local_index, updating
 from medcolor.storage import copy_tree, local_copy, place_of
+from medcolor.volume.shards import LostShardError
+from medcolor.volume.store import read_slices
 
 pytestmark = pytest.mark.xdist_group("bucket")
 
@@ -161,3 +163,38 @@ def test_what_is_not_there_is_one_line_and_leaves_nothing(bucket):
             )
         assert "\n" not in str(caught.value)
         assert not place_of(f"{bucket}/new").exists()
+
+
+def test_a_volume_in_a_bucket_that_lost_shards_is_noticed_named_and_made_good(
+    bucket, inputs, tmp_path
+):
+    output = f"{bucket}/out/v.ome.zarr"
+    settings = load_settings(None, [*QUICK, "store.smallest_side=24"])
+    medcolor.colorize_volume(*inputs, output, settings=settings)
+    volume = place_of(output)
+    before = {key: (volume / key).read_bytes() for key, _ in volume.walk()}
+
+    def colorize():
+        report = medcolor.colorize_volume(*inputs, output, settings=settings)
+        assert {key: (volume / key).read_bytes() for key, _ in volume.walk()} == before
+        return report.slabs_done
+
+    first, second, coarse = (volume / f"{key}/0/0" for key in ("0/c/0/0", "0/c/0/1", "1/c/0/2"))
+    first.unlink()
+    second.write_bytes(b"")
+    coarse.write_bytes(before["1/c/0/2/0/0"][:300])
+    for read in (medcolor.export_volume, medcolor.render_volume):
+        with pytest.raises(medcolor.InputError, match="0/c/0/0/0/0 is gone, and 2 more"):
+            read(output, tmp_path / "v.nii")
+    for where in (range(4, 8), range(5, 6)):
+        with pytest.raises(LostShardError, match="0/c/0/1/0/0"):
+            read_slices(volume, 0, where)
+    assert colorize() == 3
+
+    content = bytearray(before["0/c/0/2/0/0"])
+    content[700] ^= 2
+    (volume / "0/c/0/2/0/0").write_bytes(bytes(content))
+    (found,) = medcolor.verify_volume(output)
+    assert [shard.key for shard, _ in found.damaged] == ["0/c/0/2/0/0"]
+    assert colorize() == 1
+    assert medcolor.verify_volume(output)[0].is_whole

@@ -20,7 +20,7 @@ from medcolor.volume.pyramid import coarse_slab
 from medcolor.volume.settings import StoreSettings
 from medcolor.volume.store import create_store, read_affine, read_slices, write_slab
 
-SETTINGS = StoreSettings(slab_slices=4, chunk=(4, 8, 8), smallest_side=8)
+SETTINGS = StoreSettings(slab_slices=4, chunk=(4, 8, 8), smallest_side=10)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def volume(tmp_path):
     affine[:3, 3] = [31.0, -22.5, 13.25]
     geometry = VolumeGeometry((10, 13, 15), (2.0, 0.7, 0.8), as_affine(affine))
     path = tmp_path / "scan.ome.zarr"
-    fine, coarse, *_ = create_store(path, geometry, SETTINGS, {})
+    fine, coarse = create_store(path, geometry, SETTINGS, {})
     rgba = np.random.default_rng(4).integers(0, 256, (10, 13, 15, 4), dtype=np.uint8)
     for number in range(fine.slab_count(4)):
         slices = fine.slab(number, 4)

@@ -9,11 +9,11 @@ from medcolor.color import linear_to_srgb, srgb_to_linear
 from medcolor.domain import VolumeGeometry
 from medcolor.errors import InputError
 from medcolor.volume.geometry import affine_from_code, as_affine
+from medcolor.volume.levels import plan_levels
 from medcolor.volume.pyramid import coarse_slab
 from medcolor.volume.settings import StoreSettings
 from medcolor.volume.store import (
     create_store,
-    plan_levels,
     read_levels,
     read_slices,
     write_slab,
