@@ -22,13 +22,14 @@ from medcolor.filters.pooling import pool_votes
 from medcolor.filters.settings import PoolingSettings, SmoothingSettings
 from medcolor.filters.spread import match_spread
 from medcolor.matching.settings import MatchingSettings
+from medcolor.pair_limit import PairLimit
 from medcolor.prepared import PreparedReference, crop_slice
 from medcolor.stopwatch import Stopwatch
 from medcolor.transfer.agreement import blend_votes
 from medcolor.transfer.equation_1 import equation_1
 from medcolor.transfer.opacity import opacity
 from medcolor.transfer.settings import OpacitySettings, TransferSettings
-from medcolor.votes import PairLimit, gather_votes
+from medcolor.votes import gather_votes
 
 _WIDER = 1.0, 1.6
 """What averaging narrowed is widened: each mean of a right and a wrong match is paler than both."""

@@ -6,8 +6,6 @@ holds, in any order; on a CPU one after another. What a pair says depends on not
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -24,17 +22,12 @@ from medcolor.features.pyramid import FeaturePyramid
 from medcolor.gpu import Download, turn
 from medcolor.matching.coarse_to_fine import match_coarse_to_fine
 from medcolor.matching.field import Correspondence, take
-from medcolor.matching.memory import pair_bytes
 from medcolor.matching.vote import vote
+from medcolor.pair_limit import GPU_PAIRS, PairLimit
 from medcolor.prepared import Crop, MatchedSettings, PreparedReference, prepare_reference
 from medcolor.stopwatch import Stopwatch
 from medcolor.transfer.agreement import Vote
 from medcolor.transfer.settings import TransferSettings
-
-_log = logging.getLogger(__name__)
-
-GPU_PAIRS = 24
-"""Matched at once: eight slices with three photographs each. More gain little (LOG.md)."""
 
 
 @runtime_checkable
@@ -54,25 +47,6 @@ class Pair:
     reference: PreparedReference
 
 
-def pairs_at_once(
-    network: GrayVGG19, settings: MatchedSettings, most: int = 0, share: float = 1.0
-) -> int:
-    """Return how many pairs are matched at once: one on a CPU, on a GPU what half of it holds.
-
-    Args:
-        network: Where it lies, pairs are matched.
-        settings: Of the matching.
-        most: So many at most; 0 for as many as make good use of a GPU.
-        share: Of the GPU's memory that is ours, > 0.
-    """
-    if network.device.type == "cpu":
-        return 1
-    side = -(-settings.features.working_size_px // 16) * 16
-    memory = share * torch.cuda.mem_get_info()[1] / 2  # the other half: photographs, network
-    fitting = memory // pair_bytes(side, side, settings.matching)
-    return max(1, min(int(fitting), most or GPU_PAIRS))
-
-
 def warm_up(network: GrayVGG19, settings: VoteSettings) -> None:
     """Have everything compiled that a GPU needs, by matching a small pair."""
     source = np.random.default_rng(0)
@@ -83,23 +57,6 @@ def warm_up(network: GrayVGG19, settings: VoteSettings) -> None:
     crop = Crop(0, Box(0, 48, 0, 32), grey, grey, everywhere)
     heard = [[(reference, 1.0)]]
     gather_votes([crop], heard, network, settings, Stopwatch(), PairLimit(1))
-
-
-class PairLimit:
-    """How many pairs are matched at once: as many as asked for, until memory does not hold them."""
-
-    def __init__(self, pairs: int) -> None:
-        """Begin with what should fit."""
-        self.pairs = pairs
-        self.halvings = 0
-        self._lock = threading.Lock()
-
-    def halve(self, tried: int) -> None:
-        """Take half as many from now on as were tried without success."""
-        with self._lock:
-            self.pairs = max(1, min(self.pairs, tried // 2))
-            self.halvings += 1
-        _log.warning("GPU memory does not hold %d pairs at once: %d from now on", tried, self.pairs)
 
 
 def gather_votes(

@@ -20,17 +20,10 @@ from medcolor.features.settings import FeatureSettings
 from medcolor.matching.coarse_to_fine import match_coarse_to_fine
 from medcolor.matching.memory import pair_bytes
 from medcolor.matching.settings import MatchingSettings
+from medcolor.pair_limit import GPU_PAIRS, PairLimit, pairs_at_once
 from medcolor.prepared import crop_slice, prepare_references
 from medcolor.stopwatch import Stopwatch
-from medcolor.votes import (
-    GPU_PAIRS,
-    Pair,
-    PairLimit,
-    gather_votes,
-    pairs_at_once,
-    vote_colors,
-    warm_up,
-)
+from medcolor.votes import Pair, gather_votes, vote_colors, warm_up
 
 SETTINGS = RunSettings(features=FeatureSettings(working_size_px=48))
 

@@ -20,6 +20,7 @@ from medcolor.config import RunSettings
 from medcolor.domain import Reconstruction, TargetSlice
 from medcolor.errors import DiskFullError, EmptyFrameError
 from medcolor.features.extract import describe
+from medcolor.pair_limit import PairLimit, pairs_at_once
 from medcolor.prepared import PreparedReference, prepare_references
 from medcolor.reference.library import ReferenceRecord, load_reference
 from medcolor.reference.orientation import from_view
@@ -41,7 +42,7 @@ from medcolor.volume.files import digest_file
 from medcolor.volume.pyramid import coarse_slab
 from medcolor.volume.shards import checksum_of, shard_key
 from medcolor.volume.store import write_slab
-from medcolor.votes import PairLimit, pairs_at_once, warm_up
+from medcolor.votes import warm_up
 
 _THUMBNAIL_PX = 96
 Batch = tuple[range, list[tuple[Source, ...]]]

@@ -15,7 +15,7 @@ from conftest import make_photographs, make_scan
 from trees import tree_bytes
 
 import medcolor
-from medcolor import gpu, votes
+from medcolor import gpu, pair_limit, votes
 from medcolor.config import load_settings
 from medcolor.errors import InputError
 from medcolor.evaluate import demo
@@ -228,10 +228,10 @@ def test_launches_of_the_demo_are_full(tmp_path, monkeypatch):
         return iter(())
 
     files = write_case(demo._CASE, tmp_path)
-    monkeypatch.setattr(workers, "pairs_at_once", lambda *_: votes.GPU_PAIRS)
+    monkeypatch.setattr(workers, "pairs_at_once", lambda *_: pair_limit.GPU_PAIRS)
     monkeypatch.setattr(workers, "reconstruct_slices", count)
     settings = load_settings(None, ["features.working_size_px=32", "compute.device=cpu"])
     medcolor.colorize_volume(files.scan, files.photographs, tmp_path / "v", settings=settings)
     full = [pairs for pairs in launches if pairs]
-    assert max(full) == votes.GPU_PAIRS
-    assert sum(full) / len(full) >= 0.9 * votes.GPU_PAIRS
+    assert max(full) == pair_limit.GPU_PAIRS
+    assert sum(full) / len(full) >= 0.9 * pair_limit.GPU_PAIRS

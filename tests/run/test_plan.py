@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from medcolor.pair_limit import GPU_PAIRS
 from medcolor.retrieval.assignment import references_around
 from medcolor.retrieval.record import Source
 from medcolor.retrieval.settings import RetrievalSettings
 from medcolor.run.plan import SlabTask
 from medcolor.volume.settings import StoreSettings
-from medcolor.votes import GPU_PAIRS
 
 
 def sources(names):
