@@ -49,7 +49,7 @@ def describe(size: int, records: Sequence[ReferenceRecord]) -> list[DescribedRef
 def build(folder: Path, rows: int, size: int) -> dict[str, float]:
     """Build an index of `rows` photographs that do not exist."""
     records = [
-        ReferenceRecord(f"{number}.png", Path(f"{number}.png"), float(number))
+        ReferenceRecord(f"{number}.png", Path(f"/photographs/{number}.png"), float(number))
         for number in range(rows)
     ]
     before, begin = peak_mb(), time.perf_counter()

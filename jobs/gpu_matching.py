@@ -28,7 +28,7 @@ from torch import Tensor
 from medcolor.features.extract import extract_pyramids
 from medcolor.features.network import GrayVGG19
 from medcolor.filters.fast_global_smoother import smooth_batch
-from medcolor.gpu import compute_exactly
+from medcolor.gpu import compute_repeatably
 from medcolor.matching.coarse_to_fine import match_coarse_to_fine
 from medcolor.matching.field import Correspondence
 from medcolor.matching.settings import MatchingSettings
@@ -43,8 +43,8 @@ def pairs(device: str, size: int) -> None:
     """Say what matching and voting cost a slice with three photographs, by pairs at once."""
     place = torch.device(device)
     on_gpu = place.type == "cuda"
-    compute_exactly()
-    dtype = torch.bfloat16 if on_gpu else torch.float32
+    compute_repeatably(tf32=True)
+    dtype = torch.float32
     settings = settings_of(size)
     for width in (1.0, 0.25) if on_gpu else (0.25,):
         network = full_width(place, dtype, width)
@@ -87,9 +87,9 @@ def stages(device: str, size: int) -> None:
     """Time the network and what is made of its taps, beside the floor by the ceilings."""
     place = torch.device(device)
     on_gpu = place.type == "cuda"
-    compute_exactly()
+    compute_repeatably(tf32=True)
     product, copy = ceilings(place)
-    dtype = torch.bfloat16 if on_gpu else torch.float32
+    dtype = torch.float32
     tflops = product["bfloat16" if on_gpu else "float32"]
     drawn = pictures(size, 8 if on_gpu else 3)
     for width in (1.0, 0.25) if on_gpu else (0.25,):
@@ -142,8 +142,8 @@ def _network_flops(network: GrayVGG19, size: int, batch: int) -> float:
 def kernels(device: str, size: int) -> None:
     """Say which kernels take the device's time, and how the window search is best launched."""
     place = torch.device(device)
-    compute_exactly()
-    dtype = torch.bfloat16 if place.type == "cuda" else torch.float32
+    compute_repeatably(tf32=True)
+    dtype = torch.float32
     network, drawn = embedded(place, dtype), pictures(size, 8).of_several_shapes()
     for label, matching, count in (
         ("fast", MatchingSettings(), 8),

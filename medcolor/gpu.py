@@ -146,13 +146,15 @@ def _replay(action: Callable[[], None], times: int) -> None:
     torch.cuda.current_stream().synchronize()  # the graph's memory goes with it
 
 
-def compute_exactly() -> None:
-    """Make products of float32 exact, and their order the same every time, in this process.
+def compute_repeatably(*, tf32: bool = False) -> None:
+    """Make the order of additions the same every time, in this process.
 
-    TF32 would keep ten bits of float32; cuDNN would choose an algorithm by racing, or one whose
-    additions come in any order.
+    cuDNN would else choose an algorithm by racing, or one whose additions come in any order.
+
+    Args:
+        tf32: Whether products of float32 keep ten bits of its fraction, as tensor cores do fast.
     """
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True

@@ -13,7 +13,7 @@ from medcolor.domain import Box, ReferenceSlice
 from medcolor.features.network import GrayVGG19
 from medcolor.features.settings import FeatureSettings
 from medcolor.features.store import load_network
-from medcolor.gpu import compute_exactly
+from medcolor.gpu import compute_repeatably
 from medcolor.matching.settings import MatchingSettings
 from medcolor.prepared import Crop, prepare_reference
 from medcolor.stopwatch import Stopwatch
@@ -55,7 +55,7 @@ class Comparison:
 
 def compare_with_cpu(device: torch.device) -> Comparison:
     """Match a small pair and vote on it, here and on a device, in float32."""
-    compute_exactly()
+    compute_repeatably()
     network = load_network().module
     expected = _vote(network).lab
     found = _vote(network.to(device)).lab

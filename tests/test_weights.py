@@ -59,7 +59,7 @@ def test_a_pulled_network_is_stored_and_found_by_name(tmp_path, cache):
     assert sorted(p.name for p in cache.iterdir()) == ["vgg19.json", "vgg19.safetensors"]
     assert find_network("vgg19") == stored.path == stored_path("vgg19")
 
-    # Not auto, which is bf16 on processors that have AMX.
+    # Not auto, which a GPU rounds.
     chosen = ["features.network=vgg19", "features.precision=fp32"]
     network = open_network(load_settings(None, chosen))
     assert network.digest == stored.digest
@@ -151,14 +151,17 @@ def test_the_card_names_the_origin(tmp_path, cache):
     assert card["origin_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def test_precision_is_what_the_processor_does_fast(monkeypatch):
+def test_a_precision_that_is_not_computed_fast_here_is_refused(monkeypatch):
     settings = load_settings(None, [])
-    for fast, expected in ((True, "bf16"), (False, "fp32")):
-        monkeypatch.setattr("medcolor.run.plan.has_fast_bf16", lambda _, fast=fast: fast)
-        assert resolve_hardware(settings).features.precision == expected
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("medcolor.run.plan.has_fast_bf16", lambda _: True)
+    assert resolve_hardware(settings).features.precision == "fp32"
     assert resolve_hardware(settings).digest() != settings.digest()
+    monkeypatch.setattr("medcolor.run.plan.has_fast_bf16", lambda _: False)
     with pytest.raises(InputError, match="does not multiply bf16 in hardware"):
         open_network(load_settings(None, ["features.precision=bf16"]))
+    with pytest.raises(InputError, match="arithmetic of GPUs"):
+        open_network(load_settings(None, ["features.precision=tf32"]))
 
 
 def test_bf16_weights_are_loaded_where_asked(monkeypatch):
@@ -176,7 +179,7 @@ def test_a_gpu_is_taken_where_there_is_one(monkeypatch, present, expected):
     resolved = resolve_hardware(settings)
     assert resolved.compute.device == expected
     assert resolved.compute.card == ("H100" if present else "")
-    assert resolved.features.precision == ("bf16" if present else "fp32")
+    assert resolved.features.precision == ("tf32" if present else "fp32")
 
 
 def test_what_workers_elsewhere_can_is_what_counts(monkeypatch):
@@ -190,7 +193,7 @@ def test_what_workers_elsewhere_can_is_what_counts(monkeypatch):
             yield Done(tasks[0], Capabilities(has_gpu=False, fast_bf16=("cpu",)))
 
     resolved = resolve_hardware(load_settings(None, []), Elsewhere())
-    assert (resolved.compute.device, resolved.features.precision) == ("cpu", "bf16")
+    assert (resolved.compute.device, resolved.features.precision) == ("cpu", "fp32")
     with pytest.raises(InputError, match="sees no GPU"):
         resolve_hardware(load_settings(None, ["compute.device=cuda"]), Elsewhere())
 

@@ -16,9 +16,10 @@ class FeatureSettings(Settings):
     """`embedded`, another name of `medcolor weights list`, or the path of a network file
     written by jobs/train_features.py."""
 
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the network. auto: bf16 where the processor multiplies it in hardware
-    (AMX), else fp32; decided once a run and the same for all its workers."""
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
+    """Arithmetic of the network. auto: tf32 on a GPU (features differ from fp32 by 0.4 %), else
+    fp32; decided once a run and the same for all its workers. bf16, where the processor
+    multiplies it in hardware, changes the features of even images by up to 37 % (LOG.md)."""
 
     rectified: bool = True
     """Whether features are compared after their ReLU, as in the code of Deep Image Analogy, or

@@ -16,7 +16,7 @@ from medcolor.errors import InputError, RunError
 from medcolor.features.precision import has_fast_bf16
 from medcolor.features.registry import find_network
 from medcolor.features.store import LoadedNetwork, load_network
-from medcolor.gpu import compute_exactly
+from medcolor.gpu import compute_repeatably
 from medcolor.retrieval.record import Source
 from medcolor.run.ledger import Ledger
 from medcolor.run.tasks import Failed, Runner
@@ -106,6 +106,8 @@ def resolve_hardware(settings: RunSettings, runner: Runner | None = None) -> Run
         if able.has_gpu and on_cpu_alone:
             _log.warning("matching.%s runs on CPUs alone: the GPU is not used", on_cpu_alone)
     precision = settings.features.precision
+    if precision == "tf32" and device != "cuda":
+        raise InputError("features.precision=tf32", "it is arithmetic of GPUs", "Set fp32, or auto")
     if precision == "bf16" and device not in able.fast_bf16:
         raise InputError(
             "features.precision=bf16",
@@ -113,7 +115,7 @@ def resolve_hardware(settings: RunSettings, runner: Runner | None = None) -> Run
             "Set fp32, or auto where all nodes are alike",
         )
     if precision == "auto":
-        precision = "bf16" if device in able.fast_bf16 else "fp32"
+        precision = "tf32" if device == "cuda" else "fp32"
     card = settings.compute.card if device == "cuda" else ""
     card = able.card if card == "auto" else card
     return settings.model_copy(
@@ -140,7 +142,7 @@ def open_network(settings: RunSettings) -> LoadedNetwork:
     version = version_of(path) if path.is_file() else ""
     if compute.device == "cuda":
         _refuse_other_card(compute.card)
-        compute_exactly()
+        compute_repeatably(tf32=features.precision == "tf32")
         torch.cuda.set_per_process_memory_fraction(min(1.0, compute.gpu_share))
     return _load(path, version, features.precision, features.rectified, compute.device)
 
