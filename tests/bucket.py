@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
 SECRET = "wJalrXUtnSECRET"
@@ -22,7 +23,7 @@ SECRET = "wJalrXUtnSECRET"
 @contextmanager
 def s3_server() -> Iterator[str]:
     """Start moto's server at a port of its own choice; yield its address."""
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    command = [sys.executable, str(Path(__file__).with_name("atomic_moto.py"))]
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen(command, stdout=log, stderr=log)
         try:
