@@ -15,13 +15,13 @@ help:  ## List the targets
 
 setup: $(READY) system  ## Make the virtual environment .venv with everything in it
 
-# A torch for CPUs brings no Triton, and on Linux tests run it: then the one that torch's release asks for is installed.
+# A torch for CPUs brings no Triton, and on Linux tests run it: the one that torch's release asks for is installed.
 $(READY): pyproject.toml constraints.txt requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@$(BIN)/python -c 'import sys, importlib.util as i; sys.exit(sys.platform == "linux" and not i.find_spec("triton"))' || \
+	@[ "$$(uname)" != Linux ] || \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$$(grep -o '^triton==[^ ]*' requirements.lock)"
 	@touch $(READY)
 

@@ -113,8 +113,8 @@ def with_tone(cosine, tone, mask, tone2, mask2, share):
     Tones are points of a circle, as in `tone.append_tone`: their product is that of two by two
     coordinates, which takes far fewer cosines than one for every pair of cells.
     """
-    across, across2 = tl.cos(_ANGLE * tone), tl.cos(_ANGLE * tone2)
-    up, up2 = tl.sin(_ANGLE * tone), tl.sin(_ANGLE * tone2)
+    across, across2 = tl.cos(tone * _ANGLE), tl.cos(tone2 * _ANGLE)
+    up, up2 = tl.sin(tone * _ANGLE), tl.sin(tone2 * _ANGLE)
     across, up = tl.where(mask != 0, across, 0.0), tl.where(mask != 0, up, 0.0)
     across2, up2 = tl.where(mask2 != 0, across2, 0.0), tl.where(mask2 != 0, up2, 0.0)
     alike = across[:, None] * across2[None, :] + up[:, None] * up2[None, :]
