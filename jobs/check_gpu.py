@@ -28,6 +28,7 @@ LIMITS_S = {
     "stages": 40,
     "kernels": 80,
     "paper": 80,
+    "color": 40,
     "throughput": 60,
     "training": 60,
 }

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,20 +28,23 @@ from gpu_tools import (
     paper_settings,
     pictures,
     settings_of,
+    statistics_of,
     tell,
     wall_ms,
 )
 from torch import Generator
 
 from medcolor import gpu
-from medcolor.colorize import color_slice, reconstruct_slices
-from medcolor.domain import TargetSlice
+from medcolor.colorize import color_slice, vote_on_slices
+from medcolor.domain import SliceVotes, TargetSlice
 from medcolor.features.network import GrayVGG19, NetworkSpec
 from medcolor.features.training import TrainingSettings, draw_batches, train
 from medcolor.filters.fast_global_smoother import smooth_batch
 from medcolor.gpu import compute_repeatably, turn
 from medcolor.prepared import prepare_references
 from medcolor.stopwatch import Stopwatch
+from medcolor.transfer.ballot import count_votes, learn_colors
+from medcolor.transfer.lattice import Lattice
 from medcolor.votes import Pair
 
 MAX_WRONG = {"fp32": 0.005, "tf32": 0.03}
@@ -48,6 +52,9 @@ MAX_WRONG = {"fp32": 0.005, "tf32": 0.03}
 
 MAX_DELTA_E = {"fp32": 0.3, "tf32": 1.0}
 """Mean CIE76 between the voted colours of both: the photographs' are of random contrast."""
+
+MAX_LEVELS = 2.0
+"""Of 255, by which the colours of both may differ, a thousandth of the pixels left out."""
 
 
 def inventory(device: str, _size: int) -> None:
@@ -152,7 +159,7 @@ def _differences(
     )
     color = np.concatenate(
         [
-            np.linalg.norm(a.lab - b.lab, axis=-1)[a.trust > 0]
+            np.linalg.norm(a.lab - b.lab, axis=0)[a.trust > 0]
             for a, b in zip(expected, found, strict=True)
         ]
     )
@@ -203,24 +210,79 @@ def paper(device: str, size: int) -> None:
             tell(**{f"{str(dtype)[6:]}_{label}_equals_graph": _same(found["graph"], said)})
 
 
+def color(device: str, size: int) -> None:
+    """Colour slices by a model here and on the CPU; say how far they differ, and the time."""
+    place, cpu = torch.device(device), torch.device("cpu")
+    drawn, settings = pictures(size, 8), settings_of(size)
+    statistics, network = statistics_of(drawn, size), embedded(place, torch.float32)
+    compute_repeatably(tf32=True)
+    references = [(one, 1.0) for one in prepare_references(drawn.references, network, settings)]
+    given = drawn.targets, [references] * len(drawn.targets), network, settings, statistics
+    votes = list(vote_on_slices(*given, Stopwatch()))
+    lattice = Lattice.over(len(votes), (1.0, 1.0, 1.0), statistics, settings.model)
+    begin = time.perf_counter()
+    model = learn_colors(votes, lattice, statistics, settings.model)
+    tell(learning_s=round(time.perf_counter() - begin, 2), lattice=lattice.shape)
+    there = model.to(place)
+    off, repeats = [], []
+    for target in drawn.targets:
+        wanted, *found = (
+            color_slice(target, here, settings, statistics, where).rgba.astype(np.int16)
+            for here, where in ((model, cpu), (there, place), (there, place))
+        )
+        off.append(np.abs(wanted - found[0]))
+        repeats.append(np.array_equal(found[0], found[1]))
+    one, largest = drawn.targets[0], float(np.percentile(off, 99.9))
+    tell(
+        levels_of_255={"most": int(np.max(off)), "p99.9": largest, "mean": float(np.mean(off))},
+        repeats=all(repeats),
+        ms_a_slice=round(
+            wall_ms(place, lambda: color_slice(one, there, settings, statistics, place), 5), 2
+        ),
+        cpu_ms_a_slice=round(
+            wall_ms(cpu, lambda: color_slice(one, model, settings, statistics, cpu), 5), 2
+        ),
+        counting_ms_a_slice=round(
+            wall_ms(cpu, lambda: _count(votes[:1], lattice, settings, model), 5), 2
+        ),
+    )
+    if largest > MAX_LEVELS:
+        raise SystemExit(f"colours differ by {largest:g} of 255")
+
+
+def _count(votes: Sequence[SliceVotes], lattice: Lattice, settings: Any, model: Any) -> None:
+    count_votes(votes, range(votes[0].z, votes[-1].z + 1), lattice, model, settings.model)
+
+
 def throughput(device: str, size: int) -> None:
     """Colour slices as a worker does, with more and more threads; say slices a second."""
     place = torch.device(device)
     dtype = torch.float32
     count, batch = (48, 8) if place.type == "cuda" else (4, 2)
     network, drawn, settings = embedded(place, dtype), pictures(size, count), settings_of(size)
+    statistics = statistics_of(drawn, size)
     compute_repeatably(tf32=True)
     references = prepare_references(drawn.references, network, settings)
     batches = [drawn.targets[first : first + batch] for first in range(0, count, batch)]
+    lattice = Lattice.over(count, (1.0, 1.0, 1.0), statistics, settings.model)
+
+    def vote(targets: list[TargetSlice], stopwatch: Stopwatch) -> list[SliceVotes]:
+        heard = [[(one, 1.0) for one in references]] * len(targets)
+        return list(vote_on_slices(targets, heard, network, settings, statistics, stopwatch))
+
+    first = vote(batches[0], Stopwatch())
+    model = learn_colors(first, lattice, statistics, settings.model)
+    there = model.to(place)
 
     def reconstruct(targets: list[TargetSlice]) -> Stopwatch:
         stopwatch = Stopwatch()
-        heard = [[(one, 1.0) for one in references]] * len(targets)
-        made = reconstruct_slices(targets, heard, network, settings, stopwatch)
-        whole = {one.z: one for one in made}
+        votes = vote(targets, stopwatch)
+        with stopwatch("counting"):
+            for draft in (None, model):
+                _count(votes, lattice, settings, draft)
         with stopwatch("transfer"):
             for target in targets:
-                color_slice(target, whole.get(target.z), settings, place)
+                color_slice(target, there, settings, statistics, place)
         return stopwatch
 
     begin = time.perf_counter()
@@ -283,5 +345,15 @@ def training(device: str, size: int) -> None:
 
 SECTIONS: dict[str, Callable[[str, int], None]] = {
     one.__name__: one
-    for one in (inventory, agreement, pairs, stages, kernels, paper, throughput, training)
+    for one in (
+        inventory,
+        agreement,
+        pairs,
+        stages,
+        kernels,
+        paper,
+        color,
+        throughput,
+        training,
+    )
 }

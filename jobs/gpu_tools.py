@@ -22,11 +22,12 @@ from medcolor.features.settings import FeatureSettings
 from medcolor.features.store import load_network
 from medcolor.features.synthetic.bodies import BodySettings, random_bodies
 from medcolor.features.synthetic.contrast import render_contrast
-from medcolor.filters.settings import PoolingSettings, SmoothingSettings
+from medcolor.filters.settings import SmoothingSettings
 from medcolor.matching.coarse_to_fine import match_coarse_to_fine
 from medcolor.matching.settings import MatchingSettings
 from medcolor.prepared import prepare_references
-from medcolor.transfer.settings import OpacitySettings, TransferSettings
+from medcolor.transfer.scan import ScanStatistics, measure_scan
+from medcolor.transfer.settings import ModelSettings, OpacitySettings, TransferSettings
 from medcolor.votes import Pair, vote_colors
 
 REFERENCES = 3
@@ -111,7 +112,7 @@ class Pictures:
             kept = slice(0, one.body.shape[1] - 20 * (number % 2))
             parts = one.luminance, one.matched_luminance, one.body
             grey, matched, body = (part[:, kept] for part in parts)
-            cut.append(TargetSlice(grey, matched, body, one.z))
+            cut.append(TargetSlice(grey, matched, body, one.z, grey))
         return Pictures(cut, self.references)
 
 
@@ -126,7 +127,7 @@ def pictures(size: int, slices: int, seed: int = 0) -> Pictures:
     inks = torch.stack([render_contrast(source, drawn[slices:])[:, 0] for _ in range(3)], -1)
     inside = (drawn > 0).numpy()
     scans = (grey.clamp(0, 1) * (drawn > 0)).numpy()
-    targets = [TargetSlice(scans[z], scans[z], inside[z], z) for z in range(slices)]
+    targets = [TargetSlice(scans[z], scans[z], inside[z], z, scans[z]) for z in range(slices)]
     photographs = (255 * inks.clamp(0, 1)).round().to(torch.uint8).numpy()
     references = [
         ReferenceSlice(str(number), photographs[number], inside[slices + number])
@@ -135,13 +136,24 @@ def pictures(size: int, slices: int, seed: int = 0) -> Pictures:
     return Pictures(targets, references)
 
 
+def statistics_of(drawn: Pictures, size: int) -> ScanStatistics:
+    """Return what a run would find of the scan."""
+    return measure_scan(
+        [(one.values, one.body) for one in drawn.targets],
+        (1.0, 1.0),
+        size,
+        is_hounsfield=False,
+        air_level=0.0,
+    )
+
+
 def settings_of(size: int, matching: MatchingSettings | None = None) -> SimpleNamespace:
     """Return the product's settings, without the packages that read files of them."""
     return SimpleNamespace(
         features=FeatureSettings(working_size_px=size),
         matching=matching or MatchingSettings(),
         transfer=TransferSettings(),
-        pooling=PoolingSettings(),
+        model=ModelSettings(),
         smoothing=SmoothingSettings(),
         opacity=OpacitySettings(),
     )
@@ -194,7 +206,7 @@ def hear(network: GrayVGG19, pairs: Sequence[Pair], settings: SimpleNamespace) -
     positions = found.target_to_reference.position.cpu().numpy()
     shapes = [tuple(target.tissue.shape[1:]) for target in targets]
     return [
-        Heard(position[:, :rows, :cols], said.lab[:rows, :cols], said.trust[:rows, :cols])
+        Heard(position[:, :rows, :cols], said.lab[:, :rows, :cols], said.trust[:rows, :cols])
         for position, said, (rows, cols) in zip(positions, votes, shapes, strict=True)
     ]
 

@@ -2,9 +2,10 @@
 
 Devkota and Pattanaik, "Reference Based Color Transfer for Medical Volume
 Rendering": match deep features coarse to fine (section 4.1), vote the reference's
-colours through the field, keep the scan's structure with equation 1, between gamma
-1/2 and 2 if asked for (section 5.1). Ours are several references, heard by their
-agreement with the scan, and the pooling of votes by place and grey level.
+colours through the field, keep the scan's structure with equation 1. Ours is what
+lies between the last two: the votes of all photographs for all slices become one
+model of the whole body, colour as a function of place and of what the scan
+measures there. The look `paper` leaves it out.
 """
 
 from __future__ import annotations
@@ -14,25 +15,28 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
-from medcolor.domain import ColorSlice, Reconstruction, TargetSlice
+from medcolor.body import bounding_box, resize
+from medcolor.color import lab_to_srgb, lightness
+from medcolor.domain import Box, ColorSlice, SliceVotes, TargetSlice
 from medcolor.features.network import PlacedNetwork
 from medcolor.features.settings import FeatureSettings
-from medcolor.filters.pooling import pool_votes
-from medcolor.filters.settings import PoolingSettings, SmoothingSettings
-from medcolor.filters.spread import match_spread
+from medcolor.filters.settings import SmoothingSettings
+from medcolor.gpu import turn
 from medcolor.matching.settings import MatchingSettings
 from medcolor.pair_limit import PairLimit
 from medcolor.prepared import PreparedReference, crop_slice
 from medcolor.stopwatch import Stopwatch
-from medcolor.transfer.agreement import blend_votes
+from medcolor.transfer.ballot import learn_colors
 from medcolor.transfer.equation_1 import equation_1
+from medcolor.transfer.lattice import Lattice
+from medcolor.transfer.model import ColorModel
 from medcolor.transfer.opacity import opacity
-from medcolor.transfer.settings import OpacitySettings, TransferSettings
+from medcolor.transfer.scan import ScanStatistics, describe_scan, known, tissue_share
+from medcolor.transfer.settings import ModelSettings, OpacitySettings, TransferSettings
+from medcolor.transfer.structure import on_structure
 from medcolor.votes import gather_votes
-
-_WIDER = 1.0, 1.6
-"""What averaging narrowed is widened: each mean of a right and a wrong match is paler than both."""
 
 
 @runtime_checkable
@@ -52,8 +56,8 @@ class SliceSettings(Protocol):
         """How votes become colours."""
 
     @property
-    def pooling(self) -> PoolingSettings:
-        """How votes are averaged."""
+    def model(self) -> ModelSettings:
+        """What votes of the whole body have in common."""
 
     @property
     def smoothing(self) -> SmoothingSettings:
@@ -69,70 +73,135 @@ def colorize_slice(
     references: Sequence[tuple[PreparedReference, float]],
     network: PlacedNetwork,
     settings: SliceSettings,
+    statistics: ScanStatistics,
     stopwatch: Stopwatch,
 ) -> ColorSlice:
-    """Give one slice the colours of references and keep its structure.
+    """Give one slice, as if it were a whole scan, the colours of references.
 
     Args:
         target: The slice; without a body it stays empty.
         references: Each with its weight, > 0.
         network: For matching.
         settings: Of every stage.
+        statistics: Of the scan.
         stopwatch: Told what each stage takes.
     """
-    made = list(reconstruct_slices([target], [references], network, settings, stopwatch))
+    given = [target], [references], network, settings, statistics, stopwatch
+    found = list(vote_on_slices(*given))
+    votes = found[0] if found else None
+    with stopwatch("model"):
+        model = None
+        if votes is not None and settings.transfer.look != "paper":
+            lattice = Lattice.over(target.z + 1, (1.0, 1.0, 1.0), statistics, settings.model)
+            model = learn_colors([votes], lattice, statistics, settings.model)
     with stopwatch("transfer"):
-        return color_slice(target, made[0] if made else None, settings, network.device)
+        if model is None:
+            return print_slice(target, votes, settings, network.device)
+        return color_slice(target, model, settings, statistics, network.device)
 
 
-def reconstruct_slices(
+def vote_on_slices(
     targets: Sequence[TargetSlice],
     references: Sequence[Sequence[tuple[PreparedReference, float]]],
     network: PlacedNetwork,
     settings: SliceSettings,
+    statistics: ScanStatistics,
     stopwatch: Stopwatch,
     limit: PairLimit | None = None,
-) -> Iterator[Reconstruction]:
-    """Yield T' of every slice that shows a body.
+) -> Iterator[SliceVotes]:
+    """Yield what photographs say of every slice that shows a body.
 
     Args:
         targets: Slices.
         references: Of each slice, with weights > 0.
         network: For matching.
         settings: Of every stage.
+        statistics: Of the scan.
         stopwatch: Told what each stage takes.
         limit: Of pairs of a slice and a reference matched at once; by default what suits a device.
     """
     cut = [crop_slice(target, settings.features) for target in targets]
-    shown = [(crop, heard) for crop, heard in zip(cut, references, strict=True) if crop is not None]
-    crops, heard = [crop for crop, _ in shown], [some for _, some in shown]
+    shown = [
+        (target, crop, heard)
+        for target, crop, heard in zip(targets, cut, references, strict=True)
+        if crop is not None
+    ]
+    crops, heard = [crop for _, crop, _ in shown], [some for *_, some in shown]
     votes = gather_votes(crops, heard, network, settings, stopwatch, limit)
-    for crop, said in zip(crops, votes, strict=True):
-        with stopwatch("agreement"):
-            vote = blend_votes(said, crop.grey, settings.transfer.agreement_tolerance)
-        with stopwatch("pooling"):
-            trust = vote.trust * crop.body
-            lab = pool_votes(vote.lab, crop.matched, trust, settings.pooling)
-            lab = match_spread(lab, vote.own, trust, settings.pooling.spread, _WIDER)
-            lab[..., 2] = np.maximum(lab[..., 2], settings.transfer.least_b)
-        yield Reconstruction(crop.z, crop.box, crop.grey, lab, vote.trust)
+    for (target, crop, some), said in zip(shown, votes, strict=True):
+        with stopwatch("describing"):
+            values = torch.from_numpy(known(target.values)[crop.box.slices].copy())
+            contrast = resize(describe_scan(values, statistics).numpy(), crop.body.shape)
+        yield SliceVotes(
+            z=crop.z,
+            box=crop.box,
+            body=crop.body,
+            contrast=contrast.astype(np.float16),
+            lab=np.stack([one.lab for one in said]).astype(np.float16),
+            trust=(np.stack([one.trust for one in said]) * crop.body).astype(np.float16),
+            nearness=tuple(weight for _, weight in some),
+        )
 
 
 def color_slice(
     target: TargetSlice,
-    made: Reconstruction | None,
+    model: ColorModel,
+    settings: SliceSettings,
+    statistics: ScanStatistics,
+    device: torch.device,
+) -> ColorSlice:
+    """Put the model's colours on a slice's own structure; without a body it stays empty.
+
+    Args:
+        target: The slice.
+        model: On `device`.
+        settings: The looks `photograph` and `scan`.
+        statistics: Of the scan.
+        device: To compute on.
+    """
+    box = bounding_box(target.body)
+    if box is None:
+        return _composed(target, None, settings)
+    measured = known(target.values)[box.slices]
+    body = torch.from_numpy(target.body[box.slices].copy())
+    with turn(device):
+        values, body = torch.from_numpy(measured.copy()).to(device), body.to(device)
+        contrast = describe_scan(values, statistics)
+        colors = model.read(target.z, box, contrast)
+        shown = on_structure(colors, contrast, body, statistics, settings.transfer)
+        lab = shown.cpu().permute(1, 2, 0).numpy()
+    if settings.transfer.look == "scan":
+        lab[..., 0] = lightness(target.luminance[box.slices])
+    tissue = tissue_share(measured, statistics)
+    return _composed(target, (box, lab_to_srgb(lab * tissue[..., None])), settings)
+
+
+def print_slice(
+    target: TargetSlice,
+    votes: SliceVotes | None,
     settings: SliceSettings,
     device: torch.device | None = None,
 ) -> ColorSlice:
-    """Put reconstructed colours on a slice's own structure; without any it stays empty."""
+    """Colour a slice by equation 1 as printed; without votes it stays empty."""
+    if votes is None:
+        return _composed(target, None, settings)
+    scan, body = target.luminance[votes.box.slices], target.body[votes.box.slices]
+    rgb = equation_1(scan, body, votes, settings.transfer.gamma, settings.smoothing, device)
+    return _composed(target, (votes.box, rgb), settings)
+
+
+def _composed(
+    target: TargetSlice,
+    colored: tuple[Box, Float[np.ndarray, "row col 3"]] | None,
+    settings: SliceSettings,
+) -> ColorSlice:
+    """Return RGBA of a whole slice from sRGB 0..1 of a box of it; nothing is outside the body."""
     rgba = np.zeros((*target.luminance.shape, 4), np.uint8)
-    if made is not None:
-        where = made.box.slices
-        scan, body = target.luminance[where], target.body[where]
-        rgb = equation_1(
-            scan, body, made.lab, made.trust, settings.transfer, settings.smoothing, device
-        )
+    if colored is not None:
+        box, rgb = colored
+        where = box.slices
+        alpha = opacity(target.luminance[where], target.body[where], settings.opacity)
         rgba[where][..., :3] = np.rint(255 * rgb)
-        rgba[where][..., 3] = np.rint(255 * opacity(scan, body, settings.opacity))
+        rgba[where][..., 3] = np.rint(255 * alpha)
         rgba[~target.body] = 0
     return ColorSlice(rgba, target.z)

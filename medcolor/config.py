@@ -20,14 +20,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from medcolor.data.settings import LibrarySettings
 from medcolor.errors import InputError
 from medcolor.features.settings import FeatureSettings
-from medcolor.filters.settings import PoolingSettings, SmoothingSettings
+from medcolor.filters.settings import SmoothingSettings
 from medcolor.matching.settings import MatchingSettings
 from medcolor.reference.settings import ReferenceSettings
 from medcolor.render.scene import SceneSettings
 from medcolor.render.settings import RenderSettings
 from medcolor.retrieval.settings import RetrievalSettings
 from medcolor.settings import Settings
-from medcolor.transfer.settings import CoherenceSettings, OpacitySettings, TransferSettings
+from medcolor.transfer.settings import ModelSettings, OpacitySettings, TransferSettings
 from medcolor.volume.settings import StoreSettings, VolumeSettings
 
 
@@ -102,11 +102,8 @@ class RunSettings(BaseModel):
     transfer: TransferSettings = TransferSettings()
     """From correspondence to colour."""
 
-    pooling: PoolingSettings = PoolingSettings()
-    """What votes of one grey level in one neighbourhood agree on."""
-
-    coherence: CoherenceSettings = CoherenceSettings()
-    """Holding colours together along the stack."""
+    model: ModelSettings = ModelSettings()
+    """What the votes of the whole body have in common."""
 
     smoothing: SmoothingSettings = SmoothingSettings()
     """The edge-preserving filter of equation 1."""
@@ -140,6 +137,19 @@ class RunSettings(BaseModel):
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
 
+_GONE = {
+    "pooling": "the colour model took its place: see model",
+    "coherence": "the colour model of the whole body took its place: see model",
+    "transfer.agreement_tolerance": "votes agree with the colour model: model.tolerance",
+    "transfer.reference_luminance": "transfer.look=scan keeps the scan's lightness",
+    "transfer.contrast": "transfer.look=photograph has the photographs' lightness",
+    "transfer.black_below": "air is black in the looks photograph and scan",
+    "transfer.least_b": "votes that go astray lose their weight: model.tolerance",
+    "smoothing.luminance_sigma": "equation 1 is that of the paper, with one guide_sigma",
+}
+"""Settings of earlier versions, and what to do instead."""
+
+
 def load_settings(path: Path | None = None, overrides: Iterable[str] = ()) -> RunSettings:
     """Read settings from a YAML file and `stage.key=value` overrides, in that order.
 
@@ -168,7 +178,7 @@ def load_settings(path: Path | None = None, overrides: Iterable[str] = ()) -> Ru
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        problem = first["msg"].removeprefix("Value error, ")
+        problem = _GONE.get(key, first["msg"].removeprefix("Value error, "))
         place = path if path else "--set"
         raise InputError(
             f"{place}: {key}", f"{problem} (found {first['input']!r})", "See medcolor settings"

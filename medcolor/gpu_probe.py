@@ -17,9 +17,8 @@ from medcolor.gpu import compute_repeatably
 from medcolor.matching.settings import MatchingSettings
 from medcolor.prepared import Crop, prepare_reference
 from medcolor.stopwatch import Stopwatch
-from medcolor.transfer.agreement import Vote
 from medcolor.transfer.settings import TransferSettings
-from medcolor.votes import gather_votes
+from medcolor.votes import Vote, gather_votes
 
 _SIZE = 96
 _LIKENESS = 0.02
@@ -59,7 +58,7 @@ def compare_with_cpu(device: torch.device) -> Comparison:
     network = load_network().module
     expected = _vote(network).lab
     found = _vote(network.to(device)).lab
-    return Comparison(float((np.abs(expected - found) > _A_LITTLE).any(axis=-1).mean()))
+    return Comparison(float((np.abs(expected - found) > _A_LITTLE).any(axis=0).mean()))
 
 
 def _vote(network: GrayVGG19) -> Vote:

@@ -21,12 +21,11 @@ from medcolor.features.network import GrayVGG19, PlacedNetwork
 from medcolor.features.pyramid import FeaturePyramid
 from medcolor.gpu import Download, turn
 from medcolor.matching.coarse_to_fine import match_coarse_to_fine
-from medcolor.matching.field import Correspondence, take
+from medcolor.matching.field import Correspondence
 from medcolor.matching.vote import vote
 from medcolor.pair_limit import GPU_PAIRS, PairLimit
 from medcolor.prepared import Crop, MatchedSettings, PreparedReference, prepare_reference
 from medcolor.stopwatch import Stopwatch
-from medcolor.transfer.agreement import Vote
 from medcolor.transfer.settings import TransferSettings
 
 
@@ -45,6 +44,22 @@ class Pair:
 
     target: FeaturePyramid
     reference: PreparedReference
+
+
+@dataclass(frozen=True)
+class Vote:
+    """What a photograph says of a slice, on its working grid, padded or not."""
+
+    lab: Float[np.ndarray, "3 row col"]
+    """T'_Lab, the slice reconstructed from the reference by the votes of overlapping patches."""
+
+    trust: Float[np.ndarray, "row col"]
+    """0..1."""
+
+    def inside(self, crop: Crop) -> Vote:
+        """Return both without the padding of a slice."""
+        rows, cols = crop.body.shape
+        return Vote(self.lab[:, :rows, :cols], self.trust[:rows, :cols])
 
 
 def warm_up(network: GrayVGG19, settings: VoteSettings) -> None:
@@ -90,7 +105,7 @@ def gather_votes(
         for pyramid, heard in zip(pyramids, references, strict=True)
         for reference, _ in heard
     ]
-    said: list[_Said] = []
+    said: list[Vote] = []
     while len(said) < len(pairs):
         some = pairs[len(said) : len(said) + limit.pairs]
         heard = _hear(some, network, settings, stopwatch)
@@ -106,33 +121,14 @@ def gather_votes(
             said += heard
     answers = iter(said)
     return [
-        [Vote(*next(answers).inside(crop), weight) for _, weight in heard]
+        [next(answers).inside(crop) for _ in heard]
         for crop, heard in zip(crops, references, strict=True)
     ]
 
 
-@dataclass(frozen=True)
-class _Said:
-    """What a pair says, on the padded grid of the slice."""
-
-    lab: Float[np.ndarray, "row col 3"]
-    """T'_Lab, the slice reconstructed from the reference by the votes of overlapping patches."""
-
-    own: Float[np.ndarray, "row col 3"]
-    """The colour of each pixel's own match, without its neighbours' votes."""
-
-    trust: Float[np.ndarray, "row col"]
-    """0..1."""
-
-    def inside(self, crop: Crop) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return all three without the padding of a slice."""
-        rows, cols = crop.body.shape
-        return self.lab[:rows, :cols], self.own[:rows, :cols], self.trust[:rows, :cols]
-
-
 def _hear(
     pairs: Sequence[Pair], network: PlacedNetwork, settings: VoteSettings, stopwatch: Stopwatch
-) -> list[_Said] | None:
+) -> list[Vote] | None:
     """Match pairs at once and fetch their votes; None if there is no memory for that."""
     device = network.device
     try:
@@ -153,16 +149,15 @@ def _hear(
 class Votes:
     """What pairs say, perhaps still on its way from a GPU."""
 
-    def __init__(self, said: Sequence[_Said] | Download) -> None:
-        """Take what is here, or will be: seven planes for each pair."""
+    def __init__(self, said: Sequence[Vote] | Download) -> None:
+        """Take what is here, or will be: four planes for each pair."""
         self._said = said
 
-    def opened(self) -> list[_Said]:
+    def opened(self) -> list[Vote]:
         """Return what each pair says, on the padded grid of its slice or a larger one."""
         if not isinstance(self._said, Download):
             return list(self._said)
-        planes = np.moveaxis(self._said.wait(), 1, -1)
-        return [_Said(one[..., :3], one[..., 3:6], one[..., 6]) for one in planes]
+        return [Vote(one[:3], one[3]) for one in self._said.wait()]
 
 
 @torch.no_grad()
@@ -197,7 +192,7 @@ def _vote_together(
     return Votes(Download.of(planes))
 
 
-def _vote(found: Correspondence, pair: Pair, settings: TransferSettings) -> _Said:
+def _vote(found: Correspondence, pair: Pair, settings: TransferSettings) -> Vote:
     """Let one photograph vote, on a CPU."""
     rows, cols = pair.target.tissue.shape[1:]
     position = found.target_to_reference.position[..., :rows, :cols]
@@ -209,5 +204,4 @@ def _vote(found: Correspondence, pair: Pair, settings: TransferSettings) -> _Sai
         pair.reference.pyramid.tissue,
         patch_px=settings.vote_patch_px,
     )
-    own = take(pair.reference.lab, position)
-    return _Said(lab[0].permute(1, 2, 0).numpy(), own[0].permute(1, 2, 0).numpy(), trust[0].numpy())
+    return Vote(lab[0].numpy(), trust[0].numpy())

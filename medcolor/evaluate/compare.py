@@ -1,30 +1,37 @@
-"""Sheets like the paper's figures 3, 4, 6 and 7, for one slice and one photograph."""
+"""The three looks of a slice, and sheets like the paper's figures 3, 4, 6 and 7."""
 
 from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 
-from medcolor.body import resize_mask
 from medcolor.color import lab_to_srgb
-from medcolor.colorize import color_slice, reconstruct_slices
+from medcolor.colorize import color_slice, print_slice, vote_on_slices
 from medcolor.config import RunSettings
-from medcolor.domain import Reconstruction, TargetSlice
+from medcolor.domain import SliceVotes, TargetSlice
 from medcolor.errors import InputError
 from medcolor.filters.settings import PAPER_FIGURE_6
 from medcolor.prepared import prepare_reference
 from medcolor.reference.library import ReferenceRecord, load_reference
+from medcolor.run.look import measure_target
 from medcolor.run.plan import open_network
 from medcolor.run.threads import one_thread_each
 from medcolor.stopwatch import Stopwatch
+from medcolor.transfer.ballot import learn_colors
+from medcolor.transfer.equation_1 import mean_vote
+from medcolor.transfer.lattice import Lattice
+from medcolor.transfer.scan import ScanStatistics
 from medcolor.volume.images import write_png
 from medcolor.volume.open import open_volume
 from medcolor.volume.target import TargetReader
+from medcolor.volume.window import find_window
 
 Rgb = UInt8[np.ndarray, "_row _col 3"]
 
@@ -48,7 +55,7 @@ def compare(
     Args:
         target: A scan.
         reference: One photograph.
-        output: Folder for figure-3.png, figure-4.png, figure-6.png, figure-7.png.
+        output: Folder for looks.png (the three looks) and figure-3.png, -4, -6, -7.
         settings: Of matching and transfer; each sheet changes what it compares.
         number: Slice of the scan, counted from the feet; None takes the middle one.
 
@@ -60,58 +67,73 @@ def compare(
     photograph = load_reference(record, settings.reference)
     with one_thread_each():
         prepared = prepare_reference(photograph, network, settings)
-        shown = _read_slice(target, number, settings)
+        shown, statistics = _read_slice(target, number, settings)
         heard = [[(prepared, 1.0)]]
-        made = list(reconstruct_slices([shown], heard, network, settings, Stopwatch()))
-        if not made:
+        given = [shown], heard, network, settings, statistics, Stopwatch()
+        votes = list(vote_on_slices(*given))
+        if not votes:
             raise InputError(f"--slice {shown.z}", "no body in it", "Choose another slice")
-        sheets = _sheets(shown, made[0], photograph.rgb, settings)
+        sheets = _sheets(shown, votes[0], statistics, photograph.rgb, settings)
     output.mkdir(parents=True, exist_ok=True)
-    return [write_png(output / f"figure-{name}.png", sheet) for name, sheet in sheets.items()]
+    return [write_png(output / f"{name}.png", sheet) for name, sheet in sheets.items()]
 
 
-def _read_slice(path: Path, number: int | None, settings: RunSettings) -> TargetSlice:
+def _read_slice(
+    path: Path, number: int | None, settings: RunSettings
+) -> tuple[TargetSlice, ScanStatistics]:
     with tempfile.TemporaryDirectory() as staging:
         volume = open_volume(path, settings.volume, Path(staging))
         depth = volume.geometry.shape[0]
         z = depth // 2 if number is None else number
         if not 0 <= z < depth:
             raise InputError(f"--slice {z}", f"{path} has {depth}", f"Give 0 .. {depth - 1}")
-        equalization = settings.features.equalization
-        return TargetReader.finding_window(volume, settings.volume, equalization)(z)
+        window = find_window(volume, settings.volume, settings.features.equalization)
+        statistics = measure_target(volume, window, settings)
+        return TargetReader(volume, window, settings.volume)(z), statistics
 
 
 def _sheets(
-    target: TargetSlice, made: Reconstruction, photograph: Rgb, settings: RunSettings
+    target: TargetSlice,
+    votes: SliceVotes,
+    statistics: ScanStatistics,
+    photograph: Rgb,
+    settings: RunSettings,
 ) -> dict[str, Rgb]:
-    body = target.body[made.box.slices]
-    scan = np.where(body, target.luminance[made.box.slices], 0)
+    where = votes.box.slices
+    scan = np.where(target.body[where], target.luminance[where], 0)
     grey = _bytes(np.repeat(scan[..., None], 3, axis=-1))
-    small = resize_mask(body, made.trust.shape)
-    raw = _bytes(np.where(small[..., None], lab_to_srgb(made.lab), 0))
+    raw = _bytes(np.where(votes.body[..., None], lab_to_srgb(mean_vote(votes)[0]), 0))
+    lattice = Lattice.over(target.z + 1, (1.0, 1.0, 1.0), statistics, settings.model)
+    model = learn_colors([votes], lattice, statistics, settings.model)
 
-    def color(changed: RunSettings) -> Rgb:
-        return color_slice(target, made, changed).rgba[made.box.slices][..., :3]
+    def with_model(look: Literal["photograph", "scan"]) -> Rgb:
+        changed = settings.model_copy(update={"transfer": replace(settings.transfer, look=look)})
+        cpu = torch.device("cpu")
+        return color_slice(target, model, changed, statistics, cpu).rgba[where][..., :3]
 
-    shown = color(settings)
+    def printed(changed: dict[str, object]) -> Rgb:
+        return print_slice(target, votes, settings.model_copy(update=changed)).rgba[where][..., :3]
+
+    looks = {
+        "photograph": with_model("photograph"),
+        "scan": with_model("scan"),
+        "paper": printed({"smoothing": PAPER_FIGURE_6["fgs"]}),
+    }
     filters = {
-        f"{name}, as in figure 6": color(
-            settings.model_copy(update={"smoothing": PAPER_FIGURE_6[name]})
-        )
+        f"{name}, as in figure 6": printed({"smoothing": PAPER_FIGURE_6[name]})
         for name in ("guided", "domain-nc", "wls", "fgs")
     }
     gammas = {
-        f"gamma {gamma:g}": color(
-            settings.model_copy(update={"transfer": replace(settings.transfer, gamma=gamma)})
-        )
+        f"gamma {gamma:g}": printed({"transfer": replace(settings.transfer, gamma=gamma)})
         for gamma in (1.0, 0.5)
     }
     place = _where_they_differ(*gammas.values())
     return {
-        "3": _sheet({"target": grey, "reference": photograph, "reconstruction T'": raw}),
-        "4": _sheet({"reference": photograph, "target": grey, "colorized": shown}),
-        "6": _sheet({"target": grey, **filters, "these settings": shown}),
-        "7": _sheet({name: _with_inset(image, place) for name, image in gammas.items()}),
+        "looks": _sheet({"target": grey, "reference": photograph, **looks}),
+        "figure-3": _sheet({"target": grey, "reference": photograph, "reconstruction T'": raw}),
+        "figure-4": _sheet({"reference": photograph, "target": grey, "colorized": looks["paper"]}),
+        "figure-6": _sheet({"target": grey, **filters}),
+        "figure-7": _sheet({name: _with_inset(image, place) for name, image in gammas.items()}),
     }
 
 

@@ -38,6 +38,7 @@ from medcolor.retrieval.assignment import choose_references, references_around
 from medcolor.run.plan import open_network
 from medcolor.run.threads import map_slices, usable_cores
 from medcolor.stopwatch import Stopwatch
+from medcolor.transfer.scan import measure_scan
 from medcolor.volume.images import write_png
 from medcolor.volume.window import tone_curve
 
@@ -262,13 +263,15 @@ def _recolor(
     grey, tissue = photograph.grey, photograph.reference.tissue
     curve = tone_curve(grey[tissue], settings.features.equalization)
     matched = np.interp(grey, np.linspace(0, 1, len(curve)), curve).astype(np.float32)
-    colored = colorize_slice(
-        TargetSlice(grey, matched, tissue, 0),
-        references,
-        network,
-        settings,
-        Stopwatch(),
+    statistics = measure_scan(
+        [(grey, tissue)],
+        (1.0, 1.0),
+        settings.features.working_size_px,
+        is_hounsfield=False,
+        air_level=0.0,
     )
+    target = TargetSlice(grey, matched, tissue, 0, grey)
+    colored = colorize_slice(target, references, network, settings, statistics, Stopwatch())
     return colored.rgba[..., :3].astype(np.float32) / 255
 
 

@@ -70,8 +70,8 @@ def vote_at_once(
     *,
     patch_px: int,
     least_confidence: float,
-) -> Float[Tensor, "pair 7 row col"]:
-    """Return what every pair's photograph says about its slice, as `vote.vote` and `take` do.
+) -> Float[Tensor, "pair 4 row col"]:
+    """Return what every pair's photograph says about its slice, as `vote.vote` does.
 
     Args:
         searches: The pairs.
@@ -81,13 +81,13 @@ def vote_at_once(
         least_confidence: Weight of a match that nothing confirms.
 
     Returns:
-        Three planes of the votes of overlapping patches, three of the value of each pixel's own
-        match, one of the mean weight of the votes. Zero beyond a slice's own rows and columns.
+        Three planes of the votes of overlapping patches, one of their mean weight. Zero beyond a
+        slice's own rows and columns.
     """
     pairs, rows, cols = found.confidence.shape
     device = searches.table.device
     addresses = gpu.upload(np.array([one.data_ptr() for one in values], np.int64), device)
-    said = torch.zeros(pairs, 7, rows, cols, dtype=torch.float32, device=device)
+    said = torch.zeros(pairs, 4, rows, cols, dtype=torch.float32, device=device)
     gpu.launch(
         _vote,
         (triton.cdiv(rows * cols, _PIXELS), pairs),
@@ -216,14 +216,9 @@ def _vote(
         second += share * tl.load(value + plane2 + source, mask=there, other=0.0)
         third += share * tl.load(value + 2 * plane2 + source, mask=there, other=0.0)
         step += 1
-    out = said + 7 * pair.to(tl.int64) * plane + pixel
+    out = said + 4 * pair.to(tl.int64) * plane + pixel
     norm = tl.maximum(mass, 1e-6)
     tl.store(out, first / norm, mask=inside)
     tl.store(out + plane, second / norm, mask=inside)
     tl.store(out + 2 * plane, third / norm, mask=inside)
-    row2 = tl.load(position + pixel, mask=inside, other=0)
-    match = value + row2 * cols2 + tl.load(position + plane + pixel, mask=inside, other=0)
-    tl.store(out + 3 * plane, tl.load(match, mask=inside, other=0.0), mask=inside)
-    tl.store(out + 4 * plane, tl.load(match + plane2, mask=inside, other=0.0), mask=inside)
-    tl.store(out + 5 * plane, tl.load(match + 2 * plane2, mask=inside, other=0.0), mask=inside)
-    tl.store(out + 6 * plane, mass / ((2 * REACH + 1) * (2 * REACH + 1)), mask=inside)
+    tl.store(out + 3 * plane, mass / ((2 * REACH + 1) * (2 * REACH + 1)), mask=inside)

@@ -1,8 +1,9 @@
 """One volume, from a scan and photographs to a coloured OME-Zarr, in three passes.
 
 Workers describe slices; the driver chooses references for every slice of the whole
-stack and writes the choice down; workers match slabs; workers hold colours together
-along the stack and write them. What an earlier run left finished is kept.
+stack and writes the choice down; workers match slabs and count the votes of their
+photographs; the driver fits one colour model to all of them; workers colour slabs by
+it. What an earlier run left finished is kept.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from medcolor.reference.credit import read_credit
 from medcolor.retrieval.index import ReferenceIndex
 from medcolor.retrieval.record import Assignment
 from medcolor.run.assign import assign
+from medcolor.run.fit import has_model, make_model
 from medcolor.run.index import open_index, refuse_changed_photographs
 from medcolor.run.integrity import forget_lost
 from medcolor.run.ledger import (
+    COUNT,
     MATCH,
     PLAN,
     STAGED,
@@ -34,7 +37,6 @@ from medcolor.run.ledger import (
 from medcolor.run.look import look_at
 from medcolor.run.plan import Plan, SlabTask, resolve_hardware, staging_of
 from medcolor.run.preflight import check_inputs_on_every_node, check_output_on_every_node
-from medcolor.run.reconstructions import RECONSTRUCTION, LostReconstructionError
 from medcolor.run.report import RunReport, write_failures, write_report
 from medcolor.run.slabs import (
     all_tasks,
@@ -44,12 +46,13 @@ from medcolor.run.slabs import (
     is_done_by_now,
     match_tasks,
     open_tasks,
-    slabs_around,
 )
 from medcolor.run.tasks import Failed, Runner, Worker
+from medcolor.run.votes_files import BETWEEN_PASSES, LostVotesError
 from medcolor.run.workers import (
     CoarsenSlab,
     ColorSlab,
+    CountSlab,
     MatchSlab,
     SlabReport,
     speaking_of_full_disks,
@@ -98,7 +101,7 @@ def colorize(
         write_report(plan, report, runner)
         if report.is_complete:
             plan.ledger.forget(MATCH)
-            delete_made(plan.reconstructions, RECONSTRUCTION)
+            delete_made(plan.votes, BETWEEN_PASSES)
             delete_made(plan.staging_folder, STAGED)
             delete_unfinished_files(output)
     return report
@@ -171,14 +174,36 @@ def _color(
     report: RunReport,
 ) -> None:
     """Match and colour the slabs that are not finished, and write the coarser levels."""
-    with report.stage("match"):
-        turn, tasks = assignment.bearing.turn, match_tasks(plan, assignment)
-        _run(plan, MATCH, lambda: MatchSlab(plan, turn), tasks, runner, progress, report)
+    if open_tasks(plan, 0) and not (plan.uses_model and has_model(plan)):
+        with report.stage("match"):
+            turn, tasks = assignment.bearing.turn, match_tasks(plan, assignment)
+            _run(plan, MATCH, lambda: MatchSlab(plan, turn), tasks, runner, progress, report)
+        if plan.uses_model:
+            if not report.is_complete:
+                return  # colours are those of the whole body
+            with report.stage("model"):
+                _make_model(plan, runner, progress, report)
+            if not report.is_complete:
+                return
     for level in plan.levels:
         # A level is the source of the next: a slab missing here would be a hole there.
         if level.index == 0 or report.is_complete:
             with report.stage("color" if level.index == 0 else "pyramid"):
                 _run_level(plan, level.index, runner, progress, report)
+
+
+def _make_model(plan: Plan, runner: Runner, progress: ProgressReport, report: RunReport) -> None:
+    """Fit the colour model, unless another driver has done so meanwhile."""
+
+    def refine(draft: str, tasks: Sequence[SlabTask]) -> bool:
+        _run(plan, COUNT, lambda: CountSlab(plan, draft), tasks, runner, progress, report)
+        return report.is_complete
+
+    try:
+        make_model(plan, refine)
+    except LostVotesError:
+        if not has_model(plan):
+            raise
 
 
 def _run_level(
@@ -244,8 +269,8 @@ def _run(
             }
             where = stage, task.start, task.stop
             _log.error("%s, slices %d to %d: %s", *where, outcome.problem, extra=about)
-            if isinstance(outcome.error, LostReconstructionError):
-                plan.ledger.forget(MATCH, slabs_around(plan, task))
+            if isinstance(outcome.error, LostVotesError):
+                plan.ledger.forget(MATCH, {task.number})
             if isinstance(outcome.error, LostShardError):
                 plan.ledger.forget(level_stage(task.level - 1), finer_slabs(plan, task))
             full = full + 1 if isinstance(outcome.error, DiskFullError) else 0

@@ -16,16 +16,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
+from jaxtyping import UInt8
 
-from medcolor.colorize import color_slice, reconstruct_slices
+from medcolor.colorize import color_slice, print_slice, vote_on_slices
 from medcolor.config import RunSettings
-from medcolor.domain import ReferenceSlice, TargetSlice
+from medcolor.domain import ReferenceSlice, SliceVotes, TargetSlice
 from medcolor.errors import EmptyFrameError, InputError, RunError
 from medcolor.features.extract import describe
 from medcolor.pair_limit import PairLimit, pairs_at_once
 from medcolor.prepared import PreparedReference, prepare_references
 from medcolor.reference.library import ReferenceRecord, list_references, load_reference
 from medcolor.retrieval.index import read_index
+from medcolor.run.fit import has_model
 from medcolor.run.index import refuse_changed_photographs
 from medcolor.run.index_copies import is_index_place, local_index
 from medcolor.run.ledger import MATCH, level_stage
@@ -36,6 +38,8 @@ from medcolor.run.tasks import Failed, Runner
 from medcolor.run.threads import map_slices
 from medcolor.stopwatch import Stopwatch
 from medcolor.storage import Place
+from medcolor.transfer.ballot import count_votes, learn_colors
+from medcolor.transfer.model import ColorModel
 
 _MB = 1 << 20
 _MOST_TRIED = 8
@@ -149,7 +153,9 @@ def _add_up(
     begun = plan.ledger.begun_identity()
     is_assigned = begun == plan.ledger.identity and plan.ledger.is_assigned()
     to_color = slabs[level_stage(0)] - done[level_stage(0)]
-    to_match = max(to_color - done[MATCH], 0)
+    is_learnt = plan.uses_model and has_model(plan)
+    needed = 0 if is_learnt or not to_color else slabs[MATCH] if plan.uses_model else to_color
+    to_match = max(needed - done[MATCH], 0)
     described = 0 if is_assigned else level.shape[0] + (0 if is_indexed else photographs)
     hands = runner.workers * plan.threads
     # Of few slabs some workers have none.
@@ -188,6 +194,7 @@ class TrySlices:
         """Open the scan and load the network."""
         self._plan, self._records = plan, records
         self._prepared: list[PreparedReference] = []
+        self._model: ColorModel | None = None
         self._network = plan.open_network().module
         self._read = plan.open_target()
 
@@ -231,18 +238,38 @@ class TrySlices:
 
     def _color(self, slices: Sequence[int], watch: Stopwatch, limit: PairLimit) -> list[bytes]:
         """Colour slices that are matched together; tell how long both passes take."""
-        settings = self._plan.settings
+        plan = self._plan
         with watch("match"):
             targets = [self._read(z) for z in slices]
             heard = [[(one, 1.0) for one in self._prepared]] * len(targets)
-            given = targets, heard, self._network, settings, Stopwatch(), limit
-            made = {one.z: one for one in reconstruct_slices(*given)}
+            statistics = plan.statistics
+            given = targets, heard, self._network, plan.settings, statistics, Stopwatch(), limit
+            votes = {one.z: one for one in vote_on_slices(*given)}
+            self._count(votes)
         with watch("color"):
-            device = torch.device(settings.compute.device)
-            return [
-                color_slice(target, made.get(target.z), settings, device).rgba.tobytes()
-                for target in targets
-            ]
+            return [self._paint(target, votes.get(target.z)).tobytes() for target in targets]
+
+    def _count(self, votes: dict[int, SliceVotes]) -> None:
+        """Count votes as the passes do; of the first slices a model is made to go on with."""
+        plan = self._plan
+        if not (plan.uses_model and votes):
+            return
+        given = list(votes.values()), range(min(votes), max(votes) + 1), plan.lattice
+        if self._model is None:
+            self._model = learn_colors(
+                given[0], plan.lattice, plan.statistics, plan.settings.model
+            ).to(torch.device(plan.settings.compute.device))
+        count_votes(*given, None, plan.settings.model)
+        for _ in range(plan.settings.model.rounds):
+            count_votes(*given, self._model, plan.settings.model)
+
+    def _paint(
+        self, target: TargetSlice, votes: SliceVotes | None
+    ) -> UInt8[np.ndarray, "row col 4"]:
+        plan, device = self._plan, torch.device(self._plan.settings.compute.device)
+        if self._model is None:
+            return print_slice(target, votes, plan.settings, device).rgba
+        return color_slice(target, self._model, plan.settings, plan.statistics, device).rgba
 
     def _describe(self, target: TargetSlice) -> None:
         if target.body.any():

@@ -29,7 +29,7 @@ def forget_lost(plan: Plan) -> None:
     # Markers before files: a file is written before its marker.
     marked = {stage: plan.ledger.markers(stage) for stage in (MATCH, *stages)}
     there = list_sizes(plan.output) if any(marked[stage] for stage in stages) else {}
-    made = list_sizes(plan.reconstructions) if marked[MATCH] else {}
+    made = list_sizes(plan.votes) if marked[MATCH] else {}
     for stage, markers in marked.items():
         lost = _lost(markers, made if stage == MATCH else there)
         if lost:

@@ -39,6 +39,9 @@ RECORD = "run.json"
 MATCH = "match"
 """The stage of the second pass. The third writes level 0, and then come the coarser levels."""
 
+COUNT = "count"
+"""The stage in which votes are counted again; it leaves no marks."""
+
 STAGED = re.compile(rf"({BEING_WRITTEN})?[0-9a-f]{{16}}.*", re.DOTALL)
 """Keys below a staging folder."""
 
@@ -46,7 +49,8 @@ _METADATA = "metadata.json"
 _MARKER = re.compile(r"\w+-slab\d+\.json")
 _MADE = re.compile(
     r"(plan|run|cohort|metadata|assignment)\.json|failures\.jsonl|assignment\.parquet"
-    rf"|done/{_MARKER.pattern}|reconstructions/\d+\.npz"
+    rf"|model\.npz|done/{_MARKER.pattern}|votes/(\d+|sums-[0-9a-f]*-\d+|draft-[0-9a-f]+)\.npz"
+    r"|reconstructions/\d+\.npz"  # of versions before the colour model
     r"|(\.index\.building|index)/part-\d+\.parquet"
     rf"|staging/({STAGED.pattern})|(.+/)?\.[^/]+",  # hidden: being written, locks, probes
     re.DOTALL,
@@ -203,7 +207,7 @@ class Ledger:
             number: Of the slab.
             checksum: Of its voxels.
             seconds: That it took its worker.
-            sizes: Bytes of its files, by their paths below the volume, or the reconstructions.
+            sizes: Bytes of its files, by their paths below the volume, or the votes.
         """
         marker = self._marker(stage, number)
         content = Marker(checksum, dict(sizes)).content(self.identity, seconds)

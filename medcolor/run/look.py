@@ -7,17 +7,21 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from medcolor.config import RunSettings
-from medcolor.domain import VolumeGeometry
+from medcolor.domain import GrayVolume, VolumeGeometry
 from medcolor.run.index import library_digest
 from medcolor.run.ledger import Ledger
 from medcolor.run.plan import Plan, digest_network, resolve_threads, staging_of
 from medcolor.run.tasks import Runner
 from medcolor.storage import Place, local_copy
+from medcolor.transfer.scan import ScanStatistics, measure_scan
 from medcolor.volume.files import digest_files
 from medcolor.volume.levels import plan_levels
 from medcolor.volume.open import open_volume
-from medcolor.volume.window import find_window
+from medcolor.volume.target import TargetReader
+from medcolor.volume.window import Window, find_window
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,26 @@ def look_at(
         settings=settings,
         threads=resolve_threads(settings, runner),
         window=window,
+        statistics=measure_target(volume, window, settings),
         levels=plan_levels(volume.geometry, settings.store),
         network_digest=network,
         staging=staging,
         input_facts={**volume.facts, "steps": volume.geometry.steps},
     )
     return Look(plan, about, volume.geometry, photographs)
+
+
+def measure_target(volume: GrayVolume, window: Window, settings: RunSettings) -> ScanStatistics:
+    """Find the statistics of a scan, from slices that are spread evenly over it."""
+    read = TargetReader(volume, window, settings.volume)
+    depth = read.shape[0]
+    count = min(depth, settings.volume.sampled_slices)
+    chosen = np.unique(np.round(np.linspace(0, depth - 1, count)).astype(int))
+    slices = (read(int(z)) for z in chosen)
+    return measure_scan(
+        ((one.values, one.body) for one in slices),
+        volume.geometry.spacing_mm[1:],
+        settings.features.working_size_px,
+        is_hounsfield=window.unit == "HU",
+        air_level=window.air,
+    )

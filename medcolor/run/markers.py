@@ -13,10 +13,10 @@ class Marker:
     """Speaks for the files of a slab, and is written after them."""
 
     checksum: str
-    """Of its voxels; empty for reconstructions."""
+    """Of its voxels; empty for votes."""
 
     sizes: dict[str, int]
-    """Bytes of its files, by their paths below the volume, or the reconstructions."""
+    """Bytes of its files, by their paths below the volume, or the votes."""
 
     def content(self, identity: str, seconds: float) -> dict[str, Any]:
         """Return what is written, with whose it is and the seconds that the slab took."""

@@ -19,8 +19,11 @@ from medcolor.features.store import LoadedNetwork, load_network
 from medcolor.gpu import compute_repeatably
 from medcolor.retrieval.record import Source
 from medcolor.run.ledger import Ledger
+from medcolor.run.model_file import MODEL
 from medcolor.run.tasks import Failed, Runner
 from medcolor.storage import Place, local_copy
+from medcolor.transfer.lattice import Lattice
+from medcolor.transfer.scan import ScanStatistics
 from medcolor.volume.levels import Level
 from medcolor.volume.staging import version_of
 from medcolor.volume.target import TargetReader
@@ -205,6 +208,7 @@ class Plan:
     """Slices a worker computes side by side."""
 
     window: Window
+    statistics: ScanStatistics
     levels: tuple[Level, ...]
     network_digest: str
     staging: Path | None = None
@@ -227,15 +231,30 @@ class Plan:
             )
         return reader
 
-    def with_halo(self, slices: range) -> range:
-        """Return slices and those whose reconstruction their colours depend on."""
-        halo = self.settings.coherence.halo(self.levels[0].spacing_mm[0])
-        return range(max(0, slices.start - halo), min(self.levels[0].shape[0], slices.stop + halo))
+    @property
+    def uses_model(self) -> bool:
+        """Whether colours come from a model of the whole body."""
+        return self.settings.transfer.look != "paper"
 
     @property
-    def reconstructions(self) -> Place:
-        """Folder of reconstructed slices, while the run lasts."""
-        return self.ledger.folder / "reconstructions"
+    def lattice(self) -> Lattice:
+        """Of the colour model."""
+        level = self.levels[0]
+        return Lattice.over(level.shape[0], level.spacing_mm, self.statistics, self.settings.model)
+
+    @property
+    def model(self) -> Place:
+        """File of the colour model."""
+        return self.ledger.folder / MODEL
+
+    @property
+    def votes(self) -> Place:
+        """Folder of what lies between the passes, while the run lasts."""
+        return self.ledger.folder / "votes"
+
+    def draft(self, digest: str) -> Place:
+        """Return the file of a first model."""
+        return self.votes / f"draft-{digest}.npz"
 
     @property
     def staging_folder(self) -> Path:

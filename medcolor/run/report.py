@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 
 from medcolor.retrieval.record import Bearing
-from medcolor.run.ledger import RECORD
+from medcolor.run.ledger import COUNT, MATCH, RECORD
 from medcolor.run.plan import Plan
 from medcolor.run.tasks import Failed, Runner
 from medcolor.run.workers import SlabReport
@@ -67,12 +67,12 @@ class RunReport:
             self.stage_seconds[name] = self.stage_seconds.get(name, 0.0) + elapsed
 
     def add(self, slab: SlabReport, *, stage: str) -> None:
-        """Count a slab that `match`, `color` or a coarser level has finished."""
-        self.slabs_done += stage != "match"
+        """Count a slab that `match`, `count`, `color` or a coarser level has finished."""
+        self.slabs_done += stage not in (MATCH, COUNT)
         self.gpu_halvings += slab.halvings
         if stage == "color":
             self.slices_colored += slab.slices
-        if stage in ("match", "color"):
+        if stage in (MATCH, COUNT, "color"):
             for part, seconds in slab.seconds.items():
                 self.slice_seconds[part] = self.slice_seconds.get(part, 0.0) + seconds
 

@@ -36,26 +36,25 @@ def open_tasks(plan: Plan, level: int) -> list[SlabTask]:
 
 
 def match_tasks(plan: Plan, assignment: Assignment) -> list[SlabTask]:
-    """Return the slabs to reconstruct: those that slabs still to be coloured depend on."""
-    needed = {number for task in open_tasks(plan, 0) for number in slabs_around(plan, task)}
+    """Return the slabs to match, with their references.
+
+    The colours of a slab depend on the votes of all slabs; in the look `paper` on its own alone.
+    """
     matched = plan.ledger.done(MATCH)
+    needed = all_tasks(plan, 0) if plan.uses_model else open_tasks(plan, 0)
     return [
         replace(task, stage=MATCH, references=assignment.references[task.start : task.stop])
-        for task in all_tasks(plan, 0)
-        if task.number in needed - matched
+        for task in needed
+        if task.number not in matched
     ]
 
 
 def color_tasks(plan: Plan) -> list[SlabTask]:
-    """Return the slabs to colour of which all that they depend on is reconstructed."""
+    """Return the slabs to colour of which all that they depend on is there."""
+    if plan.uses_model:
+        return open_tasks(plan, 0)
     matched = plan.ledger.done(MATCH)
-    return [task for task in open_tasks(plan, 0) if matched.issuperset(slabs_around(plan, task))]
-
-
-def slabs_around(plan: Plan, task: SlabTask) -> range:
-    """Return the slabs whose reconstruction the colours of a slab depend on."""
-    slices, slab_slices = plan.with_halo(task.slices), plan.settings.store.slab_slices
-    return range(slices.start // slab_slices, (slices.stop - 1) // slab_slices + 1)
+    return [task for task in open_tasks(plan, 0) if task.number in matched]
 
 
 def finer_slabs(plan: Plan, task: SlabTask) -> range:

@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from medcolor.color import grey_of
-from medcolor.colorize import color_slice, reconstruct_slices
+from medcolor.colorize import color_slice, print_slice, vote_on_slices
 from medcolor.config import RunSettings
-from medcolor.domain import Reconstruction, TargetSlice
+from medcolor.domain import ColorSlice, SliceVotes, TargetSlice
 from medcolor.errors import DiskFullError, EmptyFrameError
 from medcolor.features.extract import describe
 from medcolor.pair_limit import PairLimit, pairs_at_once
@@ -27,17 +27,15 @@ from medcolor.reference.orientation import from_view
 from medcolor.reference.sheet import fit
 from medcolor.retrieval.parts import DescribedReference
 from medcolor.retrieval.record import Source
+from medcolor.run.model_file import read_model
 from medcolor.run.plan import Plan, SlabTask, open_network
-from medcolor.run.reconstructions import (
-    read_reconstructions,
-    reconstruction_name,
-    write_reconstruction,
-)
 from medcolor.run.reference_cache import ReferenceCache
 from medcolor.run.threads import map_slices, overlapped
+from medcolor.run.votes_files import read_votes, sums_name, votes_name, write_sums, write_votes
 from medcolor.stopwatch import Stopwatch
 from medcolor.storage import Place, size_of
-from medcolor.transfer.coherence import smooth_along_stack
+from medcolor.transfer.ballot import Ballot, count_votes, join
+from medcolor.transfer.model import ColorModel
 from medcolor.volume.files import digest_file
 from medcolor.volume.pyramid import coarse_slab
 from medcolor.volume.shards import checksum_of, shard_key
@@ -46,7 +44,7 @@ from medcolor.votes import warm_up
 
 _THUMBNAIL_PX = 96
 Batch = tuple[range, list[tuple[Source, ...]]]
-Made = dict[int, Reconstruction]
+Made = dict[int, SliceVotes]
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,7 @@ class _Read:
 
 
 class MatchSlab:
-    """Second pass: makes the slices of a slab of their references' colours."""
+    """Second pass: asks photographs for the colours of the slices of a slab."""
 
     def __init__(self, plan: Plan, turn: str) -> None:
         """Open the scan, load the network, compile; `turn` is how the photographs lie."""
@@ -170,23 +168,28 @@ class MatchSlab:
             ahead = self._load_references(batch[1], stopwatch) if self._on_gpu else None
             return _Read(batch, targets, ahead)
 
-        def reconstruct(found: _Read) -> tuple[range, Made]:
+        def match(found: _Read) -> tuple[range, Made, Ballot | None]:
             slices, sources = found.batch
             prepared = found.prepared or self._load_references(sources, stopwatch)
-            return slices, self._reconstruct(found.targets, sources, prepared, stopwatch)
+            made = self._match(found.targets, sources, prepared, stopwatch)
+            return slices, made, self._count(made, slices, stopwatch)
 
         sizes: dict[str, int] = {}
+        ballots: list[Ballot] = []
 
-        def write(made: tuple[range, Made]) -> None:
-            with stopwatch("writing"), speaking_of_full_disks(self._plan.reconstructions):
-                for z in made[0]:
-                    name = reconstruction_name(z)
-                    sizes[name] = write_reconstruction(
-                        self._plan.reconstructions, z, made[1].get(z)
-                    )
+        def write(made: tuple[range, Made, Ballot | None]) -> None:
+            slices, votes, ballot = made
+            ballots.extend([] if ballot is None else [ballot])
+            with stopwatch("writing"), speaking_of_full_disks(self._plan.votes):
+                for z in slices:
+                    sizes[votes_name(z)] = write_votes(self._plan.votes, z, votes.get(z))
 
         batches = task.batches(self._limit.pairs)
-        overlapped(batches, read, reconstruct, write, self._plan.threads)
+        overlapped(batches, read, match, write, self._plan.threads)
+        if self._plan.uses_model:
+            name = sums_name("", task.number)
+            with stopwatch("writing"), speaking_of_full_disks(self._plan.votes):
+                sizes[name] = write_sums(self._plan.votes, name, join(ballots))
         seconds = time.perf_counter() - begin
         self._plan.ledger.mark_done(task.stage, task.number, "", seconds, sizes)
         return SlabReport(
@@ -196,7 +199,7 @@ class MatchSlab:
             halvings=self._limit.halvings - halvings,
         )
 
-    def _reconstruct(
+    def _match(
         self,
         targets: list[TargetSlice],
         sources: list[tuple[Source, ...]],
@@ -206,11 +209,24 @@ class MatchSlab:
         references = [
             [(prepared[one.reference_id], one.weight) for one in heard] for heard in sources
         ]
-        settings = self._plan.settings
-        made = reconstruct_slices(
-            targets, references, self._network, settings, stopwatch, self._limit
+        found = vote_on_slices(
+            targets,
+            references,
+            self._network,
+            self._plan.settings,
+            self._plan.statistics,
+            stopwatch,
+            self._limit,
         )
-        return {one.z: one for one in made}
+        return {one.z: one for one in found}
+
+    def _count(self, made: Made, slices: range, stopwatch: Stopwatch) -> Ballot | None:
+        """Count the votes of slices for the colour model, where there is to be one."""
+        if not self._plan.uses_model:
+            return None
+        with stopwatch("counting"):
+            model = self._plan.settings.model
+            return count_votes(made.values(), slices, self._plan.lattice, None, model)
 
     def _load_references(
         self, sources: list[tuple[Source, ...]], stopwatch: Stopwatch
@@ -227,45 +243,64 @@ class MatchSlab:
         return prepare_references(references, self._network, settings)
 
 
+class CountSlab:
+    """Counts the votes of a slab again, weighted by a first model."""
+
+    def __init__(self, plan: Plan, draft: str) -> None:
+        """Read the model that a digest names."""
+        self._plan, self._name = plan, draft
+        self._draft = read_model(plan.draft(draft), plan.lattice)
+
+    def __call__(self, task: SlabTask) -> SlabReport:
+        """Count, and write the sums."""
+        stopwatch, plan = Stopwatch(), self._plan
+
+        def count(z: int) -> Ballot:
+            slices = range(z, z + 1)
+            with stopwatch("reading"):
+                found = [one for one in read_votes(plan.votes, slices).values() if one is not None]
+            with stopwatch("counting"):
+                return count_votes(found, slices, plan.lattice, self._draft, plan.settings.model)
+
+        ballots = map_slices(count, task.slices, plan.threads)
+        with stopwatch("writing"), speaking_of_full_disks(plan.votes):
+            write_sums(plan.votes, sums_name(self._name, task.number), join(ballots))
+        return SlabReport(len(task.slices), stopwatch.seconds)
+
+
 class ColorSlab:
-    """Third pass: holds colours together along the stack, colours slices and writes their shard."""
+    """Third pass: gives slices the colours of the model, and writes their shard."""
 
     def __init__(self, plan: Plan) -> None:
-        """Open the scan."""
+        """Open the scan, read the model."""
         self._plan = plan
         self._read = plan.open_target()
+        self._device = torch.device(plan.settings.compute.device)
+        self._model: ColorModel | None = None
+        if plan.uses_model:
+            self._model = read_model(plan.model, plan.lattice).to(self._device)
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Colour, write, mark as done."""
         begin, stopwatch = time.perf_counter(), Stopwatch()
-        with stopwatch("reading"):
-            made = read_reconstructions(
-                self._plan.reconstructions, self._plan.with_halo(task.slices)
-            )
 
         def color(z: int) -> UInt8[np.ndarray, "row col 4"]:
-            return self._color(z, made, stopwatch)
+            return self._color(z, stopwatch).rgba
 
         rgba = np.stack(map_slices(color, task.slices, self._plan.threads))
         with stopwatch("writing"):
             write_and_mark(self._plan, task, rgba, begin)
         return SlabReport(len(task.slices), stopwatch.seconds, rgba.nbytes, _gpu_bytes())
 
-    def _color(
-        self, z: int, made: dict[int, Reconstruction | None], stopwatch: Stopwatch
-    ) -> UInt8[np.ndarray, "row col 4"]:
-        settings, own = self._plan.settings, made[z]
+    def _color(self, z: int, stopwatch: Stopwatch) -> ColorSlice:
+        plan, model = self._plan, self._model
         with stopwatch("reading"):
             target = self._read(z)
-        with stopwatch("coherence"):
-            near = [made[other] for other in self._plan.with_halo(range(z, z + 1)) if other != z]
-            neighbours = [other for other in near if other is not None]
-            if own is not None and neighbours:
-                step_mm = self._plan.levels[0].spacing_mm[0]
-                own = smooth_along_stack(own, neighbours, step_mm, settings.coherence)
+            votes = None if model else read_votes(plan.votes, range(z, z + 1))[z]
         with stopwatch("transfer"):
-            device = torch.device(settings.compute.device)
-            return color_slice(target, own, settings, device).rgba
+            if model is None:
+                return print_slice(target, votes, plan.settings, self._device)
+            return color_slice(target, model, plan.settings, plan.statistics, self._device)
 
 
 class CoarsenSlab:

@@ -1,20 +1,21 @@
-"""Settings of voting, agreement, coherence along z, equation 1 and opacity."""
+"""Settings of voting, looks, the colour model and opacity."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 from medcolor.settings import Settings
 
-_REACH = 2.0
-"""Of the filter, in standard deviations: beyond lies a twentieth of its weight."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class TransferSettings(Settings):
     """From correspondence to colour."""
+
+    look: Literal["photograph", "scan", "paper"] = "photograph"
+    """photograph: hue, chroma and lightness of the photographs, by a model of the whole body, on
+    the scan's structure. scan: the same hue and chroma, the scan's own lightness, for those who
+    read grey levels. paper: equation 1 as printed, every slice on its own."""
 
     vote_patch_px: int = 5
     """Side of the patches that vote for a pixel's colour, in working pixels; odd."""
@@ -22,69 +23,93 @@ class TransferSettings(Settings):
     least_confidence: float = 0.05
     """Weight of a match that forward-backward agreement rejects, against 1 for one it confirms."""
 
-    agreement_tolerance: float = 5.0
-    """L* by which a vote may miss the photographs' lightness as the scan's grey level predicts
-    it before its weight falls to 0.61. Where grey levels predict less, as across modalities, the
-    usual error of the prediction takes its place. 0 (the paper) weights no vote by it."""
+    structure_radius_px: float = 7.5
+    """Half side, in working pixels, of the windows in which the model's colours become linear
+    functions of the scan, so that they show no structure of their own."""
 
-    black_below: float = 0.0
-    """Display grey, 0..1, below which the scan fades to black and keeps it: air in sinuses and
-    bowel then takes no colour from the tissue around it, but neither do lungs and compact bone.
-    Alpha, which is the luminance, hides both from rendering. 0 (the paper) colours them."""
+    detail_radius_px: float = 11.0
+    """The same in which the scan's structure is compared with that of the colours."""
 
-    least_b: float = 0.0
-    """Least b* that tissue may take. Bluer is gel, paint or table that went astray, and becomes
-    neutral on that axis; -128 (the paper) lets everything pass."""
+    detail_gain: float = 0.6
+    """How much is added of the scan's structure that the colours do not show."""
 
-    gamma: float = 1.0
-    """Scan and reconstruction are raised to this before equation 1, the result to its
-    inverse after it (the paper: 1/2 and 2, equation 3). 1 leaves them alone: luminance then
-    keeps more of the scan's structure, and colours come out as voted."""
+    detail_limit: float = 8.0
+    """Most that it changes L*."""
 
-    reference_luminance: float = 1.0
-    """How far the smooth part of the luminance (`smoothing.luminance_sigma`) moves to the
-    reference's: 1 is equation 1 as printed, 0 keeps the scan's."""
-
-    contrast: float = 0.5
-    """How far the standard deviation of the scan's lightness over a slice moves to the
-    reference's, at most twice or half: 0 (the paper: not) .. 1 (fully)."""
+    gamma: float = 0.5
+    """Of the look `paper`: scan and reconstruction are raised to this before equation 1, the
+    result to its inverse after it (equation 3; 1/2 in the paper)."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
         if self.vote_patch_px < 1 or self.vote_patch_px % 2 == 0:
             raise ValueError("vote_patch_px must be odd")
-        if not 0 < self.least_confidence <= 1 or not 0 <= self.reference_luminance <= 1:
-            raise ValueError(
-                "least_confidence must lie in 0..1 (not 0), reference_luminance in 0..1"
-            )
+        if not 0 < self.least_confidence <= 1:
+            raise ValueError("least_confidence must lie in 0..1 (not 0)")
+        if min(self.structure_radius_px, self.detail_radius_px) <= 0:
+            raise ValueError("structure_radius_px and detail_radius_px must be > 0")
+        if self.detail_gain < 0 or self.detail_limit <= 0:
+            raise ValueError("detail_gain must be >= 0, detail_limit > 0")
         if self.gamma <= 0:
             raise ValueError("gamma must be > 0")
-        if not 0 <= self.contrast <= 1 or not 0 <= self.black_below <= 1:
-            raise ValueError("contrast and black_below must lie in 0..1")
-        if self.agreement_tolerance < 0:
-            raise ValueError("agreement_tolerance must be >= 0")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CoherenceSettings(Settings):
-    """Holding colours together along the stack."""
+class ModelSettings(Settings):
+    """Colour as a function of place and of what the scan measures there, for the whole body."""
 
-    reach_mm: float = 12.0
-    """Standard deviation along z over which colours are averaged; 0 (the paper) leaves every slice
-    on its own."""
+    cell_px: float = 8.5
+    """Distance of nodes along rows and columns, in working pixels (those of a body of median
+    size)."""
 
-    grey_tolerance: float = 0.04
-    """Change of the scan's display grey, 0..1, anywhere on the way to a neighbour at which its
-    weight has fallen to 0.61."""
+    cell_depth_px: float = 4.5
+    """The same along the body; one slice at least."""
+
+    contrast_levels: int = 24
+    """Nodes along the axis of the scan's contrast."""
+
+    contrast_blur: float = 0.7
+    """Standard deviation, in such nodes, over which curves are smooth."""
+
+    widths_cells: tuple[tuple[float, float, float], ...] = ((6.0, 10.0, 10.0), (1.5, 3.0, 3.0))
+    """Standard deviations of the wide neighbourhoods, in cells along z, rows and columns."""
+
+    narrow_cells: tuple[float, float, float] = (0.7, 0.7, 0.7)
+    """The same of the narrowest, in which colours are linear in a few functions of contrast."""
+
+    wide_doubt: float = 1e-3
+    """Share of votes that a wide neighbourhood must have at a contrast to be believed half."""
+
+    mean_doubt: float = 0.05
+    """The same for its mean colour."""
+
+    narrow_doubt: float = 7e-4
+    """The same for corrections in the narrowest."""
+
+    rounds: int = 1
+    """How often votes are weighted anew by the model."""
+
+    stretch: float = 2.5
+    """How far the model's distance from the mean of the wide neighbourhood is stretched before
+    votes are compared with it: 1 believes means of right and wrong votes."""
+
+    tolerance: float = 12.0
+    """Distance in Lab at which the weight of a vote has fallen to 0.61."""
+
+    border_contrast: float = 0.3
+    """Range of contrast within two pixels at which a vote's weight has fallen to 0.61: matches at
+    borders are a pixel or two beside them."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        if self.reach_mm < 0 or self.grey_tolerance <= 0:
-            raise ValueError("reach_mm must be >= 0, grey_tolerance > 0")
-
-    def halo(self, slice_step_mm: float) -> int:
-        """Return how many slices on either side a slice depends on."""
-        return math.floor(_REACH * self.reach_mm / slice_step_mm)
+        if min(self.cell_px, self.cell_depth_px, self.tolerance, self.border_contrast) <= 0:
+            raise ValueError("cell_px, cell_depth_px, tolerance and border_contrast must be > 0")
+        if self.contrast_levels < 2 or self.rounds < 0:
+            raise ValueError("contrast_levels must be >= 2, rounds >= 0")
+        if min(self.wide_doubt, self.mean_doubt, self.narrow_doubt) <= 0:
+            raise ValueError("wide_doubt, mean_doubt and narrow_doubt must be > 0")
+        if not all(len(one) == 3 and min(one) >= 0 for one in self.widths_cells):
+            raise ValueError("widths_cells needs three widths >= 0 for each neighbourhood")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,6 +52,7 @@ class TargetReader:
             # Inside a body, a value of padding is air that happens to have it.
             body=body & fill_holes(values != OUTSIDE),
             z=z,
+            values=values,
         )
 
     def luminance(self, z: int) -> Float[np.ndarray, "row col"]:

@@ -254,7 +254,7 @@ def sum_of_descriptors(folder):
 
 
 def test_processes_may_decode_at_the_same_time(folder):
-    with multiprocessing.get_context("fork").Pool(3) as pool:
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
         sums = pool.map(sum_of_descriptors, [folder] * 6, chunksize=1)
     assert sums == [sums[0]] * 6
     assert len(list(folder.glob(".descriptors-*"))) == 1

@@ -1,0 +1,167 @@
+"""The colours of a whole body: a curve from the scan's contrast to colour at every place.
+
+All votes of all slices take part. From wide neighbourhoods to narrow: the mean colour of each
+contrast over a wide neighbourhood, corrected by a narrower one as far as that has votes, then in
+the narrowest by a local linear function of a few functions of the contrast (`scan.basis`). A
+combination that nobody has seen falls back to the wider neighbourhood.
+
+What is summed up, and how votes that went astray lose their weight, is in `transfer.ballot`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float16, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from medcolor.domain import Box
+from medcolor.transfer.lattice import Lattice, mean_lab
+from medcolor.transfer.scan import BASIS, ScanStatistics, basis
+from medcolor.transfer.settings import ModelSettings
+
+_FEW = 1e-6
+
+
+@dataclass(frozen=True)
+class ColorModel:
+    """Colour as a function of place and contrast."""
+
+    lattice: Lattice
+    curve: Float16[Tensor, "z 3 contrast y x"]
+    """CIE Lab at every node."""
+
+    mean: Float16[Tensor, "z 3 y x"]
+    """Of the wide neighbourhood of every node, over all contrasts."""
+
+    def to(self, device: torch.device) -> ColorModel:
+        """Return the same on a device."""
+        return ColorModel(self.lattice, self.curve.to(device), self.mean.to(device))
+
+    def read(
+        self, z: int, box: Box, contrast: Float[Tensor, "row col"]
+    ) -> Float[Tensor, "3 row col"]:
+        """Return the colour of every pixel of an image of `box` in slice `z`, Lab."""
+        return _interpolate(self._layer(self.curve, z), self.lattice, box, contrast)
+
+    def read_mean(
+        self, z: int, box: Box, contrast: Float[Tensor, "row col"]
+    ) -> Float[Tensor, "3 row col"]:
+        """Return the mean colour around every pixel, whatever its contrast."""
+        layer = self._layer(self.mean, z)[:, None].expand(-1, 2, -1, -1)
+        return _interpolate(layer, self.lattice, box, contrast)
+
+    def _layer(self, nodes: Float16[Tensor, "z 3 *rest"], z: int) -> Float[Tensor, "3 ..."]:
+        """Interpolate between the layers on both sides of a slice."""
+        place = min(z / self.lattice.step[0], len(nodes) - 1)
+        below = min(int(place), max(len(nodes) - 2, 0))
+        part = place - below
+        if part == 0:
+            return nodes[below].float()
+        return nodes[below].float() * (1 - part) + nodes[below + 1].float() * part
+
+
+def _interpolate(
+    layer: Float[Tensor, "3 contrast y x"],
+    lattice: Lattice,
+    box: Box,
+    contrast: Float[Tensor, "row col"],
+) -> Float[Tensor, "3 row col"]:
+    """Interpolate linearly between nodes of one layer."""
+    row, col = lattice.places(box, contrast.shape, contrast.device)
+    # grid_sample wants (x, y, z) in -1..1 from the first node to the last.
+    wanted = [
+        (2 * col / max(layer.shape[3] - 1, 1) - 1).expand_as(contrast),
+        (2 * row / max(layer.shape[2] - 1, 1) - 1)[:, None].expand_as(contrast),
+        2 * contrast.clamp(0, 1) - 1,
+    ]
+    grid = torch.stack(wanted, -1)[None, None]
+    sampled = F.grid_sample(layer[None], grid, padding_mode="border", align_corners=True)
+    return sampled[0, :, 0]
+
+
+@torch.no_grad()
+def fit_model(
+    sums: Int[Tensor, "4 z y x contrast"],
+    lattice: Lattice,
+    statistics: ScanStatistics,
+    settings: ModelSettings,
+) -> ColorModel:
+    """Fit the model to the sums of all votes.
+
+    Args:
+        sums: Of `lattice.splat`, by layer.
+        lattice: Their nodes.
+        statistics: Of the scan: its basis.
+        settings: How much must be known to be believed.
+    """
+    total = sums.float()
+    total = total.sum((1, 2, 3), keepdim=True).expand_as(total[:, :1, :1, :1])
+    curve, _ = mean_lab(total)  # of the whole body
+    whole, _ = mean_lab(total.sum(4, keepdim=True))
+    weight_all = total[0].sum()
+    curve = torch.where(total[:1] > 1e-4 * weight_all, curve, whole)
+    mean = whole
+    for widths in settings.widths_cells:
+        blurred = _blur(sums.float(), (*widths, settings.contrast_blur))
+        cell = lattice.cell_px * _volume(widths)
+        own, weight = mean_lab(blurred)
+        curve = _toward(curve, own, weight, settings.wide_doubt * cell)
+        marginal, mass = mean_lab(blurred.sum(4, keepdim=True))
+        mean = _toward(mean, marginal, mass, settings.mean_doubt * cell)
+    curve = curve + _local_correction(sums, curve, lattice, statistics, settings)
+    return ColorModel(
+        lattice,
+        curve.permute(1, 0, 4, 2, 3).half().contiguous(),
+        mean[..., 0].transpose(0, 1).half().contiguous(),
+    )
+
+
+def _toward(
+    prior: Float[Tensor, "3 z y x contrast"],
+    own: Float[Tensor, "3 z y x contrast"],
+    weight: Float[Tensor, "z y x contrast"],
+    doubt: float,
+) -> Float[Tensor, "3 z y x contrast"]:
+    """Move a prior toward what votes say, half way where their weight is `doubt`."""
+    return prior + weight / (weight + doubt) * (own - prior)
+
+
+def _local_correction(
+    sums: Int[Tensor, "4 z y x contrast"],
+    curve: Float[Tensor, "3 z y x contrast"],
+    lattice: Lattice,
+    statistics: ScanStatistics,
+    settings: ModelSettings,
+) -> Float[Tensor, "3 z y x contrast"]:
+    """Fit what the curve leaves by a linear function of the basis, in every cell."""
+    narrow = settings.narrow_cells
+    blurred = _blur(sums.float(), (*narrow, 0.0))
+    own, weight = mean_lab(blurred)
+    axis = torch.linspace(0, 1, lattice.shape[3], device=sums.device)
+    functions = torch.cat([basis(axis, statistics), torch.ones_like(axis)[None]])
+    doubt = settings.narrow_doubt * lattice.cell_px * _volume(narrow)
+    products = torch.einsum("zyxv,iv,jv->zyxij", weight, functions, functions)
+    products = products + doubt * torch.eye(BASIS + 1, device=sums.device)
+    wanted = torch.einsum("zyxv,iv,czyxv->zyxic", weight, functions, own - curve)
+    slopes = torch.linalg.solve(products, wanted)
+    return torch.einsum("zyxic,iv->czyxv", slopes, functions)
+
+
+def _volume(widths: tuple[float, ...]) -> float:
+    """Return the cells that a Gaussian window of these standard deviations holds, about."""
+    return float(torch.tensor([max(1.0, 2.5 * width) for width in widths]).prod())
+
+
+def _blur(
+    sums: Float[Tensor, "channel z y x contrast"], widths: tuple[float, ...]
+) -> Float[Tensor, "channel z y x contrast"]:
+    """Add up what Gaussian windows see: weights are 1 at their centre, not at their sum."""
+    for axis, width in enumerate(widths, 1):
+        if width > 0 and sums.shape[axis] > 1:
+            node = torch.arange(sums.shape[axis], dtype=torch.float32, device=sums.device)
+            window = torch.exp(-0.5 * ((node[:, None] - node) / width) ** 2)
+            sums = torch.tensordot(window, sums, ([1], [axis])).movedim(0, axis)
+    return sums
