@@ -41,7 +41,7 @@ from medcolor.run.tasks import Runner
 from medcolor.run.workers import SlabReport, write_and_mark
 
 _COLOR = (200, 150, 110)
-_SMALL = ["features.working_size_px=64", "coherence.reach_mm=0", "compute.device=cpu"]
+_SMALL = ["features.working_size_px=64", "compute.device=cpu"]
 
 
 class ConstantDescriptions:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from medcolor.run.ledger import MATCH
-from medcolor.run.model_file import digest_of, find_model, model_bytes, write_model
+from medcolor.run.model_file import digest_of, model_bytes, settle_model
 from medcolor.run.plan import Plan, SlabTask
-from medcolor.run.slabs import all_tasks
+from medcolor.run.slabs import count_tasks
 from medcolor.run.threads import one_thread_each
 from medcolor.run.votes_files import LostVotesError, read_sums, sums_name
+from medcolor.storage import write_atomic
 from medcolor.transfer.ballot import Ballot, add_up
 from medcolor.transfer.model import fit_model
 
 Refine = Callable[[str, Sequence[SlabTask]], bool]
 """Counts the votes of slabs again, weighted by a draft that a digest names; tells whether all
 could be."""
-
-
-def has_model(plan: Plan) -> bool:
-    """Tell whether the volume's colour model is there and whole."""
-    return find_model(plan.model, plan.lattice) is not None
 
 
 def make_model(plan: Plan, refine: Refine) -> None:
@@ -34,30 +30,37 @@ def make_model(plan: Plan, refine: Refine) -> None:
         refine: Does a task for every slab.
 
     Raises:
-        LostVotesError: The sums of some slabs are gone, whose marks are taken back.
+        LostVotesError: The sums of some slabs are gone; where those come of matching, its marks are
+            taken back.
     """
-    tasks = all_tasks(plan, 0)
+    tasks = count_tasks(plan)
     content = _fit(plan, tasks, "")
     for _ in range(plan.settings.model.rounds):
         draft = digest_of(content)
-        write_model(plan.draft(draft), content)
+        write_atomic(plan.draft(draft), content)
         if not refine(draft, tasks):
             return
         content = _fit(plan, tasks, draft)
     plan.ledger.refuse_if_replaced()
-    write_model(plan.model, content)
+    settle_model(plan.model, content, plan.lattice, plan.ledger.identity)
 
 
 def _fit(plan: Plan, tasks: Sequence[SlabTask], draft: str) -> bytes:
     """Fit the model to the sums of all slabs."""
+    lost: dict[int, LostVotesError] = {}
+
+    def found() -> Iterator[Ballot]:
+        for task in tasks:
+            try:
+                yield read_sums(plan.votes, sums_name(draft, task.number))
+            except LostVotesError as error:
+                lost[task.number] = error
+
     with one_thread_each():
-        total = add_up((_sums(plan, task, draft) for task in tasks), plan.lattice)
-        return model_bytes(fit_model(total, plan.lattice, plan.statistics, plan.settings.model))
-
-
-def _sums(plan: Plan, task: SlabTask, draft: str) -> Ballot:
-    try:
-        return read_sums(plan.votes, sums_name(draft, task.number))
-    except LostVotesError:
-        plan.ledger.forget(MATCH, {task.number})
-        raise
+        total = add_up(found(), plan.lattice)
+        if lost:
+            if not draft:
+                plan.ledger.forget(MATCH, lost)
+            raise next(iter(lost.values()))
+        model = fit_model(total, plan.lattice, plan.statistics, plan.settings.model)
+        return model_bytes(model, plan.ledger.identity)

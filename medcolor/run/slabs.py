@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from medcolor.retrieval.record import Assignment
-from medcolor.run.ledger import MATCH, level_stage
+from medcolor.run.ledger import COUNT, MATCH, level_stage
+from medcolor.run.model_file import find_model
 from medcolor.run.plan import Plan, SlabTask
 
 
@@ -35,6 +36,11 @@ def open_tasks(plan: Plan, level: int) -> list[SlabTask]:
     return [task for task in all_tasks(plan, level) if task.number not in done]
 
 
+def has_model(plan: Plan) -> bool:
+    """Tell whether the volume's colour model is there and whole."""
+    return find_model(plan.model, plan.lattice, plan.ledger.identity) is not None
+
+
 def match_tasks(plan: Plan, assignment: Assignment) -> list[SlabTask]:
     """Return the slabs to match, with their references.
 
@@ -47,6 +53,11 @@ def match_tasks(plan: Plan, assignment: Assignment) -> list[SlabTask]:
         for task in needed
         if task.number not in matched
     ]
+
+
+def count_tasks(plan: Plan) -> list[SlabTask]:
+    """Return all slabs, to count their votes."""
+    return [replace(task, stage=COUNT) for task in all_tasks(plan, 0)]
 
 
 def color_tasks(plan: Plan) -> list[SlabTask]:
@@ -64,6 +75,9 @@ def finer_slabs(plan: Plan, task: SlabTask) -> range:
 
 
 def is_done_by_now(plan: Plan, task: SlabTask) -> bool:
-    """Tell whether another driver has done it, or the slab that it is for, meanwhile."""
-    stages = {task.stage, level_stage(task.level)}
-    return any(plan.ledger.is_done(stage, task.number) for stage in stages)
+    """Tell whether another driver has done meanwhile the slab itself, or what it was to be for."""
+    if plan.ledger.is_done(task.stage, task.number):
+        return True
+    if task.stage in (MATCH, COUNT) and plan.uses_model:
+        return has_model(plan)
+    return task.stage == MATCH and plan.ledger.is_done(level_stage(task.level), task.number)
