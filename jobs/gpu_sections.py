@@ -227,7 +227,7 @@ def color(device: str, size: int) -> None:
     off, repeats = [], []
     for target in drawn.targets:
         wanted, *found = (
-            color_slice(target, here, settings, statistics, where).rgba.astype(np.int16)
+            color_slice(target, here, None, settings, statistics, where).rgba.astype(np.int16)
             for here, where in ((model, cpu), (there, place), (there, place))
         )
         off.append(np.abs(wanted - found[0]))
@@ -237,10 +237,10 @@ def color(device: str, size: int) -> None:
         levels_of_255={"most": int(np.max(off)), "p99.9": largest, "mean": float(np.mean(off))},
         repeats=all(repeats),
         ms_a_slice=round(
-            wall_ms(place, lambda: color_slice(one, there, settings, statistics, place), 5), 2
+            wall_ms(place, lambda: color_slice(one, there, None, settings, statistics, place), 5), 2
         ),
         cpu_ms_a_slice=round(
-            wall_ms(cpu, lambda: color_slice(one, model, settings, statistics, cpu), 5), 2
+            wall_ms(cpu, lambda: color_slice(one, model, None, settings, statistics, cpu), 5), 2
         ),
         counting_ms_a_slice=round(
             wall_ms(cpu, lambda: _count(votes[:1], lattice, settings, model), 5), 2
@@ -282,7 +282,7 @@ def throughput(device: str, size: int) -> None:
                 _count(votes, lattice, settings, draft)
         with stopwatch("transfer"):
             for target in targets:
-                color_slice(target, there, settings, statistics, place)
+                color_slice(target, there, None, settings, statistics, place)
         return stopwatch
 
     begin = time.perf_counter()

@@ -33,6 +33,7 @@ from medcolor.transfer.equation_1 import equation_1
 from medcolor.transfer.lattice import Lattice
 from medcolor.transfer.model import ColorModel
 from medcolor.transfer.opacity import opacity
+from medcolor.transfer.photographic import agreed_chroma
 from medcolor.transfer.scan import ScanStatistics, describe_scan, known, tissue_share
 from medcolor.transfer.settings import ModelSettings, OpacitySettings, TransferSettings
 from medcolor.transfer.structure import on_structure
@@ -86,18 +87,19 @@ def colorize_slice(
         statistics: Of the scan.
         stopwatch: Told what each stage takes.
     """
-    given = [target], [references], network, settings, statistics, stopwatch
+    most = max(weight for _, weight in references)
+    relative = [(one, weight / most) for one, weight in references]
+    given = [target], [relative], network, settings, statistics, stopwatch
     found = list(vote_on_slices(*given))
     votes = found[0] if found else None
     with stopwatch("model"):
         model = None
         if votes is not None and settings.transfer.look != "paper":
             lattice = Lattice.over(target.z + 1, (1.0, 1.0, 1.0), statistics, settings.model)
-            model = learn_colors([votes], lattice, statistics, settings.model)
+            model = learn_colors([votes], lattice, statistics, settings.model).to(network.device)
     with stopwatch("transfer"):
-        if model is None:
-            return print_slice(target, votes, settings, network.device)
-        return color_slice(target, model, settings, statistics, network.device)
+        own = votes if needs_votes(model, settings) else None
+        return color_slice(target, model, own, settings, statistics, network.device)
 
 
 def vote_on_slices(
@@ -143,51 +145,67 @@ def vote_on_slices(
         )
 
 
+def needs_votes(model: ColorModel | None, settings: SliceSettings) -> bool:
+    """Tell whether slices need the votes of their own, and not the model of all alone."""
+    return model is None or model.lightness_error < settings.model.photographic_below
+
+
 def color_slice(
     target: TargetSlice,
-    model: ColorModel,
+    model: ColorModel | None,
+    votes: SliceVotes | None,
     settings: SliceSettings,
     statistics: ScanStatistics,
     device: torch.device,
 ) -> ColorSlice:
-    """Put the model's colours on a slice's own structure; without a body it stays empty.
+    """Colour a slice; without a body it stays empty.
 
     Args:
         target: The slice.
-        model: On `device`.
-        settings: The looks `photograph` and `scan`.
+        model: On `device`; None for the look `paper`.
+        votes: Of the slice, where it `needs_votes`.
+        settings: Of the looks.
         statistics: Of the scan.
         device: To compute on.
     """
     box = bounding_box(target.body)
-    if box is None:
+    if box is None or (votes is None and needs_votes(model, settings)):
         return _composed(target, None, settings)
+    if model is None:
+        assert votes is not None
+        scan, body = target.luminance[box.slices], target.body[box.slices]
+        rgb = equation_1(scan, body, votes, settings.transfer.gamma, settings.smoothing, device)
+        return _composed(target, (box, rgb), settings)
+    shown = lightness(target.luminance[box.slices])
     measured = known(target.values)[box.slices]
-    body = torch.from_numpy(target.body[box.slices].copy())
-    with turn(device):
-        values, body = torch.from_numpy(measured.copy()).to(device), body.to(device)
-        contrast = describe_scan(values, statistics)
-        colors = model.read(target.z, box, contrast)
-        shown = on_structure(colors, contrast, body, statistics, settings.transfer)
-        lab = shown.cpu().permute(1, 2, 0).numpy()
-    if settings.transfer.look == "scan":
-        lab[..., 0] = lightness(target.luminance[box.slices])
+    if votes is not None:
+        chroma = agreed_chroma(votes, resize(shown, votes.body.shape))
+        lab = np.dstack([shown, resize(chroma, shown.shape)])
+    else:
+        lab = _modelled(target, box, measured, model, settings, statistics, device)
+        if settings.transfer.look == "scan":
+            lab[..., 0] = shown
     tissue = tissue_share(measured, statistics)
     return _composed(target, (box, lab_to_srgb(lab * tissue[..., None])), settings)
 
 
-def print_slice(
+def _modelled(
     target: TargetSlice,
-    votes: SliceVotes | None,
+    box: Box,
+    measured: Float[np.ndarray, "row col"],
+    model: ColorModel,
     settings: SliceSettings,
-    device: torch.device | None = None,
-) -> ColorSlice:
-    """Colour a slice by equation 1 as printed; without votes it stays empty."""
-    if votes is None:
-        return _composed(target, None, settings)
-    scan, body = target.luminance[votes.box.slices], target.body[votes.box.slices]
-    rgb = equation_1(scan, body, votes, settings.transfer.gamma, settings.smoothing, device)
-    return _composed(target, (votes.box, rgb), settings)
+    statistics: ScanStatistics,
+    device: torch.device,
+) -> Float[np.ndarray, "row col 3"]:
+    """Return the model's colours on a slice's own structure, CIE Lab."""
+    with turn(device):
+        values = torch.from_numpy(measured.copy()).to(device)
+        body = torch.from_numpy(target.body[box.slices].copy()).to(device)
+        contrast = describe_scan(values, statistics)
+        colors = model.read(target.z, box, contrast)
+        shown = on_structure(colors, contrast, body, statistics, settings.transfer)
+        return shown.cpu().permute(1, 2, 0).numpy()
 
 
 def _composed(

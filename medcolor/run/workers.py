@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from medcolor.color import grey_of
-from medcolor.colorize import color_slice, print_slice, vote_on_slices
+from medcolor.colorize import color_slice, needs_votes, vote_on_slices
 from medcolor.config import RunSettings
 from medcolor.domain import ColorSlice, SliceVotes, TargetSlice
 from medcolor.errors import DiskFullError, EmptyFrameError
@@ -293,14 +293,13 @@ class ColorSlab:
         return SlabReport(len(task.slices), stopwatch.seconds, rgba.nbytes, _gpu_bytes())
 
     def _color(self, z: int, stopwatch: Stopwatch) -> ColorSlice:
-        plan, model = self._plan, self._model
+        plan, model, votes = self._plan, self._model, None
         with stopwatch("reading"):
             target = self._read(z)
-            votes = None if model else read_votes(plan.votes, range(z, z + 1))[z]
+            if needs_votes(model, plan.settings):
+                votes = read_votes(plan.votes, range(z, z + 1))[z]
         with stopwatch("transfer"):
-            if model is None:
-                return print_slice(target, votes, plan.settings, self._device)
-            return color_slice(target, model, plan.settings, plan.statistics, self._device)
+            return color_slice(target, model, votes, plan.settings, plan.statistics, self._device)
 
 
 class CoarsenSlab:

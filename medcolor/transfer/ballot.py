@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medcolor.domain import SliceVotes
+from medcolor.transfer.equation_1 import vote_weights
 from medcolor.transfer.lattice import Lattice, splat
 from medcolor.transfer.model import ColorModel, fit_model
 from medcolor.transfer.scan import ScanStatistics
@@ -95,9 +96,10 @@ def learn_colors(
 ) -> ColorModel:
     """Fit the model to votes that are all in memory, in the order of their slices."""
     model, slices = None, range(votes[-1].z + 1)
-    for _ in range(settings.rounds + 1):
+    for left in reversed(range(settings.rounds + 1)):
         ballot = count_votes(votes, slices, lattice, model, settings)
-        model = fit_model(add_up([ballot], lattice), lattice, statistics, settings)
+        stretch = settings.stretch if left else 1.0
+        model = fit_model(add_up([ballot], lattice), lattice, statistics, settings, stretch)
     assert model is not None
     return model
 
@@ -109,10 +111,8 @@ def _weights(
 
     Matches at borders of the scan are a pixel or two beside them.
     """
-    trust = torch.from_numpy(votes.trust).float()
-    nearness = torch.tensor(votes.nearness)[:, None, None]
     reliability = _reliability(contrast, torch.from_numpy(votes.body), settings.border_contrast)
-    return nearness * trust.sqrt() * reliability
+    return torch.from_numpy(vote_weights(votes)) * reliability
 
 
 def _reliability(
@@ -138,7 +138,6 @@ def _agreement(
     settings: ModelSettings,
 ) -> Float[Tensor, "vote row col"]:
     """Return Welsch's weights exp(-(d / tolerance)^2 / 2) (Holland and Welsch 1977)."""
-    mean = draft.read_mean(votes.z, votes.box, contrast)
-    wanted = mean + settings.stretch * (draft.read(votes.z, votes.box, contrast) - mean)
+    wanted = draft.read(votes.z, votes.box, contrast)
     squared = (lab - wanted).square().sum(1)
     return _LEAST_WELSCH + torch.exp(squared / (-2 * settings.tolerance**2))
