@@ -35,7 +35,7 @@ from gpu_tools import (
 from torch import Generator
 
 from medcolor import gpu
-from medcolor.colorize import color_slice, vote_on_slices
+from medcolor.colorize import vote_on_slices
 from medcolor.domain import SliceVotes, TargetSlice
 from medcolor.features.network import GrayVGG19, NetworkSpec
 from medcolor.features.training import TrainingSettings, draw_batches, train
@@ -45,6 +45,7 @@ from medcolor.prepared import prepare_references
 from medcolor.stopwatch import Stopwatch
 from medcolor.transfer.ballot import count_votes, learn_colors
 from medcolor.transfer.lattice import Lattice
+from medcolor.transfer.looks import color_slice
 from medcolor.votes import Pair
 
 MAX_WRONG = {"fp32": 0.005, "tf32": 0.03}

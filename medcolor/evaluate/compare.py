@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 from medcolor.color import lab_to_srgb
-from medcolor.colorize import color_slice, needs_votes, vote_on_slices
+from medcolor.colorize import vote_on_slices
 from medcolor.config import RunSettings
 from medcolor.domain import SliceVotes, TargetSlice
 from medcolor.errors import InputError
@@ -27,6 +27,7 @@ from medcolor.stopwatch import Stopwatch
 from medcolor.transfer.ballot import learn_colors
 from medcolor.transfer.equation_1 import mean_vote
 from medcolor.transfer.lattice import Lattice
+from medcolor.transfer.looks import color_slice, needs_votes
 from medcolor.transfer.scan import ScanStatistics
 from medcolor.volume.images import write_png
 from medcolor.volume.open import open_volume

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from medcolor.colorize import needs_votes
 from medcolor.config import RunSettings
 from medcolor.domain import GreyLevels
 from medcolor.errors import DiskFullError, InputError
@@ -59,6 +58,7 @@ from medcolor.run.workers import (
     speaking_of_full_disks,
 )
 from medcolor.storage import Place, delete_made, refuse_links_out
+from medcolor.transfer.looks import needs_votes
 from medcolor.volume.shards import LostShardError
 from medcolor.volume.store import (
     create_store,

@@ -18,7 +18,7 @@ import pyarrow as pa
 import torch
 from jaxtyping import UInt8
 
-from medcolor.colorize import color_slice, needs_votes, vote_on_slices
+from medcolor.colorize import vote_on_slices
 from medcolor.config import RunSettings
 from medcolor.domain import ReferenceSlice, SliceVotes, TargetSlice
 from medcolor.errors import EmptyFrameError, InputError, RunError
@@ -39,6 +39,7 @@ from medcolor.run.threads import map_slices
 from medcolor.stopwatch import Stopwatch
 from medcolor.storage import Place
 from medcolor.transfer.ballot import count_votes, learn_colors
+from medcolor.transfer.looks import color_slice, needs_votes
 from medcolor.transfer.model import ColorModel
 
 _MB = 1 << 20

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from medcolor.color import grey_of
-from medcolor.colorize import color_slice, needs_votes, vote_on_slices
+from medcolor.colorize import vote_on_slices
 from medcolor.config import RunSettings
 from medcolor.domain import ColorSlice, SliceVotes, TargetSlice
 from medcolor.errors import DiskFullError, EmptyFrameError
@@ -35,6 +35,7 @@ from medcolor.run.votes_files import read_votes, sums_name, votes_name, write_su
 from medcolor.stopwatch import Stopwatch
 from medcolor.storage import Place, size_of
 from medcolor.transfer.ballot import Ballot, count_votes, join
+from medcolor.transfer.looks import color_slice, needs_votes
 from medcolor.transfer.model import ColorModel
 from medcolor.volume.files import digest_file
 from medcolor.volume.pyramid import coarse_slab
