@@ -43,7 +43,7 @@ from medcolor.filters.fast_global_smoother import smooth_batch
 from medcolor.gpu import compute_repeatably, turn
 from medcolor.prepared import prepare_references
 from medcolor.stopwatch import Stopwatch
-from medcolor.transfer.ballot import count_votes, learn_colors
+from medcolor.transfer.ballot import Ballot, count_votes, learn_colors
 from medcolor.transfer.lattice import Lattice
 from medcolor.transfer.looks import color_slice
 from medcolor.votes import Pair
@@ -244,15 +244,24 @@ def color(device: str, size: int) -> None:
             wall_ms(cpu, lambda: color_slice(one, model, None, settings, statistics, cpu), 5), 2
         ),
         counting_ms_a_slice=round(
-            wall_ms(cpu, lambda: _count(votes[:1], lattice, settings, model), 5), 2
+            wall_ms(place, lambda: _count(votes[:1], lattice, settings, there, place), 5), 2
+        ),
+        cpu_counting_ms_a_slice=round(
+            wall_ms(cpu, lambda: _count(votes[:1], lattice, settings, model, cpu), 5), 2
         ),
     )
+    counted = [_count(votes, lattice, settings, None, where).sums for where in (cpu, place)]
+    tell(counts_equal=torch.equal(*counted))
     if largest > MAX_LEVELS:
         raise SystemExit(f"colours differ by {largest:g} of 255")
 
 
-def _count(votes: Sequence[SliceVotes], lattice: Lattice, settings: Any, model: Any) -> None:
-    count_votes(votes, range(votes[0].z, votes[-1].z + 1), lattice, model, settings.model)
+def _count(
+    votes: Sequence[SliceVotes], lattice: Lattice, settings: Any, model: Any, device: torch.device
+) -> Ballot:
+    slices = range(votes[0].z, votes[-1].z + 1)
+    with turn(device):
+        return count_votes(votes, slices, lattice, model, settings.model, device)
 
 
 def throughput(device: str, size: int) -> None:
@@ -279,8 +288,8 @@ def throughput(device: str, size: int) -> None:
         stopwatch = Stopwatch()
         votes = vote(targets, stopwatch)
         with stopwatch("counting"):
-            for draft in (None, model):
-                _count(votes, lattice, settings, draft)
+            for draft in (None, there):
+                _count(votes, lattice, settings, draft, place)
         with stopwatch("transfer"):
             for target in targets:
                 color_slice(target, there, None, settings, statistics, place)

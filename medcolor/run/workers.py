@@ -20,6 +20,7 @@ from medcolor.config import RunSettings
 from medcolor.domain import ColorSlice, SliceVotes, TargetSlice
 from medcolor.errors import DiskFullError, EmptyFrameError
 from medcolor.features.extract import describe
+from medcolor.gpu import turn
 from medcolor.pair_limit import PairLimit, pairs_at_once
 from medcolor.prepared import PreparedReference, prepare_references
 from medcolor.reference.library import ReferenceRecord, load_reference
@@ -225,9 +226,10 @@ class MatchSlab:
         """Count the votes of slices for the colour model, where there is to be one."""
         if not self._plan.uses_model:
             return None
-        with stopwatch("counting"):
-            model = self._plan.settings.model
-            return count_votes(made.values(), slices, self._plan.lattice, None, model)
+        plan, device = self._plan, self._network.device
+        with turn(device), stopwatch("counting", device):
+            votes, model = made.values(), plan.settings.model
+            return count_votes(votes, slices, plan.lattice, None, model, device)
 
     def _load_references(
         self, sources: list[tuple[Source, ...]], stopwatch: Stopwatch
@@ -250,7 +252,8 @@ class CountSlab:
     def __init__(self, plan: Plan, draft: str) -> None:
         """Read the model that a digest names."""
         self._plan, self._name = plan, draft
-        self._draft = read_model(plan.draft(draft), plan.lattice)
+        self._device = torch.device(plan.settings.compute.device)
+        self._draft = read_model(plan.draft(draft), plan.lattice).to(self._device)
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Count, and write the sums."""
@@ -260,8 +263,9 @@ class CountSlab:
             slices = range(z, z + 1)
             with stopwatch("reading"):
                 found = [one for one in read_votes(plan.votes, slices).values() if one is not None]
-            with stopwatch("counting"):
-                return count_votes(found, slices, plan.lattice, self._draft, plan.settings.model)
+            with turn(self._device), stopwatch("counting", self._device):
+                model = plan.settings.model
+                return count_votes(found, slices, plan.lattice, self._draft, model, self._device)
 
         ballots = map_slices(count, task.slices, plan.threads)
         with stopwatch("writing"), speaking_of_full_disks(plan.votes):

@@ -30,10 +30,10 @@ class TransferSettings(Settings):
     detail_radius_px: float = 12.0
     """The same in which the scan's structure is compared with that of the colours."""
 
-    detail_gain: float = 0.65
+    detail_gain: float = 0.62
     """How much is added of the scan's structure that the colours do not show."""
 
-    detail_limit: float = 14.0
+    detail_limit: float = 13.0
     """Most that it changes L*."""
 
     gamma: float = 0.5
@@ -93,7 +93,7 @@ class ModelSettings(Settings):
     """How far the contrast of colours in wide neighbourhoods is stretched before votes are
     compared with the model: 1 believes means of right and wrong votes."""
 
-    tolerance: float = 12.0
+    tolerance: float = 11.0
     """Distance in Lab at which the weight of a vote has fallen to 0.61."""
 
     photographic_below: float = 8.0
