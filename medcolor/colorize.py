@@ -107,7 +107,7 @@ def vote_on_slices(
     votes = gather_votes(crops, heard, network, settings, stopwatch, limit)
     for (target, crop, some), said in zip(shown, votes, strict=True):
         with stopwatch("describing"):
-            values = torch.from_numpy(known(target.values)[crop.box.slices].copy())
+            values = torch.from_numpy(known(target.values[crop.box.slices]))
             contrast = resize(describe_scan(values, statistics).numpy(), crop.body.shape)
         yield SliceVotes(
             z=crop.z,

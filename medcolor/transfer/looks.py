@@ -80,7 +80,7 @@ def color_slice(
         rgb = equation_1(scan, body, votes, settings.transfer.gamma, settings.smoothing, device)
         return _composed(target, (box, rgb), settings)
     shown = lightness(target.luminance[box.slices])
-    measured = known(target.values)[box.slices]
+    measured = known(target.values[box.slices])
     if votes is not None:
         chroma = agreed_chroma(votes, resize(shown, votes.body.shape))
         lab = np.dstack([shown, resize(chroma, shown.shape)])
@@ -103,7 +103,7 @@ def _modelled(
 ) -> Float[np.ndarray, "row col 3"]:
     """Return the model's colours on a slice's own structure, CIE Lab."""
     with turn(device):
-        values = torch.from_numpy(measured.copy()).to(device)
+        values = torch.from_numpy(measured).to(device)
         body = torch.from_numpy(target.body[box.slices].copy()).to(device)
         contrast = describe_scan(values, statistics)
         colors = model.read(target.z, box, contrast)

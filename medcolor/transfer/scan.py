@@ -171,11 +171,15 @@ def _soft_range(
 
 
 def known(values: Float[np.ndarray, "row col"]) -> Float[np.ndarray, "row col"]:
-    """Return values in which what was not scanned is as low as the lowest that was."""
+    """Return values in which what was not scanned is as low as the lowest that was.
+
+    In memory of their own, row by row: readers give views that torch does not take, and mapped
+    files.
+    """
     finite = np.isfinite(values)
-    if finite.all():
-        return values
-    return np.where(finite, values, values[finite].min() if finite.any() else 0).astype(np.float32)
+    if not finite.all():
+        values = np.where(finite, values, values[finite].min() if finite.any() else 0)
+    return np.array(values, np.float32, order="C")
 
 
 def _noise(shown: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:

@@ -66,6 +66,8 @@ def test_what_was_not_scanned_counts_as_the_lowest_that_was():
     values[:5] = OUTSIDE
     assert known(values)[0, 0] == values[np.isfinite(values)].min()
     assert np.isfinite(statistics_of([(values, body)]).noise)
+    flipped = known(values[::-1, ::-1])
+    assert torch.equal(torch.from_numpy(flipped).flip(0, 1), torch.from_numpy(known(values)))
     assert known(np.full((2, 2), OUTSIDE, np.float32)).tolist() == [[0, 0], [0, 0]]
 
 
