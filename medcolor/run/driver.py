@@ -45,9 +45,9 @@ from medcolor.run.slabs import (
     color_tasks,
     count_slabs,
     finer_slabs,
-    has_model,
     is_done_by_now,
     match_tasks,
+    model_of,
     open_tasks,
 )
 from medcolor.run.tasks import Failed, Runner, Worker
@@ -61,6 +61,7 @@ from medcolor.run.workers import (
     speaking_of_full_disks,
 )
 from medcolor.storage import Place, delete_made, refuse_links_out
+from medcolor.transfer.looks import needs_votes
 from medcolor.volume.shards import LostShardError
 from medcolor.volume.store import (
     create_store,
@@ -179,22 +180,25 @@ def _color(
     report: RunReport,
 ) -> None:
     """Match and colour the slabs that are not finished, and write the coarser levels."""
-    if open_tasks(plan, 0) and not (plan.uses_model and has_model(plan)):
+    model = model_of(plan)
+    need_votes = needs_votes(model, plan.settings)
+    learns = plan.uses_model and model is None
+    if open_tasks(plan, 0) and need_votes:
         with report.stage("match"):
-            turn, tasks = assignment.bearing.turn, match_tasks(plan, assignment)
+            turn = assignment.bearing.turn
+            tasks = match_tasks(plan, assignment, all_are_needed=learns)
             _run(plan, MATCH, lambda: MatchSlab(plan, turn), tasks, runner, progress, report)
-        if plan.uses_model:
-            if not report.is_complete:
-                return  # colours are those of the whole body
-            with report.stage("model"):
-                _make_model(plan, runner, progress, report)
-            if not report.is_complete:
-                return
+    if open_tasks(plan, 0) and learns and report.is_complete:
+        with report.stage("model"):
+            _make_model(plan, runner, progress, report)
+        need_votes = needs_votes(model_of(plan), plan.settings)
+    if learns and not report.is_complete:
+        return  # colours are those of the whole body
     for level in plan.levels:
         # A level is the source of the next: a slab missing here would be a hole there.
         if level.index == 0 or report.is_complete:
             with report.stage("color" if level.index == 0 else "pyramid"):
-                _run_level(plan, level.index, runner, progress, report)
+                _run_level(plan, level.index, need_votes, runner, progress, report)
 
 
 def _make_model(plan: Plan, runner: Runner, progress: ProgressReport, report: RunReport) -> None:
@@ -205,15 +209,20 @@ def _make_model(plan: Plan, runner: Runner, progress: ProgressReport, report: Ru
         return report.is_complete
 
     try:
-        if not has_model(plan):
+        if model_of(plan) is None:
             make_model(plan, refine)
     except LostVotesError:  # deleted by a driver that has come to the end?
-        if not has_model(plan):
+        if model_of(plan) is None:
             raise
 
 
 def _run_level(
-    plan: Plan, level: int, runner: Runner, progress: ProgressReport, report: RunReport
+    plan: Plan,
+    level: int,
+    need_votes: bool,
+    runner: Runner,
+    progress: ProgressReport,
+    report: RunReport,
 ) -> None:
     """Write every slab of one level that is not finished and can be."""
     kept = len(all_tasks(plan, level)) - len(open_tasks(plan, level))
@@ -221,7 +230,7 @@ def _run_level(
     stage = "color" if level == 0 else f"level {level}"
     runner.count("slabs", kept, stage=stage, outcome="kept")
     if level == 0:
-        tasks = color_tasks(plan)
+        tasks = color_tasks(plan, need_votes=need_votes)
         lacking = [task for task in open_tasks(plan, 0) if task not in tasks]
         report.failures += [Failed(task, "what it depends on is not matched") for task in lacking]
         _run(plan, stage, lambda: ColorSlab(plan), tasks, runner, progress, report)

@@ -18,11 +18,12 @@ import pyarrow as pa
 import torch
 from jaxtyping import UInt8
 
-from medcolor.colorize import color_slice, print_slice, vote_on_slices
+from medcolor.colorize import vote_on_slices
 from medcolor.config import RunSettings
 from medcolor.domain import ReferenceSlice, SliceVotes, TargetSlice
 from medcolor.errors import EmptyFrameError, InputError, RunError
 from medcolor.features.extract import describe
+from medcolor.gpu import turn
 from medcolor.pair_limit import PairLimit, pairs_at_once
 from medcolor.prepared import PreparedReference, prepare_references
 from medcolor.reference.library import ReferenceRecord, list_references, load_reference
@@ -32,7 +33,7 @@ from medcolor.run.index_copies import is_index_place, local_index
 from medcolor.run.ledger import MATCH
 from medcolor.run.look import look_at
 from medcolor.run.plan import Plan, resolve_hardware
-from medcolor.run.slabs import all_tasks, count_slabs, has_model, open_tasks
+from medcolor.run.slabs import all_tasks, count_slabs, model_of, open_tasks
 from medcolor.run.tasks import Failed, Runner
 from medcolor.run.threads import map_slices
 from medcolor.run.votes_files import bytes_of_votes
@@ -40,6 +41,7 @@ from medcolor.stopwatch import Stopwatch
 from medcolor.storage import Place
 from medcolor.transfer.ballot import count_votes, learn_colors
 from medcolor.transfer.lattice import Lattice
+from medcolor.transfer.looks import color_slice, needs_votes
 from medcolor.transfer.model import ColorModel
 
 _MB = 1 << 20
@@ -195,11 +197,13 @@ def _add_up(
 
 
 def _count_to_match(plan: Plan) -> int:
-    """Return how many slabs are to be matched: with a model none, for one all."""
-    needed = {task.number for task in open_tasks(plan, 0)}
-    if needed and plan.uses_model:
-        needed = set() if has_model(plan) else {task.number for task in all_tasks(plan, 0)}
-    return len(needed - plan.ledger.done(MATCH))
+    """Return how many slabs are to be matched: for a model all, with one often none."""
+    needed, model = open_tasks(plan, 0), model_of(plan)
+    if needed and plan.uses_model and model is None:
+        needed = all_tasks(plan, 0)
+    elif not needs_votes(model, plan.settings):
+        needed = []
+    return len({task.number for task in needed} - plan.ledger.done(MATCH))
 
 
 class TrySlices:
@@ -209,8 +213,8 @@ class TrySlices:
         """Open the scan and load the network."""
         self._plan, self._records = plan, records
         self._prepared: list[PreparedReference] = []
-        self._draft: ColorModel | None = None
         self._model: ColorModel | None = None
+        self._device = torch.device(plan.settings.compute.device)
         self._votes_bytes: list[int] = []
         self._network = plan.open_network().module
         self._read = plan.open_target()
@@ -279,26 +283,27 @@ class TrySlices:
         if plan.uses_model and votes:
             spacing_mm = plan.levels[0].spacing_mm
             lattice = Lattice.over(1, spacing_mm, plan.statistics, settings)
-            self._draft = learn_colors([replace(votes[0], z=0)], lattice, plan.statistics, settings)
-            self._model = self._draft.to(torch.device(plan.settings.compute.device))
+            model = learn_colors([replace(votes[0], z=0)], lattice, plan.statistics, settings)
+            self._model = model.to(self._device)
 
     def _count(self, votes: Iterable[SliceVotes]) -> None:
         """Count votes as often as the passes do."""
         plan, settings = self._plan, self._plan.settings.model
         for one in votes:
             self._votes_bytes.append(bytes_of_votes(one))
-            if self._draft is not None:
+            if self._model is not None:
                 given = [one], range(one.z, one.z + 1), plan.lattice
-                for draft in (None, *[self._draft] * settings.rounds):
-                    count_votes(*given, draft, settings)
+                with turn(self._device):
+                    for draft in (None, *[self._model] * settings.rounds):
+                        count_votes(*given, draft, settings, self._device)
 
     def _paint(
         self, target: TargetSlice, votes: SliceVotes | None
     ) -> UInt8[np.ndarray, "row col 4"]:
-        plan, device = self._plan, torch.device(self._plan.settings.compute.device)
-        if self._model is None:
-            return print_slice(target, votes, plan.settings, device).rgba
-        return color_slice(target, self._model, plan.settings, plan.statistics, device).rgba
+        plan = self._plan
+        own = votes if needs_votes(self._model, plan.settings) else None
+        given = plan.settings, plan.statistics, self._device
+        return color_slice(target, self._model, own, *given).rgba
 
     def _describe(self, target: TargetSlice) -> None:
         if target.body.any():

@@ -33,20 +33,22 @@ def make_model(plan: Plan, refine: Refine) -> None:
         LostVotesError: The sums of some slabs are gone; where those come of matching, its marks are
             taken back.
     """
-    tasks = count_tasks(plan)
-    content = _fit(plan, tasks, "")
-    for _ in range(plan.settings.model.rounds):
+    tasks, rounds = count_tasks(plan), plan.settings.model.rounds
+    content = _fit(plan, tasks, "", is_draft=rounds > 0)
+    for left in reversed(range(rounds)):
         draft = digest_of(content)
         write_atomic(plan.draft(draft), content)
         if not refine(draft, tasks):
             return
-        content = _fit(plan, tasks, draft)
+        content = _fit(plan, tasks, draft, is_draft=left > 0)
     plan.ledger.refuse_if_replaced()
     settle_model(plan.model, content, plan.lattice, plan.ledger.identity)
 
 
-def _fit(plan: Plan, tasks: Sequence[SlabTask], draft: str) -> bytes:
-    """Fit the model to the sums of all slabs."""
+def _fit(plan: Plan, tasks: Sequence[SlabTask], draft: str, *, is_draft: bool) -> bytes:
+    """Fit the model, or another draft, to the sums of all slabs, weighted by a draft."""
+    settings = plan.settings.model
+    stretch = settings.stretch if is_draft else 1.0
     lost: dict[int, LostVotesError] = {}
 
     def found() -> Iterator[Ballot]:
@@ -62,5 +64,5 @@ def _fit(plan: Plan, tasks: Sequence[SlabTask], draft: str) -> bytes:
             if not draft:
                 plan.ledger.forget(MATCH, lost)
             raise next(iter(lost.values()))
-        model = fit_model(total, plan.lattice, plan.statistics, plan.settings.model)
+        model = fit_model(total, plan.lattice, plan.statistics, settings, stretch)
         return model_bytes(model, plan.ledger.identity)

@@ -20,8 +20,12 @@ def model_bytes(model: ColorModel, identity: str) -> bytes:
         model: Of a volume.
         identity: Of the run: another one's colours are not this one's.
     """
-    curve, mean = model.curve.numpy(), model.mean.numpy()
-    return npz_bytes(is_compressed=True, identity=np.array(identity), curve=curve, mean=mean)
+    return npz_bytes(
+        is_compressed=True,
+        identity=np.array(identity),
+        curve=model.curve.numpy(),
+        lightness_error=np.array(model.lightness_error),
+    )
 
 
 def digest_of(content: bytes) -> str:
@@ -40,11 +44,11 @@ def find_model(place: Place, lattice: Lattice, identity: str) -> ColorModel | No
     stored = _read(place, identity)
     if stored is None:
         return None
-    curve, mean = stored["curve"], stored["mean"]
+    curve = stored["curve"]
     depth, rows, cols, levels = lattice.shape
-    if curve.shape != (depth, 3, levels, rows, cols) or mean.shape != (depth, 3, rows, cols):
+    if curve.shape != (depth, 3, levels, rows, cols):
         return None
-    return ColorModel(lattice, torch.from_numpy(curve), torch.from_numpy(mean))
+    return ColorModel(lattice, torch.from_numpy(curve), float(stored["lightness_error"]))
 
 
 def is_whole_model(place: Place, identity: str) -> bool:

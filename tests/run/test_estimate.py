@@ -91,7 +91,7 @@ def test_a_plan_counts_what_is_still_to_be_matched(tmp_path, output, monkeypatch
     folder, uses_model = Ledger.folder_of(output), look != "paper"
     assert to_match(*given, settings) == 3
 
-    def stop(*_):
+    def stop(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(driver, "make_model" if uses_model else "color_tasks", stop)

@@ -74,9 +74,9 @@ def test_an_input_that_is_cut_midway(scan, photographs, truth, tmp_path, monkeyp
     output, victim = tmp_path / "out.ome.zarr", scan / "05.png"
     whole, real = victim.read_bytes(), driver.match_tasks
 
-    def cut(*arguments):
+    def cut(*arguments, **options):
         victim.write_bytes(whole[:100])
-        return real(*arguments)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(driver, "match_tasks", cut)
     report = medcolor.colorize_volume(scan, photographs, output, settings=SETTINGS)

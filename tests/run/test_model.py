@@ -107,7 +107,7 @@ def matched_slabs(monkeypatch):
     return found
 
 
-def never(*_):
+def never(*_, **__):
     raise AssertionError("no worker of this kind is needed")
 
 
@@ -279,11 +279,11 @@ def damage_before_fit(monkeypatch, damage, *, again=False):
     """Damage files between the passes: before the first fit, or after the draft is counted."""
     real, fits = fit._fit, []
 
-    def fitted(plan, tasks, draft):
+    def fitted(plan, tasks, draft, **options):
         if not fits and bool(draft) == again:
             fits.append(draft)
             damage(plan.votes)
-        return real(plan, tasks, draft)
+        return real(plan, tasks, draft, **options)
 
     monkeypatch.setattr(fit, "_fit", fitted)
 
@@ -354,10 +354,10 @@ def test_votes_that_are_lost_before_they_are_read_are_matched_again_the_next_tim
     settings, where = settings_of(look), "make_model" if look == "photograph" else "color_tasks"
     real = getattr(driver, where)
 
-    def lost(plan, *others):
+    def lost(plan, *others, **options):
         for z in (4, 7):
             damage(plan.votes / votes_name(z))
-        return real(plan, *others)
+        return real(plan, *others, **options)
 
     monkeypatch.setattr(driver, where, lost)
     report = colorize(inputs, output, settings)
@@ -378,10 +378,10 @@ def test_a_slab_that_cannot_be_counted_is_listed_and_nothing_is_coloured(
 ):
     real = workers.count_votes
 
-    def poisoned(votes, slices, lattice, draft, settings):
+    def poisoned(votes, slices, lattice, draft, *others):
         if draft is not None and slices.start == 5:
             raise ValueError("poison")
-        return real(votes, slices, lattice, draft, settings)
+        return real(votes, slices, lattice, draft, *others)
 
     monkeypatch.setattr(workers, "count_votes", poisoned)
     report = colorize(inputs, output)
@@ -441,11 +441,11 @@ def test_a_driver_that_ends_takes_nothing_from_a_slower_one(
     where, name = POINTS[point]
     real, overtaken = getattr(where, name), []
 
-    def slow(*arguments):
+    def slow(*arguments, **options):
         if not overtaken:
             overtaken.append(True)
             assert colorize(inputs, output, settings_of(look)).is_complete
-        return real(*arguments)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(where, name, slow)
     report = colorize(inputs, output, settings_of(look))
@@ -508,9 +508,9 @@ def test_force_with_other_settings_deletes_model_and_votes(inputs, output, monke
     assert len(votes) == 2 * SLABS + 2 * SLABS + 1
     seen, real = [], driver.match_tasks
 
-    def look(*arguments):
+    def look(*arguments, **options):
         seen.extend(path.relative_to(folder) for path in folder.rglob("*.npz"))
-        return real(*arguments)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(driver, "match_tasks", look)
     assert colorize(inputs, output, OTHER, force=True).is_complete
