@@ -28,6 +28,7 @@ from medcolor.pair_limit import PairLimit, pairs_at_once
 from medcolor.prepared import PreparedReference, prepare_references
 from medcolor.reference.library import ReferenceRecord, list_references, load_reference
 from medcolor.retrieval.index import read_index
+from medcolor.run.fit import fit_bytes
 from medcolor.run.index import refuse_changed_photographs
 from medcolor.run.index_copies import is_index_place, local_index
 from medcolor.run.ledger import MATCH
@@ -77,6 +78,9 @@ class Estimate:
     """Memory of one worker at its most."""
 
     gpu_mb: int
+    fit_mb: int
+    """Memory of the driver for the colour model, beside its own; 0 if none is to be fitted."""
+
     output_mb: int
     """On disk, compressed."""
 
@@ -92,6 +96,7 @@ class Estimate:
         slabs = ", ".join(f"{n} {stage}" for stage, n in self.slabs.items())
         done = ", ".join(f"{n} {stage}" for stage, n in self.done.items() if n) or "none"
         gpu = f", {self.gpu_mb} MB of a GPU" if self.gpu_mb else ""
+        fit = f", {self.fit_mb} MB of the driver for the colour model" if self.fit_mb else ""
         return "\n".join(
             [
                 f"scan      {z} slices of {y} x {x}",
@@ -99,7 +104,7 @@ class Estimate:
                 f"done      {done}{' of another run: it needs --force' if self.is_other else ''}",
                 f"workers   {self.workers} on {self.device}, {self.threads} threads each",
                 f"time      about {_spoken(self.seconds_left)}",
-                f"memory    {self.host_mb} MB a worker{gpu}",
+                f"memory    {self.host_mb} MB a worker{gpu}{fit}",
                 f"output    about {self.output_mb} MB ({self.voxels_mb} MB uncompressed)",
                 f"votes     about {self.votes_mb} MB beside it while the run lasts",
             ]
@@ -163,7 +168,8 @@ def _add_up(
     begun = plan.ledger.begun_identity()
     is_assigned = begun == plan.ledger.identity and plan.ledger.is_assigned()
     to_color = len(open_tasks(plan, 0))
-    to_match = _count_to_match(plan)
+    learns = plan.uses_model and model_of(plan) is None
+    to_match = _count_to_match(plan, learns=learns)
     described = 0 if is_assigned else level.shape[0] + (0 if is_indexed else photographs)
     hands = runner.workers * plan.threads
     # Of few slabs some workers have none.
@@ -190,18 +196,19 @@ def _add_up(
         is_other=begun not in (None, plan.ledger.identity),
         host_mb=(tried.host_bytes + 2 * slab_bytes) // _MB + (0 if on_gpu else kept_mb),
         gpu_mb=tried.gpu_bytes // _MB + (kept_mb if on_gpu else 0),
+        fit_mb=fit_bytes(plan) // _MB if to_color and learns else 0,
         output_mb=round(tried.compressed * voxels / _MB),
         voxels_mb=round(voxels / _MB),
         votes_mb=round(level.shape[0] * tried.votes_bytes / _MB) if to_match else 0,
     )
 
 
-def _count_to_match(plan: Plan) -> int:
+def _count_to_match(plan: Plan, *, learns: bool) -> int:
     """Return how many slabs are to be matched: for a model all, with one often none."""
-    needed, model = open_tasks(plan, 0), model_of(plan)
-    if needed and plan.uses_model and model is None:
+    needed = open_tasks(plan, 0)
+    if needed and learns:
         needed = all_tasks(plan, 0)
-    elif not needs_votes(model, plan.settings):
+    elif not needs_votes(model_of(plan), plan.settings):
         needed = []
     return len({task.number for task in needed} - plan.ledger.done(MATCH))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 from medcolor.run.ledger import MATCH
@@ -17,6 +18,16 @@ from medcolor.transfer.model import fit_model
 Refine = Callable[[str, Sequence[SlabTask]], bool]
 """Counts the votes of slabs again, weighted by a draft that a digest names; tells whether all
 could be."""
+
+
+_NODE_BYTES = 100
+"""Of a node of the lattice while the model is fitted: sums of 4 channels, a copy of them smoothed,
+the curves, and one channel on its way; measured 92."""
+
+
+def fit_bytes(plan: Plan) -> int:
+    """Return the memory that the driver takes to fit the model, at its most."""
+    return _NODE_BYTES * math.prod(plan.lattice.shape)
 
 
 def make_model(plan: Plan, refine: Refine) -> None:

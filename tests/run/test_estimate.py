@@ -18,6 +18,7 @@ from medcolor.run.ledger import Ledger
 from medcolor.run.look import look_at
 from medcolor.run.plan import resolve_hardware
 from medcolor.run.serial import SerialRunner
+from medcolor.run.slabs import model_of
 from medcolor.run.status import read_status
 
 SETTINGS = [
@@ -76,11 +77,13 @@ def test_a_plan_foretells_the_run_and_writes_nothing(tmp_path, output, monkeypat
 
 
 def to_match(scan, photographs, output, settings):
-    """How many slabs a plan would match, and the plan."""
+    """How many slabs a plan would match."""
     settings = resolve_hardware(settings)
     with tempfile.TemporaryDirectory() as staging:
         given = scan, photographs, output, settings, SerialRunner(1), Path(staging)
-        return estimate._count_to_match(look_at(*given).plan)
+        plan = look_at(*given).plan
+        learns = plan.uses_model and model_of(plan) is None
+        return estimate._count_to_match(plan, learns=learns)
 
 
 @pytest.mark.parametrize("look", ["photograph", "paper"])
@@ -126,6 +129,10 @@ def test_a_plan_foretells_what_votes_take_on_disk(tmp_path, output, monkeypatch)
     monkeypatch.setattr(driver, "make_model", look)
     medcolor.colorize_volume(*given, settings=settings)
     assert plan.votes_mb == pytest.approx(seen[0] / 2**20, rel=0.15)
+    assert plan.fit_mb > 0
+    assert f", {plan.fit_mb} MB of the driver for the colour model" in str(plan)
+    again = medcolor.plan_volume(*given, settings=settings)
+    assert (again.votes_mb, again.fit_mb) == (0, 0)
     assert f"votes     about {plan.votes_mb} MB" in str(plan)
 
 
