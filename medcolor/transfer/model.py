@@ -131,8 +131,12 @@ def _lightness_error(
 
 
 def _toward(
-    prior: Float[Tensor, (3 #z #y #x contrast
-)],
+    prior: Float[
+        Tensor,
+        (
+            3  # z #y #x contrast
+        ),
+    ],
     own: Float[Tensor, "3 z y x contrast"],
     weight: Float[Tensor, "z y x contrast"],
     doubt: float,
