@@ -29,7 +29,7 @@ def statistics_of(slices, spacing_mm=(1.0, 1.0), is_hounsfield=True, air_below=0
         slices,
         spacing_mm,
         64,
-        window=(-350.0, 650.0),
+        window=(-350.0 if is_hounsfield else -1000.0, 650.0),
         is_hounsfield=is_hounsfield,
         air_below=air_below,
     )
