@@ -36,7 +36,11 @@ _LEAST_SIGMA_PX = 1.0
 _SIGMA_WORKING_PX = 0.8
 _HU_RANGE = -300.0, 1200.0
 _HU_AIR = -750.0, -650.0
-_AIR_STEP = 0.5
+_AIR_RADIUS_PX = 4.0
+"""Of the smallest disc of air where the unit is a scanner's own, in working pixels: the skull is
+thinner."""
+
+_AIR_STEP = 0.15
 """Of the distance from black to the border of air, in which tissue sets in where the unit is a
 scanner's own: compact bone of MRI is hardly brighter."""
 
@@ -67,6 +71,10 @@ class ScanStatistics:
 
     air: tuple[float, float]
     """Value up to which nothing is there, and from which on all is tissue."""
+
+    air_radius_px: int
+    """Radius in voxels of the smallest disc of air. In MRI compact bone and fluid may be as dark,
+    and are thin; 0 where values tell air for sure."""
 
     soft: tuple[float, float]
     """Values between which most tissue lies: without the densest and the emptiest."""
@@ -127,6 +135,7 @@ def measure_scan(
         contrast=tuple(np.round(axis, 6).tolist()),
         lightness=tuple(shown_as.tolist()),
         air=air,
+        air_radius_px=0 if is_hounsfield else round(_AIR_RADIUS_PX * working_mm / min(spacing_mm)),
         soft=_soft_range(tissue, air, noise),
         working_px=(working_mm / spacing_mm[0], working_mm / spacing_mm[1]),
         sigma_px=sigma,
@@ -262,4 +271,10 @@ def tissue_share(
     values: Float[np.ndarray, "row col"], statistics: ScanStatistics
 ) -> Float[np.ndarray, "row col"]:
     """Return how far a voxel holds tissue and not air, 0..1."""
-    return smooth_ramp(values, *statistics.air)
+    share = smooth_ramp(values, *statistics.air)
+    if not statistics.air_radius_px:
+        return share
+    side = 2 * statistics.air_radius_px + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    # What a disc fits into is left: closing tissue is opening air.
+    return np.asarray(cv2.morphologyEx(share, cv2.MORPH_CLOSE, disc), np.float32)
