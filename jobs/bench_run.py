@@ -4,8 +4,10 @@
 
 - actors: 64 slices with one one-thread actor, two of them, and one process of two threads: ratios
   of the passes that colour, and the share of an actor's time that no slab accounts for.
-- slabs: memory of the driver after 100 and after 10 000 slabs that are given a constant colour.
-- body: 1878 slices of 512 x 512 in a constant colour on two actors, then the same command again.
+- slabs: memory of the driver after 100 and after 10 000 slabs that are given a constant colour, in
+  the look `paper`, in which nothing is added up.
+- body: 1878 slices of 512 x 512 in a constant colour on two actors, the colour model fitted to
+  constant votes on the lattice of a real one, then the same command again.
 - cohort: 200 procedural persons of 16 slices of 64 x 64 on two actors, again, and with one changed.
 
 The constant colour stands in for describing and matching; all else is the product's: plan,
@@ -26,6 +28,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import ray
+import torch
 from bench_volume import write_scan as write_body
 
 import medcolor
@@ -38,10 +41,13 @@ from medcolor.run.plan import Plan, SlabTask
 from medcolor.run.ray_pool import RayRunner
 from medcolor.run.serial import SerialRunner
 from medcolor.run.tasks import Runner
+from medcolor.run.votes_files import sums_name, write_sums
 from medcolor.run.workers import SlabReport, write_and_mark
+from medcolor.transfer.ballot import Ballot
 
 _COLOR = (200, 150, 110)
-_SMALL = ["features.working_size_px=64", "coherence.reach_mm=0", "compute.device=cpu"]
+_SMALL = ["features.working_size_px=64", "compute.device=cpu"]
+_VOTES = 100
 
 
 class ConstantDescriptions:
@@ -61,12 +67,34 @@ class ConstantMatch:
 
     def __init__(self, plan: Plan, _turn: str) -> None:
         """Take what the real one takes."""
-        self._ledger = plan.ledger
+        self._plan = plan
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Do a slab."""
-        self._ledger.mark_done(task.stage, task.number, "", 0.0, {})
+        sizes = write_constant_sums(self._plan, "", task) if self._plan.uses_model else {}
+        self._plan.ledger.mark_done(task.stage, task.number, "", 0.0, sizes)
         return SlabReport(len(task.slices), {})
+
+
+class ConstantCount:
+    """Counts as many votes everywhere."""
+
+    def __init__(self, plan: Plan, draft: str) -> None:
+        """Take what the real one takes."""
+        self._plan, self._draft = plan, draft
+
+    def __call__(self, task: SlabTask) -> SlabReport:
+        """Do a slab."""
+        write_constant_sums(self._plan, self._draft, task)
+        return SlabReport(len(task.slices), {})
+
+
+def write_constant_sums(plan: Plan, draft: str, task: SlabTask) -> dict[str, int]:
+    """Write the sums of a slab; return their bytes by their name."""
+    lattice, name = plan.lattice, sums_name(draft, task.number)
+    first, last = lattice.layer(task.start), lattice.layer(task.stop - 1)
+    sums = torch.full((4, last - first + 1, *lattice.shape[1:]), _VOTES, dtype=torch.int64)
+    return {name: write_sums(plan.votes, name, Ballot(first, sums))}
 
 
 class ConstantColor:
@@ -106,7 +134,7 @@ def colored_s(folder: Path, name: str, settings: RunSettings, runner: Runner) ->
     report = medcolor.colorize_volume(
         folder / "head.nii", folder / "photographs", output, settings=settings, runner=runner
     )
-    return report.stage_seconds["match"] + report.stage_seconds["color"]
+    return sum(report.stage_seconds[stage] for stage in ("match", "model", "color"))
 
 
 def memory_mb() -> float:
@@ -133,7 +161,7 @@ def bench_actors(folder: Path) -> None:
     for round_ in range(2):  # in the first, processes start, and load what is compiled
         for name, runner in runners.items():
             took[name] = colored_s(folder, f"{name}-{round_}", settings, runner)
-            print(f"  {name:<12} {took[name]:6.1f} s of match and color", flush=True)
+            print(f"  {name:<12} {took[name]:6.1f} s of match, model and color", flush=True)
     for runner in runners.values():
         if isinstance(runner, RayRunner):
             runner.release()
@@ -166,6 +194,7 @@ def constant(work: Callable[[], None]) -> None:
     """Do something with the constant colour in the place of matching."""
     stand_ins = (
         (driver, "MatchSlab", ConstantMatch),
+        (driver, "CountSlab", ConstantCount),
         (driver, "ColorSlab", ConstantColor),
         (assign, "DescribeSlices", ConstantDescriptions),
     )
@@ -193,7 +222,12 @@ def bench_slabs(folder: Path) -> None:
     """Measure the driver's memory over few and over many slabs."""
     person = make_phantom(1, region="head", spacing_mm=6.0)
     photographs = write_photographs(person, folder / "photographs", every_mm=60.0)
-    small = ("store.slab_slices=1", "store.chunk=[1,8,8]", "store.smallest_side=20000")
+    small = (
+        "transfer.look=paper",
+        "store.slab_slices=1",
+        "store.chunk=[1,8,8]",
+        "store.smallest_side=20000",
+    )
     settings = load_settings(None, [*_SMALL, *small])
     runner = RayRunner("auto", 2)
     for slabs in (100, 10_000):
@@ -216,7 +250,7 @@ def bench_body(folder: Path) -> None:
     write_photographs(
         make_phantom(1, region="head", spacing_mm=6.0), folder / "photographs", every_mm=60.0
     )
-    settings = load_settings(None, [*_SMALL, "volume.window=[-350,650]"])
+    settings = load_settings(None, ["compute.device=cpu", "volume.window=[-350,650]"])
     runner = RayRunner("auto", 2)
     for name in ("a body", "again"):
         begin = time.perf_counter()
@@ -227,11 +261,13 @@ def bench_body(folder: Path) -> None:
             settings=settings,
             runner=runner,
         )
-        done = f"{report.slabs_done} slabs written, {report.slabs_kept} kept"
+        model_s = report.stage_seconds.get("model", 0.0)
+        done = f"{report.slabs_done} slabs written, {report.slabs_kept} kept, model {model_s:.0f} s"
         print(
             f"  {name}: {done}, {len(report.failures)} failed, {time.perf_counter() - begin:.0f} s"
         )
-    print(f"  driver {memory_mb():.0f} MB")
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(f"  driver {memory_mb():.0f} MB, {peak_mb:.0f} MB at its most")
     runner.release()
 
 

@@ -55,8 +55,10 @@ def test_overrides_win_over_the_file(tmp_path):
         ("matching.patch_px=[3,3,3,3,4]", "five odd"),
         ("transfer.gamma=0", "gamma must be > 0"),
         ("transfer.vote_patch_px=2", "must be odd"),
-        ("pooling.share=2", "must lie in 0..1"),
-        ("pooling.levels=1", "levels >= 2"),
+        ("transfer.look=sepia", "Input should be 'photograph', 'scan' or 'paper'"),
+        ("model.contrast_levels=1", "contrast_levels must be >= 2"),
+        ("model.widths_cells=[[1,2]]", "model.widths_cells"),
+        ("model.tolerance=0", "tolerance and border_contrast must be > 0"),
         ("retrieval.advance_cost=-1", "costs must be"),
         ("store.slab_slices=33", "multiple of chunk"),
         ("render.size_px=101", "must be even"),
@@ -83,7 +85,7 @@ def test_the_digest_follows_what_decides_voxels_alone():
     base = RunSettings().digest()
     assert load_settings(None, ["render.frames=3"]).digest() == base
     assert load_settings(None, ["compute.threads=3"]).digest() == base
-    assert load_settings(None, ["transfer.gamma=0.5"]).digest() != base
+    assert load_settings(None, ["transfer.gamma=0.75"]).digest() != base
 
 
 def test_all_settings_files_of_the_repository_are_valid():

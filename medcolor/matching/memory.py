@@ -8,7 +8,7 @@ _LEVELS = 5
 _FIELD_BYTES = 2 * (2 * 4 + 4)
 """Of a cell: position and similarity in both directions."""
 
-_VOTE_BYTES = (1 + 7) * 4
+_VOTE_BYTES = (1 + 4) * 4
 """Of a pixel: confidence, and what is voted."""
 
 

@@ -21,14 +21,16 @@ from medcolor.reference.credit import read_credit
 from medcolor.retrieval.index import ReferenceIndex
 from medcolor.retrieval.record import Assignment
 from medcolor.run.assign import assign
-from medcolor.run.fit import make_model, model_of
+from medcolor.run.fit import make_model
 from medcolor.run.index import open_index, refuse_changed_photographs
 from medcolor.run.integrity import forget_lost
 from medcolor.run.ledger import (
+    BETWEEN_PASSES,
     COUNT,
     MATCH,
     PLAN,
     STAGED,
+    VOTES,
     Ledger,
     delete_ledger,
     holds_anything,
@@ -45,10 +47,11 @@ from medcolor.run.slabs import (
     finer_slabs,
     is_done_by_now,
     match_tasks,
+    model_of,
     open_tasks,
 )
 from medcolor.run.tasks import Failed, Runner, Worker
-from medcolor.run.votes_files import BETWEEN_PASSES, LostVotesError
+from medcolor.run.votes_files import LostVotesError
 from medcolor.run.workers import (
     CoarsenSlab,
     ColorSlab,
@@ -98,11 +101,13 @@ def colorize(
         try:
             _color(plan, assignment, runner, progress, report)
         finally:
-            write_failures(plan, report)
-        write_report(plan, report, runner)
+            if plan.ledger.is_ours():  # else another run has been forced over this one
+                write_failures(plan, report)
+        if plan.ledger.is_ours():
+            write_report(plan, report, runner)
         if report.is_complete:
             plan.ledger.forget(MATCH)
-            delete_made(plan.votes, BETWEEN_PASSES)
+            delete_made(plan.ledger.folder / VOTES, BETWEEN_PASSES)
             delete_made(plan.staging_folder, STAGED)
             delete_unfinished_files(output)
     return report
@@ -204,8 +209,9 @@ def _make_model(plan: Plan, runner: Runner, progress: ProgressReport, report: Ru
         return report.is_complete
 
     try:
-        make_model(plan, refine)
-    except LostVotesError:
+        if model_of(plan) is None:
+            make_model(plan, refine)
+    except LostVotesError:  # deleted by a driver that has come to the end?
         if model_of(plan) is None:
             raise
 
@@ -266,7 +272,7 @@ def _run(
                 )
             _count(stage, outcome.report, runner)
         elif is_done_by_now(plan, task):
-            report.slabs_kept += stage != MATCH
+            report.slabs_kept += stage not in (MATCH, COUNT)
         else:
             report.failures.append(outcome)
             runner.count("slabs", 1, stage=stage, outcome="failed")

@@ -9,8 +9,8 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,22 +23,24 @@ from medcolor.config import RunSettings
 from medcolor.domain import ReferenceSlice, SliceVotes, TargetSlice
 from medcolor.errors import EmptyFrameError, InputError, RunError
 from medcolor.features.extract import describe
+from medcolor.gpu import turn
 from medcolor.pair_limit import PairLimit, pairs_at_once
 from medcolor.prepared import PreparedReference, prepare_references
 from medcolor.reference.library import ReferenceRecord, list_references, load_reference
 from medcolor.retrieval.index import read_index
-from medcolor.run.fit import model_of
 from medcolor.run.index import refuse_changed_photographs
 from medcolor.run.index_copies import is_index_place, local_index
-from medcolor.run.ledger import MATCH, level_stage
+from medcolor.run.ledger import MATCH
 from medcolor.run.look import look_at
 from medcolor.run.plan import Plan, resolve_hardware
-from medcolor.run.slabs import count_slabs
+from medcolor.run.slabs import all_tasks, count_slabs, model_of, open_tasks
 from medcolor.run.tasks import Failed, Runner
 from medcolor.run.threads import map_slices
+from medcolor.run.votes_files import bytes_of_votes
 from medcolor.stopwatch import Stopwatch
 from medcolor.storage import Place
 from medcolor.transfer.ballot import count_votes, learn_colors
+from medcolor.transfer.lattice import Lattice
 from medcolor.transfer.looks import color_slice, needs_votes
 from medcolor.transfer.model import ColorModel
 
@@ -81,6 +83,9 @@ class Estimate:
     voxels_mb: int
     """The same, uncompressed, all levels."""
 
+    votes_mb: int
+    """On disk beside the output from matching to the end; 0 if nothing is to be matched."""
+
     def __str__(self) -> str:
         """Return it as a few lines."""
         z, y, x = self.shape_zyx
@@ -96,6 +101,7 @@ class Estimate:
                 f"time      about {_spoken(self.seconds_left)}",
                 f"memory    {self.host_mb} MB a worker{gpu}",
                 f"output    about {self.output_mb} MB ({self.voxels_mb} MB uncompressed)",
+                f"votes     about {self.votes_mb} MB beside it while the run lasts",
             ]
         )
 
@@ -122,6 +128,9 @@ class Tried:
 
     compressed: float
     """Share that is left of the voxels."""
+
+    votes_bytes: float
+    """Of a slice, on disk."""
 
     host_bytes: int
     gpu_bytes: int
@@ -153,11 +162,8 @@ def _add_up(
     done = {stage: len(plan.ledger.done(stage)) for stage in slabs}
     begun = plan.ledger.begun_identity()
     is_assigned = begun == plan.ledger.identity and plan.ledger.is_assigned()
-    to_color = slabs[level_stage(0)] - done[level_stage(0)]
-    model = model_of(plan)
-    learns, need_votes = plan.uses_model and model is None, needs_votes(model, plan.settings)
-    needed = (slabs[MATCH] if learns else to_color) if to_color and need_votes else 0
-    to_match = max(needed - done[MATCH], 0)
+    to_color = len(open_tasks(plan, 0))
+    to_match = _count_to_match(plan)
     described = 0 if is_assigned else level.shape[0] + (0 if is_indexed else photographs)
     hands = runner.workers * plan.threads
     # Of few slabs some workers have none.
@@ -186,7 +192,18 @@ def _add_up(
         gpu_mb=tried.gpu_bytes // _MB + (kept_mb if on_gpu else 0),
         output_mb=round(tried.compressed * voxels / _MB),
         voxels_mb=round(voxels / _MB),
+        votes_mb=round(level.shape[0] * tried.votes_bytes / _MB) if to_match else 0,
     )
+
+
+def _count_to_match(plan: Plan) -> int:
+    """Return how many slabs are to be matched: for a model all, with one often none."""
+    needed, model = open_tasks(plan, 0), model_of(plan)
+    if needed and plan.uses_model and model is None:
+        needed = all_tasks(plan, 0)
+    elif not needs_votes(model, plan.settings):
+        needed = []
+    return len({task.number for task in needed} - plan.ledger.done(MATCH))
 
 
 class TrySlices:
@@ -197,6 +214,8 @@ class TrySlices:
         self._plan, self._records = plan, records
         self._prepared: list[PreparedReference] = []
         self._model: ColorModel | None = None
+        self._device = torch.device(plan.settings.compute.device)
+        self._votes_bytes: list[int] = []
         self._network = plan.open_network().module
         self._read = plan.open_target()
 
@@ -212,8 +231,11 @@ class TrySlices:
         chosen = np.linspace(0, depth - 1, count + 2).astype(int)[1:-1]
         runs = [chosen[first : first + together] for first in range(0, len(chosen), together)]
         self._prepared = prepare_references(references, self._network, settings)
-        self._color([depth // 2] * together, Stopwatch(), PairLimit(pairs))
-        target = self._read(depth // 2)
+        middle = next((z for z in (depth // 2, *chosen.tolist()) if self._read(z).body.any()), 0)
+        self._learn(middle)
+        self._color([middle] * together, Stopwatch(), PairLimit(pairs))
+        self._votes_bytes.clear()
+        target = self._read(middle)
         description_s = self._seconds(lambda: self._describe(target))
         preparation_s = self._seconds(
             lambda: prepare_references(references, self._network, settings)
@@ -234,43 +256,53 @@ class TrySlices:
             description_s,
             preparation_s / len(references),
             compressed,
+            sum(self._votes_bytes) / len(chosen),
             used if sys.platform == "darwin" else 1024 * used,
             int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else 0,
         )
 
     def _color(self, slices: Sequence[int], watch: Stopwatch, limit: PairLimit) -> list[bytes]:
         """Colour slices that are matched together; tell how long both passes take."""
-        plan = self._plan
         with watch("match"):
             targets = [self._read(z) for z in slices]
-            heard = [[(one, 1.0) for one in self._prepared]] * len(targets)
-            statistics = plan.statistics
-            given = targets, heard, self._network, plan.settings, statistics, Stopwatch(), limit
-            votes = {one.z: one for one in vote_on_slices(*given)}
-            self._count(votes)
+            votes = {one.z: one for one in self._vote(targets, limit)}
+            self._count(votes.values())
         with watch("color"):
             return [self._paint(target, votes.get(target.z)).tobytes() for target in targets]
 
-    def _count(self, votes: dict[int, SliceVotes]) -> None:
-        """Count votes as the passes do; of the first slices a model is made to go on with."""
-        plan = self._plan
-        if not (plan.uses_model and votes):
-            return
-        given = list(votes.values()), range(min(votes), max(votes) + 1), plan.lattice
-        if self._model is None:
-            self._model = learn_colors(
-                given[0], plan.lattice, plan.statistics, plan.settings.model
-            ).to(torch.device(plan.settings.compute.device))
-        count_votes(*given, None, plan.settings.model)
-        for _ in range(plan.settings.model.rounds):
-            count_votes(*given, self._model, plan.settings.model)
+    def _vote(self, targets: Sequence[TargetSlice], limit: PairLimit) -> Iterator[SliceVotes]:
+        heard = [[(one, 1.0) for one in self._prepared]] * len(targets)
+        plan, network = self._plan, self._network
+        given = targets, heard, network, plan.settings, plan.statistics, Stopwatch(), limit
+        return vote_on_slices(*given)
+
+    def _learn(self, z: int) -> None:
+        """Make a model of one slice to go on with, that gives its colours to all."""
+        plan, settings = self._plan, self._plan.settings.model
+        votes = list(self._vote([self._read(z)], PairLimit(1)))
+        if plan.uses_model and votes:
+            spacing_mm = plan.levels[0].spacing_mm
+            lattice = Lattice.over(1, spacing_mm, plan.statistics, settings)
+            model = learn_colors([replace(votes[0], z=0)], lattice, plan.statistics, settings)
+            self._model = model.to(self._device)
+
+    def _count(self, votes: Iterable[SliceVotes]) -> None:
+        """Count votes as often as the passes do."""
+        plan, settings = self._plan, self._plan.settings.model
+        for one in votes:
+            self._votes_bytes.append(bytes_of_votes(one))
+            if self._model is not None:
+                given = [one], range(one.z, one.z + 1), plan.lattice
+                with turn(self._device):
+                    for draft in (None, *[self._model] * settings.rounds):
+                        count_votes(*given, draft, settings, self._device)
 
     def _paint(
         self, target: TargetSlice, votes: SliceVotes | None
     ) -> UInt8[np.ndarray, "row col 4"]:
-        plan, device = self._plan, torch.device(self._plan.settings.compute.device)
+        plan = self._plan
         own = votes if needs_votes(self._model, plan.settings) else None
-        given = plan.settings, plan.statistics, device
+        given = plan.settings, plan.statistics, self._device
         return color_slice(target, self._model, own, *given).rgba
 
     def _describe(self, target: TargetSlice) -> None:

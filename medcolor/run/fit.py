@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from medcolor.run.ledger import MATCH
-from medcolor.run.model_file import digest_of, find_model, model_bytes, write_model
+from medcolor.run.model_file import digest_of, model_bytes, settle_model
 from medcolor.run.plan import Plan, SlabTask
-from medcolor.run.slabs import all_tasks
+from medcolor.run.slabs import count_tasks
 from medcolor.run.threads import one_thread_each
 from medcolor.run.votes_files import LostVotesError, read_sums, sums_name
+from medcolor.storage import write_atomic
 from medcolor.transfer.ballot import Ballot, add_up
-from medcolor.transfer.model import ColorModel, fit_model
+from medcolor.transfer.model import fit_model
 
 Refine = Callable[[str, Sequence[SlabTask]], bool]
 """Counts the votes of slabs again, weighted by a draft that a digest names; tells whether all
 could be."""
-
-
-def model_of(plan: Plan) -> ColorModel | None:
-    """Return the volume's colour model, if it is there and whole."""
-    return find_model(plan.model, plan.lattice) if plan.uses_model else None
 
 
 def make_model(plan: Plan, refine: Refine) -> None:
@@ -34,34 +30,39 @@ def make_model(plan: Plan, refine: Refine) -> None:
         refine: Does a task for every slab.
 
     Raises:
-        LostVotesError: The sums of some slabs are gone, whose marks are taken back.
+        LostVotesError: The sums of some slabs are gone; where those come of matching, its marks are
+            taken back.
     """
-    tasks = all_tasks(plan, 0)
-    rounds = plan.settings.model.rounds
+    tasks, rounds = count_tasks(plan), plan.settings.model.rounds
     content = _fit(plan, tasks, "", is_draft=rounds > 0)
     for left in reversed(range(rounds)):
         draft = digest_of(content)
-        write_model(plan.draft(draft), content)
+        write_atomic(plan.draft(draft), content)
         if not refine(draft, tasks):
             return
         content = _fit(plan, tasks, draft, is_draft=left > 0)
     plan.ledger.refuse_if_replaced()
-    write_model(plan.model, content)
+    settle_model(plan.model, content, plan.lattice, plan.ledger.identity)
 
 
 def _fit(plan: Plan, tasks: Sequence[SlabTask], draft: str, *, is_draft: bool) -> bytes:
     """Fit the model, or another draft, to the sums of all slabs, weighted by a draft."""
     settings = plan.settings.model
     stretch = settings.stretch if is_draft else 1.0
+    lost: dict[int, LostVotesError] = {}
+
+    def found() -> Iterator[Ballot]:
+        for task in tasks:
+            try:
+                yield read_sums(plan.votes, sums_name(draft, task.number))
+            except LostVotesError as error:
+                lost[task.number] = error
+
     with one_thread_each():
-        total = add_up((_sums(plan, task, draft) for task in tasks), plan.lattice)
+        total = add_up(found(), plan.lattice)
+        if lost:
+            if not draft:
+                plan.ledger.forget(MATCH, lost)
+            raise next(iter(lost.values()))
         model = fit_model(total, plan.lattice, plan.statistics, settings, stretch)
-        return model_bytes(model)
-
-
-def _sums(plan: Plan, task: SlabTask, draft: str) -> Ballot:
-    try:
-        return read_sums(plan.votes, sums_name(draft, task.number))
-    except LostVotesError:
-        plan.ledger.forget(MATCH, {task.number})
-        raise
+        return model_bytes(model, plan.ledger.identity)

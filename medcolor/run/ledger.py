@@ -3,7 +3,7 @@
 `t1.ome.zarr` keeps its ledger in `t1.ome.zarr.run`: `plan.json` names what decides
 the pixels, `done/` holds one marker a slab, written after the slab, with the bytes of its files
 and the checksum of its voxels, and the run
-writes `metadata.json`, `assignment.parquet`, `failures.jsonl` and `run.json` there.
+writes `metadata.json`, `assignment.parquet`, `model.npz`, `failures.jsonl` and `run.json` there.
 """
 
 from __future__ import annotations
@@ -36,6 +36,13 @@ PLAN = "plan.json"
 RECORD = "run.json"
 """What a run did, written at its end."""
 
+MODEL = "model.npz"
+"""The colours of the whole body, by which a lost shard is made again."""
+
+VOTES = "votes"
+"""Folder of what lies between the passes, a folder for each identity in it: a worker of a run that
+was forced away may still be writing."""
+
 MATCH = "match"
 """The stage of the second pass. The third writes level 0, and then come the coarser levels."""
 
@@ -45,11 +52,16 @@ COUNT = "count"
 STAGED = re.compile(rf"({BEING_WRITTEN})?[0-9a-f]{{16}}.*", re.DOTALL)
 """Keys below a staging folder."""
 
+BETWEEN_PASSES = re.compile(
+    rf"[0-9a-f]{{16}}/({BEING_WRITTEN})?(\d+|sums-[0-9a-f]*-\d+|draft-[0-9a-f]+)\.npz"
+)
+"""Keys below the folder of votes, of whole files and of those being written."""
+
 _METADATA = "metadata.json"
 _MARKER = re.compile(r"\w+-slab\d+\.json")
 _MADE = re.compile(
     r"(plan|run|cohort|metadata|assignment)\.json|failures\.jsonl|assignment\.parquet"
-    rf"|model\.npz|done/{_MARKER.pattern}|votes/(\d+|sums-[0-9a-f]*-\d+|draft-[0-9a-f]+)\.npz"
+    rf"|{re.escape(MODEL)}|done/{_MARKER.pattern}|{VOTES}/({BETWEEN_PASSES.pattern})"
     r"|reconstructions/\d+\.npz"  # of versions before the colour model
     r"|(\.index\.building|index)/part-\d+\.parquet"
     rf"|staging/({STAGED.pattern})|(.+/)?\.[^/]+",  # hidden: being written, locks, probes

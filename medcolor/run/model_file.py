@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import io
 
 import numpy as np
 import torch
 
-from medcolor.errors import RunError
-from medcolor.storage import Place, write_atomic
+from medcolor.run.npz_file import npz_bytes, read_npz
+from medcolor.storage import Place, create_exclusive, write_atomic
 from medcolor.transfer.lattice import Lattice
 from medcolor.transfer.model import ColorModel
 
-MODEL = "model.npz"
 
+def model_bytes(model: ColorModel, identity: str) -> bytes:
+    """Return a model as it is written, the same bytes for the same model.
 
-def model_bytes(model: ColorModel) -> bytes:
-    """Return a model as it is written, the same bytes for the same model."""
-    content = io.BytesIO()
-    error = np.array(model.lightness_error)
-    np.savez_compressed(
-        content, allow_pickle=False, curve=model.curve.numpy(), lightness_error=error
+    Args:
+        model: Of a volume.
+        identity: Of the run: another one's colours are not this one's.
+    """
+    return npz_bytes(
+        is_compressed=True,
+        identity=np.array(identity),
+        curve=model.curve.numpy(),
+        lightness_error=np.array(model.lightness_error),
     )
-    return content.getvalue()
 
 
 def digest_of(content: bytes) -> str:
@@ -31,36 +33,33 @@ def digest_of(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
-def write_model(place: Place, content: bytes) -> None:
-    """Write a model, whole or not at all."""
-    write_atomic(place, content)
+def settle_model(place: Place, content: bytes, lattice: Lattice, identity: str) -> None:
+    """Write a model, unless another driver was quicker: a volume has the colours of one."""
+    if not create_exclusive(place, content) and find_model(place, lattice, identity) is None:
+        write_atomic(place, content)  # of an identity that was forced away, or damaged
 
 
-def find_model(place: Place, lattice: Lattice) -> ColorModel | None:
-    """Read a model; None if there is none that is whole."""
-    try:
-        content = place.read_bytes()
-    except FileNotFoundError:
+def find_model(place: Place, lattice: Lattice, identity: str) -> ColorModel | None:
+    """Read a model; None if there is none that is whole and of this identity."""
+    stored = _read(place, identity)
+    if stored is None:
         return None
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            curve = torch.from_numpy(stored["curve"])
-            error = float(stored["lightness_error"])
-    except Exception:  # whatever damaged bytes make zipfile raise
-        return None
+    curve = stored["curve"]
     depth, rows, cols, levels = lattice.shape
     if curve.shape != (depth, 3, levels, rows, cols):
         return None
-    return ColorModel(lattice, curve, error)
+    return ColorModel(lattice, torch.from_numpy(curve), float(stored["lightness_error"]))
 
 
-def read_model(place: Place, lattice: Lattice) -> ColorModel:
-    """Read a model that was written.
+def is_whole_model(place: Place, identity: str) -> bool:
+    """Tell whether a model is there, whole and of this identity."""
+    return _read(place, identity) is not None
 
-    Raises:
-        RunError: It is damaged or gone.
-    """
-    model = find_model(place, lattice)
-    if model is None:
-        raise RunError(place, "no whole colour model", "Run the same command again")
-    return model
+
+def _read(place: Place, identity: str) -> dict[str, np.ndarray] | None:
+    try:
+        stored = read_npz(place.read_bytes())
+    except FileNotFoundError:
+        return None
+    is_ours = stored is not None and str(stored.get("identity")) == identity
+    return stored if is_ours else None

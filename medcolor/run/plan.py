@@ -18,8 +18,7 @@ from medcolor.features.registry import find_network
 from medcolor.features.store import LoadedNetwork, load_network
 from medcolor.gpu import compute_repeatably
 from medcolor.retrieval.record import Source
-from medcolor.run.ledger import Ledger
-from medcolor.run.model_file import MODEL
+from medcolor.run.ledger import MODEL, VOTES, Ledger
 from medcolor.run.tasks import Failed, Runner
 from medcolor.storage import Place, local_copy
 from medcolor.transfer.lattice import Lattice
@@ -250,7 +249,7 @@ class Plan:
     @property
     def votes(self) -> Place:
         """Folder of what lies between the passes, while the run lasts."""
-        return self.ledger.folder / "votes"
+        return self.ledger.folder / VOTES / self.ledger.identity[:16]
 
     def draft(self, digest: str) -> Place:
         """Return the file of a first model."""
@@ -278,7 +277,7 @@ class SlabTask:
     """Slices of one level that are written together."""
 
     stage: str
-    """`match` or, for a level of the volume, `level0` .."""
+    """`match`, `count` or, for a level of the volume, `level0` .."""
 
     level: int
     number: int

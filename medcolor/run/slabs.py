@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from medcolor.retrieval.record import Assignment, Source
-from medcolor.run.ledger import MATCH, level_stage
+from medcolor.run.ledger import COUNT, MATCH, level_stage
+from medcolor.run.model_file import find_model
 from medcolor.run.plan import Plan, SlabTask
+from medcolor.transfer.looks import needs_votes
+from medcolor.transfer.model import ColorModel
 
 
 def count_slabs(plan: Plan) -> dict[str, int]:
@@ -36,6 +39,13 @@ def open_tasks(plan: Plan, level: int) -> list[SlabTask]:
     return [task for task in all_tasks(plan, level) if task.number not in done]
 
 
+def model_of(plan: Plan) -> ColorModel | None:
+    """Return the volume's colour model, if it is there and whole."""
+    if not plan.uses_model:
+        return None
+    return find_model(plan.model, plan.lattice, plan.ledger.identity)
+
+
 def match_tasks(plan: Plan, assignment: Assignment, *, all_are_needed: bool) -> list[SlabTask]:
     """Return the slabs to match, with their references: all, or those still to be coloured."""
     matched = plan.ledger.done(MATCH)
@@ -46,6 +56,11 @@ def match_tasks(plan: Plan, assignment: Assignment, *, all_are_needed: bool) -> 
         for task in needed
         if task.number not in matched
     ]
+
+
+def count_tasks(plan: Plan) -> list[SlabTask]:
+    """Return all slabs, to count their votes."""
+    return [replace(task, stage=COUNT) for task in all_tasks(plan, 0)]
 
 
 def _relative(references: Sequence[tuple[Source, ...]]) -> tuple[tuple[Source, ...], ...]:
@@ -69,6 +84,13 @@ def finer_slabs(plan: Plan, task: SlabTask) -> range:
 
 
 def is_done_by_now(plan: Plan, task: SlabTask) -> bool:
-    """Tell whether another driver has done it, or the slab that it is for, meanwhile."""
-    stages = {task.stage, level_stage(task.level)}
-    return any(plan.ledger.is_done(stage, task.number) for stage in stages)
+    """Tell whether another driver has done meanwhile the slab itself, or what it was to be for."""
+    if plan.ledger.is_done(task.stage, task.number):
+        return True
+    if task.stage not in (MATCH, COUNT):
+        return False
+    model = model_of(plan)
+    if plan.uses_model and model is None:
+        return False  # votes count for slabs of which all others are coloured
+    is_for_model = task.stage == COUNT or not needs_votes(model, plan.settings)
+    return is_for_model or plan.ledger.is_done(level_stage(task.level), task.number)

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from medcolor.errors import InputError, printable
-from medcolor.run.ledger import MATCH, PLAN, RECORD, Ledger
+from medcolor.run.ledger import MATCH, MODEL, PLAN, RECORD, Ledger
 from medcolor.storage import ObjectPath, Place, read_object
 from medcolor.volume.files import list_files
 
@@ -75,13 +75,14 @@ def _status(ledger: Place) -> RunStatus | None:
     counts: dict[str, int] = plan.get("slabs", {})
     record = read_object(ledger / RECORD) or {}
     is_complete = bool(record.get("complete")) and record.get("identity") == plan.get("identity")
+    is_matched = is_complete or (ledger / MODEL).is_file()  # by it a lost shard is made again
     done = ledger / "done"
     names = [one.stem for one in list_files(done)] if done.is_dir() else []
     slabs = {}
     for stage in sorted(counts, key=lambda name: (name != MATCH, len(name), name)):
         count = counts[stage]
         marked = sum(name.startswith(f"{stage}-slab") for name in names)
-        slabs[stage] = (count if stage == MATCH and is_complete else marked), count
+        slabs[stage] = (count if stage == MATCH and is_matched else marked), count
     failures = ledger / "failures.jsonl"
     lines = failures.read_text().splitlines() if failures.is_file() else []
     problems = tuple(_spoken(json.loads(line)) for line in lines)

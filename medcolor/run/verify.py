@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
 from medcolor.run.integrity import UNFINISHED, Inventory, take_inventory
-from medcolor.run.ledger import Ledger, level_stage
+from medcolor.run.ledger import MODEL, RECORD, Ledger, level_stage
+from medcolor.run.model_file import is_whole_model
 from medcolor.run.volumes import cohort_names
-from medcolor.storage import Place
+from medcolor.storage import Place, read_object
 from medcolor.volume.shards import LostShardError, Shard, StoredLevel, checksum_of
 from medcolor.volume.store import metadata_digests, read_levels, read_slices
 
@@ -26,6 +27,7 @@ _AT_ONCE = 4
 _AGAIN = "Run the command that made it again: it makes good what is damaged, and keeps the rest"
 _ALL_AGAIN = "No ledger (.run) lies beside it: the command that made it makes all of it anew"
 _GO_ON = "Its run has not come to its end: the command that began it goes on"
+_NO_MODEL = f"{MODEL} is damaged or gone: if a shard is lost, all slices are matched again"
 _MAY_CHANGE = "verify it as somebody who may, or its command will keep what is damaged"
 
 
@@ -43,6 +45,9 @@ class Verified:
 
     problems: tuple[str, ...] = ()
     """What is wrong beside that, and what to do about all of it: a line each."""
+
+    notes: tuple[str, ...] = ()
+    """What the volume can do without."""
 
     megabytes: float = 0.0
     """Of voxels that were read."""
@@ -62,7 +67,7 @@ class Verified:
         left = f", {self.unfinished} not finished" if self.unfinished else ""
         lines = [f"{self.volume}: {self.shards} shards, {state}{left} ({read})"]
         lines += [f"  {shard}: {problem}" for shard, problem in self.damaged]
-        return "\n".join([*lines, *(f"  {problem}" for problem in self.problems)])
+        return "\n".join([*lines, *(f"  {line}" for line in (*self.problems, *self.notes))])
 
     def as_json(self) -> dict[str, object]:
         """Return all of it."""
@@ -81,6 +86,7 @@ class Verified:
                 for shard, problem in self.damaged
             ],
             "problems": list(self.problems),
+            "notes": list(self.notes),
             "megabytes": round(self.megabytes, 1),
             "seconds": round(self.seconds, 3),
         }
@@ -126,7 +132,7 @@ def _verify(volume: Place, progress: ProgressReport) -> Verified:
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         looks = dict(zip(inventory.shards, pool.map(look, inventory.shards), strict=True))
-    problems = _problems(volume, inventory.ledger)
+    problems, notes = _problems(volume, inventory.ledger), _notes(inventory.ledger)
     wrong = {shard: problem for shard, (problem, _) in looks.items() if problem}
     damaged = {shard: problem for shard, problem in wrong.items() if problem != UNFINISHED}
     if damaged or problems:
@@ -139,6 +145,7 @@ def _verify(volume: Place, progress: ProgressReport) -> Verified:
         tuple(damaged.items()),
         len(wrong) - len(damaged),
         (*problems, *remedies),
+        notes,
         sum(size for _, size in looks.values()) / 1e6,
         time.perf_counter() - begin,
     )
@@ -155,6 +162,17 @@ def _problems(volume: Place, ledger: Ledger | None) -> list[str]:
         *(f"{key} is not as it was written" for key in others),
         *(f"level {index}: its chunks carry no checksums" for index in bare),
     ]
+
+
+def _notes(ledger: Ledger | None) -> tuple[str, ...]:
+    """Tell whether the colour model of a finished volume is not as it was written."""
+    record = None if ledger is None else read_object(ledger.folder / RECORD)
+    if ledger is None or not record or not record.get("complete"):
+        return ()
+    look = record["settings"].get("transfer", {}).get("look", "paper")  # older versions had none
+    if look == "paper" or is_whole_model(ledger.folder / MODEL, ledger.identity):
+        return ()
+    return (_NO_MODEL,)
 
 
 def _look(volume: Place, shard: Shard, inventory: Inventory) -> tuple[str, int]:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from medcolor.domain import Box, SliceVotes
 from medcolor.errors import RunError
+from medcolor.run.npz_file import npz_bytes, read_npz
 from medcolor.storage import Place, write_atomic
-from medcolor.storage.durable import BEING_WRITTEN
 from medcolor.transfer.ballot import Ballot
-
-BETWEEN_PASSES = re.compile(rf"({BEING_WRITTEN})?(\d+|sums-[0-9a-f]*-\d+|draft-[0-9a-f]+)\.npz")
-"""Names of the files, whole or being written."""
 
 _AT_ONCE = 8
 _NO_BODY = b"no body"
+Arrays = Mapping[str, np.ndarray]
 T = TypeVar("T")
 
 
@@ -42,14 +38,20 @@ def sums_name(draft: str, number: int) -> str:
 
 def write_votes(folder: Place, z: int, votes: SliceVotes | None) -> int:
     """Write a slice, whole or not at all, a word for one that shows no body; return its bytes."""
-    content = _NO_BODY
-    if votes is not None:
-        arrays = {name: getattr(votes, name) for name in ("contrast", "lab", "trust", "body")}
-        content = _encoded(
-            box=np.array(astuple(votes.box)), nearness=np.array(votes.nearness), **arrays
-        )
+    content = _NO_BODY if votes is None else _encoded(votes)
     write_atomic(folder / votes_name(z), content)
     return len(content)
+
+
+def bytes_of_votes(votes: SliceVotes) -> int:
+    """Return what a slice takes on disk."""
+    return len(_encoded(votes))
+
+
+def _encoded(votes: SliceVotes) -> bytes:
+    arrays = {name: getattr(votes, name) for name in ("contrast", "lab", "trust", "body")}
+    arrays |= {"box": np.array(astuple(votes.box)), "nearness": np.array(votes.nearness)}
+    return npz_bytes(is_compressed=False, **arrays)
 
 
 def read_votes(folder: Place, slices: range) -> dict[int, SliceVotes | None]:
@@ -65,7 +67,7 @@ def read_votes(folder: Place, slices: range) -> dict[int, SliceVotes | None]:
         return dict(zip(slices, found, strict=True))
 
 
-def _votes(z: int, stored: Any) -> SliceVotes:
+def _votes(z: int, stored: Arrays) -> SliceVotes:
     box = Box(*(int(side) for side in stored["box"]))
     body, contrast, lab, trust = (stored[name] for name in ("body", "contrast", "lab", "trust"))
     nearness = tuple(float(one) for one in stored["nearness"])
@@ -74,11 +76,10 @@ def _votes(z: int, stored: Any) -> SliceVotes:
 
 def write_sums(folder: Place, name: str, ballot: Ballot) -> int:
     """Write the sums of a slab, whole or not at all; return their bytes."""
-    content = io.BytesIO()
-    sums = ballot.sums.numpy()
-    np.savez_compressed(content, allow_pickle=False, first=ballot.first_layer, sums=sums)
-    write_atomic(folder / name, content.getvalue())
-    return content.tell()
+    first = np.array(ballot.first_layer)
+    content = npz_bytes(is_compressed=True, first=first, sums=ballot.sums.numpy())
+    write_atomic(folder / name, content)
+    return len(content)
 
 
 def read_sums(folder: Place, name: str) -> Ballot:
@@ -88,7 +89,7 @@ def read_sums(folder: Place, name: str) -> Ballot:
         LostVotesError: The file is damaged or gone.
     """
 
-    def ballot(stored: Any) -> Ballot:
+    def ballot(stored: Arrays) -> Ballot:
         return Ballot(int(stored["first"]), torch.from_numpy(stored["sums"]))
 
     found = _read(folder / name, ballot)
@@ -96,13 +97,7 @@ def read_sums(folder: Place, name: str) -> Ballot:
     return found
 
 
-def _encoded(**arrays: np.ndarray) -> bytes:
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **arrays)
-    return content.getvalue()
-
-
-def _read(path: Place, made: Callable[[Any], T]) -> T | None:
+def _read(path: Place, made: Callable[[Arrays], T]) -> T | None:
     """Return what a file holds; None for a slice that showed no body."""
     try:
         content = path.read_bytes()
@@ -112,8 +107,7 @@ def _read(path: Place, made: Callable[[Any], T]) -> T | None:
         ) from None
     if content == _NO_BODY:
         return None
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            return made(stored)
-    except Exception as error:  # whatever damaged bytes make zipfile raise
-        raise LostVotesError(path, "damaged", "Run the same command again") from error
+    stored = read_npz(content)
+    if stored is None:
+        raise LostVotesError(path, "damaged", "Run the same command again")
+    return made(stored)

@@ -18,7 +18,7 @@ from medcolor.color import grey_of
 from medcolor.colorize import vote_on_slices
 from medcolor.config import RunSettings
 from medcolor.domain import ColorSlice, SliceVotes, TargetSlice
-from medcolor.errors import DiskFullError, EmptyFrameError
+from medcolor.errors import DiskFullError, EmptyFrameError, RunError
 from medcolor.features.extract import describe
 from medcolor.gpu import turn
 from medcolor.pair_limit import PairLimit, pairs_at_once
@@ -28,11 +28,18 @@ from medcolor.reference.orientation import from_view
 from medcolor.reference.sheet import fit
 from medcolor.retrieval.parts import DescribedReference
 from medcolor.retrieval.record import Source
-from medcolor.run.model_file import read_model
+from medcolor.run.model_file import find_model
 from medcolor.run.plan import Plan, SlabTask, open_network
 from medcolor.run.reference_cache import ReferenceCache
 from medcolor.run.threads import map_slices, overlapped
-from medcolor.run.votes_files import read_votes, sums_name, votes_name, write_sums, write_votes
+from medcolor.run.votes_files import (
+    LostVotesError,
+    read_votes,
+    sums_name,
+    votes_name,
+    write_sums,
+    write_votes,
+)
 from medcolor.stopwatch import Stopwatch
 from medcolor.storage import Place, size_of
 from medcolor.transfer.ballot import Ballot, count_votes, join
@@ -250,14 +257,23 @@ class CountSlab:
     """Counts the votes of a slab again, weighted by a first model."""
 
     def __init__(self, plan: Plan, draft: str) -> None:
-        """Read the model that a digest names."""
+        """Read the model that a digest names.
+
+        Raises:
+            LostVotesError: It is gone: another run on the same output may have ended.
+        """
         self._plan, self._name = plan, draft
         self._device = torch.device(plan.settings.compute.device)
-        self._draft = read_model(plan.draft(draft), plan.lattice).to(self._device)
+        place = plan.draft(draft)
+        found = find_model(place, plan.lattice, plan.ledger.identity)
+        if found is None:
+            raise LostVotesError(place, "no whole draft", "Run the same command again")
+        self._draft = found.to(self._device)
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Count, and write the sums."""
         stopwatch, plan = Stopwatch(), self._plan
+        plan.ledger.refuse_if_replaced()
 
         def count(z: int) -> Ballot:
             slices = range(z, z + 1)
@@ -283,7 +299,10 @@ class ColorSlab:
         self._device = torch.device(plan.settings.compute.device)
         self._model: ColorModel | None = None
         if plan.uses_model:
-            self._model = read_model(plan.model, plan.lattice).to(self._device)
+            found = find_model(plan.model, plan.lattice, plan.ledger.identity)
+            if found is None:
+                raise RunError(plan.model, "no whole colour model", "Run the same command again")
+            self._model = found.to(self._device)
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Colour, write, mark as done."""

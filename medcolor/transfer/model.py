@@ -10,6 +10,7 @@ What is summed up, and how votes that went astray lose their weight, is in `tran
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -23,6 +24,7 @@ from medcolor.transfer.scan import BASIS, ScanStatistics, basis, displayed_light
 from medcolor.transfer.settings import ModelSettings
 
 _FEW = 1e-6
+_LAYERS_AT_ONCE = 16
 _LOCAL_SHARE = 0.5
 """Of the correction in the narrowest neighbourhood in what is stretched: there few votes may point
 the wrong way, and what is stretched that way runs away."""
@@ -89,6 +91,9 @@ def fit_model(
 ) -> ColorModel:
     """Fit the model to the sums of all votes.
 
+    Of a whole body they are large: beside them there is never more than twice their half, one copy
+    in float32 and the curves, as all else is done for a few layers at a time.
+
     Args:
         sums: Of `lattice.splat`, by layer.
         lattice: Their nodes.
@@ -97,23 +102,27 @@ def fit_model(
         stretch: How far the distance of wide neighbourhoods' curves from their mean colour is
             stretched.
     """
-    total = sums.float()
-    total = total.sum((1, 2, 3), keepdim=True).expand_as(total[:, :1, :1, :1])
+    total = sums.sum((1, 2, 3), keepdim=True).float()
     curve, _ = mean_lab(total)  # of the whole body
     whole, _ = mean_lab(total.sum(4, keepdim=True))
     weight_all = total[0].sum()
     curve = torch.where(total[:1] > 1e-4 * weight_all, curve, whole)
-    mean = whole
+    curve, mean = curve.expand(3, *lattice.shape).clone(), whole
     for widths in settings.widths_cells:
-        blurred = _blur(sums.float(), (*widths, settings.contrast_blur))
+        blurred = _blur(sums, (*widths, settings.contrast_blur))
         cell = lattice.cell_px * _volume(widths)
-        own, weight = mean_lab(blurred)
-        curve = _toward(curve, own, weight, settings.wide_doubt * cell)
+        for some in _layers(lattice):
+            own, weight = mean_lab(blurred[:, some])
+            curve[:, some] = _toward(curve[:, some], own, weight, settings.wide_doubt * cell)
         marginal, mass = mean_lab(blurred.sum(4, keepdim=True))
         mean = _toward(mean, marginal, mass, settings.mean_doubt * cell)
-    local = _local_correction(sums, curve, lattice, statistics, settings)
-    moved = (stretch - 1) * (curve + _LOCAL_SHARE * local - mean)
-    curve = curve + moved + local
+    blurred = _blur(sums, (*settings.narrow_cells, 0.0))
+    mean = mean.expand(3, *lattice.shape[:3], 1)
+    for some in _layers(lattice):
+        here = curve[:, some]
+        local = _local_correction(blurred[:, some], here, lattice, statistics, settings)
+        moved = (stretch - 1) * (here + _LOCAL_SHARE * local - mean[:, some])
+        curve[:, some] = here + moved + local
     error = _lightness_error(sums, curve, statistics)
     return ColorModel(lattice, curve.permute(1, 0, 4, 2, 3).half().contiguous(), error)
 
@@ -131,12 +140,7 @@ def _lightness_error(
 
 
 def _toward(
-    prior: Float[
-        Tensor,
-        (
-            3  # z #y #x contrast
-        ),
-    ],
+    prior: Float[Tensor, "3 _z _y _x contrast"],
     own: Float[Tensor, "3 z y x contrast"],
     weight: Float[Tensor, "z y x contrast"],
     doubt: float,
@@ -146,21 +150,19 @@ def _toward(
 
 
 def _local_correction(
-    sums: Int[Tensor, "4 z y x contrast"],
+    blurred: Float[Tensor, "4 z y x contrast"],
     curve: Float[Tensor, "3 z y x contrast"],
     lattice: Lattice,
     statistics: ScanStatistics,
     settings: ModelSettings,
 ) -> Float[Tensor, "3 z y x contrast"]:
     """Fit what the curve leaves by a linear function of the basis, in every cell."""
-    narrow = settings.narrow_cells
-    blurred = _blur(sums.float(), (*narrow, 0.0))
     own, weight = mean_lab(blurred)
-    axis = torch.linspace(0, 1, lattice.shape[3], device=sums.device)
+    axis = torch.linspace(0, 1, lattice.shape[3], device=blurred.device)
     functions = torch.cat([basis(axis, statistics), torch.ones_like(axis)[None]])
-    doubt = settings.narrow_doubt * lattice.cell_px * _volume(narrow)
+    doubt = settings.narrow_doubt * lattice.cell_px * _volume(settings.narrow_cells)
     products = torch.einsum("zyxv,iv,jv->zyxij", weight, functions, functions)
-    products = products + doubt * torch.eye(BASIS + 1, device=sums.device)
+    products = products + doubt * torch.eye(BASIS + 1, device=blurred.device)
     wanted = torch.einsum("zyxv,iv,czyxv->zyxic", weight, functions, own - curve)
     slopes = torch.linalg.solve(products, wanted)
     return torch.einsum("zyxic,iv->czyxv", slopes, functions)
@@ -171,13 +173,23 @@ def _volume(widths: tuple[float, ...]) -> float:
     return float(torch.tensor([max(1.0, 2.5 * width) for width in widths]).prod())
 
 
+def _layers(lattice: Lattice) -> Iterator[slice]:
+    """Yield some layers of a lattice after the others."""
+    for first in range(0, lattice.shape[0], _LAYERS_AT_ONCE):
+        yield slice(first, first + _LAYERS_AT_ONCE)
+
+
 def _blur(
-    sums: Float[Tensor, "channel z y x contrast"], widths: tuple[float, ...]
+    sums: Int[Tensor, "channel z y x contrast"], widths: tuple[float, ...]
 ) -> Float[Tensor, "channel z y x contrast"]:
     """Add up what Gaussian windows see: weights are 1 at their centre, not at their sum."""
-    for axis, width in enumerate(widths, 1):
-        if width > 0 and sums.shape[axis] > 1:
-            node = torch.arange(sums.shape[axis], dtype=torch.float32, device=sums.device)
-            window = torch.exp(-0.5 * ((node[:, None] - node) / width) ** 2)
-            sums = torch.tensordot(window, sums, ([1], [axis])).movedim(0, axis)
-    return sums
+    blurred = torch.empty(sums.shape, dtype=torch.float32, device=sums.device)
+    for channel, plane in enumerate(sums):
+        seen = plane.float()
+        for axis, width in enumerate(widths):
+            if width > 0 and seen.shape[axis] > 1:
+                node = torch.arange(seen.shape[axis], dtype=torch.float32, device=sums.device)
+                window = torch.exp(-0.5 * ((node[:, None] - node) / width) ** 2)
+                seen = torch.tensordot(window, seen, ([1], [axis])).movedim(0, axis)
+        blurred[channel] = seen
+    return blurred

@@ -37,7 +37,6 @@ SETTINGS = {
     "features.working_size_px": "48",
     "store.slab_slices": "2",
     "store.chunk": "[2,16,16]",
-    "coherence.reach_mm": "6",
     "compute.device": "cpu",
 }
 SLICES = 16

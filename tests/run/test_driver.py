@@ -3,6 +3,7 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import cache
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from medcolor.run import workers
 from medcolor.run.index import build_index
 from medcolor.run.index_pictures import query_index
 from medcolor.run.serial import SerialRunner
+from medcolor.run.votes_files import write_votes
 from medcolor.transfer.settings import OpacitySettings
 from medcolor.volume.images import read_image
 from medcolor.volume.store import read_levels, read_slices
@@ -47,16 +49,26 @@ def undisturbed(inputs, tmp_path_factory, quick):
 
 @pytest.fixture(scope="module")
 def with_two_threads(inputs, tmp_path_factory, quick):
-    """The volume that two threads made."""
-    output = tmp_path_factory.mktemp("two") / "scan.ome.zarr"
-    medcolor.colorize_volume(*inputs, output, settings=with_threads(quick, 2))
-    return output
+    """The volumes that two threads made, by their look."""
+
+    @cache
+    def made(look):
+        output = tmp_path_factory.mktemp("two") / "scan.ome.zarr"
+        settings = with_threads(looking(quick, look), 2)
+        medcolor.colorize_volume(*inputs, output, settings=settings)
+        return output
+
+    return made
 
 
 def with_threads(settings: RunSettings, threads: int) -> RunSettings:
     return settings.model_validate(
         settings.model_dump() | {"compute": {"device": "cpu", "threads": threads}}
     )
+
+
+def looking(settings: RunSettings, look: str) -> RunSettings:
+    return settings.model_validate(settings.model_dump() | {"transfer": {"look": look}})
 
 
 def test_every_slice_is_coloured_and_its_alpha_is_the_scan(undisturbed):
@@ -144,30 +156,56 @@ def test_a_slab_that_always_fails_is_listed_and_the_others_are_kept(
     assert not (folder / "failures.jsonl").exists()
 
 
-def test_a_slab_that_cannot_be_matched_costs_only_those_that_depend_on_it(
-    scan, photographs, output, quick, monkeypatch
-):
-    settings = RunSettings.model_validate(quick.model_dump() | {"coherence": {"reach_mm": 3.0}})
-    real = workers.write_reconstruction
-
-    def poisoned(folder, z, made):
-        if z == 9:
-            raise ValueError("poison")
-        return real(folder, z, made)
-
-    monkeypatch.setattr(workers, "write_reconstruction", poisoned)
-    report = medcolor.colorize_volume(scan, photographs, output, settings=settings)
-    assert not report.is_complete
-    assert report.slabs_done == 1  # slices 0..3; 4..7 are smoothed over 8 and 9, which are missing
-
+def poison_votes(monkeypatch, bad):
+    """Let no votes of a slice be written; return the slices whose votes are."""
     matched = []
-    monkeypatch.setattr(
-        workers, "write_reconstruction", lambda f, z, m: (matched.append(z), real(f, z, m))[1]
-    )
-    report = medcolor.colorize_volume(scan, photographs, output, settings=settings)
+
+    def poisoned(folder, z, votes):
+        if z == bad:
+            raise ValueError("poison")
+        matched.append(z)
+        return write_votes(folder, z, votes)
+
+    monkeypatch.setattr(workers, "write_votes", poisoned)
+    return matched
+
+
+def test_a_slab_that_cannot_be_matched_leaves_all_uncoloured_and_is_all_that_is_left_to_match(
+    scan, photographs, output, quick, undisturbed, monkeypatch
+):
+    matched = poison_votes(monkeypatch, 9)
+    report = medcolor.colorize_volume(scan, photographs, output, settings=quick)
+    assert [(one.task.stage, one.task.number) for one in report.failures] == [("match", 2)]
+    assert report.slabs_done == report.slices_colored == 0
+    assert set(matched) >= set(range(8))
+    folder = output.with_name("scan.ome.zarr.run")
+    assert not (folder / "model.npz").exists()
+
+    matched = poison_votes(monkeypatch, None)
+    report = medcolor.colorize_volume(scan, photographs, output, settings=quick)
     assert report.is_complete
     assert set(matched) == {8, 9}
-    assert not (output.with_name("scan.ome.zarr.run") / "reconstructions").exists()
+    assert tree_bytes(output) == tree_bytes(undisturbed[0])
+    assert not (folder / "votes").exists()
+
+
+def test_in_the_look_of_the_paper_a_slab_that_cannot_be_matched_costs_itself_alone(
+    scan, photographs, output, quick, monkeypatch
+):
+    paper = looking(quick, "paper")
+    matched = poison_votes(monkeypatch, 9)
+    report = medcolor.colorize_volume(scan, photographs, output, settings=paper)
+    failed = {(one.task.stage, one.task.number) for one in report.failures}
+    assert failed == {("match", 2), ("level0", 2)}
+    assert report.slabs_done == 2
+
+    matched = poison_votes(monkeypatch, None)
+    report = medcolor.colorize_volume(scan, photographs, output, settings=paper)
+    assert report.is_complete
+    assert set(matched) == {8, 9}
+    folder = output.with_name("scan.ome.zarr.run")
+    assert not (folder / "votes").exists()
+    assert not (folder / "model.npz").exists()
 
 
 def test_the_way_photographs_lie_is_found(scan, tmp_path, quick, undisturbed):
@@ -186,22 +224,36 @@ def test_the_way_photographs_lie_is_found(scan, tmp_path, quick, undisturbed):
         assert run["photographs"]["orientation"] == orientation
 
 
-@pytest.mark.parametrize(("threads", "slab_slices"), [(1, 8), (3, 12)])
-def test_pixels_do_not_depend_on_threads_or_slabs(
-    inputs, with_two_threads, tmp_path, quick, threads, slab_slices
+@pytest.mark.parametrize(
+    ("threads", "slab_slices", "look"),
+    [
+        *((1, 1, "photograph"), (3, 2, "photograph"), (1, 5, "photograph"), (2, 16, "photograph")),
+        *((1, 2, "scan"), (3, 5, "paper")),
+    ],
+)
+def test_pixels_and_the_model_do_not_depend_on_threads_or_slabs(
+    inputs, with_two_threads, tmp_path, quick, threads, slab_slices, look
 ):
-    """Three slabs of four slices, two, and one: smoothing along z crosses their borders."""
-    one, other = with_two_threads, tmp_path / "other.ome.zarr"
-    changed = with_threads(quick, threads).model_dump()
-    changed["store"] |= {"slab_slices": slab_slices}
+    """Of three slabs of four slices, and of other slabs, of which layers of the model know none."""
+    other = tmp_path / "other.ome.zarr"
+    changed = with_threads(looking(quick, look), threads).model_dump()
+    changed["store"] |= {"slab_slices": slab_slices, "chunk": [1, 16, 16]}
     medcolor.colorize_volume(*inputs, other, settings=RunSettings.model_validate(changed))
+    one = with_two_threads(look)
     np.testing.assert_array_equal(read_slices(one, 0, range(10)), read_slices(other, 0, range(10)))
+    models = [path.with_name(f"{path.name}.run") / "model.npz" for path in (one, other)]
+    if look == "paper":
+        assert not any(model.exists() for model in models)
+        return
+    with np.load(models[0]) as mine, np.load(models[1]) as theirs:
+        for name in ("curve", "lightness_error"):
+            np.testing.assert_array_equal(mine[name], theirs[name])
 
 
 def test_other_settings_are_refused_unless_forced(scan, photographs, output, quick):
     medcolor.colorize_volume(scan, photographs, output, settings=quick)
     changed = quick.model_dump()
-    changed["transfer"] |= {"gamma": 0.5}
+    changed["transfer"] |= {"gamma": 0.75}
     changed = RunSettings.model_validate(changed)
     before = tree_bytes(output)
 

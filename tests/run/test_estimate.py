@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import tempfile
+from pathlib import Path
 
 import pytest
 from conftest import make_photographs, make_scan
@@ -11,8 +13,11 @@ from conftest import make_photographs, make_scan
 import medcolor
 from medcolor.cli import main
 from medcolor.config import load_settings
-from medcolor.run import workers
+from medcolor.run import driver, estimate, workers
 from medcolor.run.ledger import Ledger
+from medcolor.run.look import look_at
+from medcolor.run.plan import resolve_hardware
+from medcolor.run.serial import SerialRunner
 from medcolor.run.status import read_status
 
 SETTINGS = [
@@ -68,6 +73,60 @@ def test_a_plan_foretells_the_run_and_writes_nothing(tmp_path, output, monkeypat
     assert again.done["level0"] == 6
     assert again.seconds_left == 0
     assert output.exists()
+
+
+def to_match(scan, photographs, output, settings):
+    """How many slabs a plan would match, and the plan."""
+    settings = resolve_hardware(settings)
+    with tempfile.TemporaryDirectory() as staging:
+        given = scan, photographs, output, settings, SerialRunner(1), Path(staging)
+        return estimate._count_to_match(look_at(*given).plan)
+
+
+@pytest.mark.parametrize("look", ["photograph", "paper"])
+def test_a_plan_counts_what_is_still_to_be_matched(tmp_path, output, monkeypatch, look):
+    settings = load_settings(None, [*SETTINGS, f"transfer.look={look}"])
+    scan = make_scan(tmp_path / "scan.nii.gz", slices=12)
+    given = scan, make_photographs(tmp_path / "photographs"), output
+    folder, uses_model = Ledger.folder_of(output), look != "paper"
+    assert to_match(*given, settings) == 3
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(driver, "make_model" if uses_model else "color_tasks", stop)
+    with pytest.raises(KeyboardInterrupt):
+        medcolor.colorize_volume(*given, settings=settings)
+    monkeypatch.undo()
+    assert to_match(*given, settings) == 0
+    (folder / "done" / "match-slab00001.json").unlink()
+    assert to_match(*given, settings) == 1
+
+    medcolor.colorize_volume(*given, settings=settings)
+    assert to_match(*given, settings) == 0
+    (folder / "done" / "level0-slab00002.json").unlink()  # as verify does
+    assert to_match(*given, settings) == (0 if uses_model else 1)
+    plan = medcolor.plan_volume(*given, settings=settings)
+    assert (plan.votes_mb > 0) != uses_model
+    (folder / "model.npz").unlink(missing_ok=True)
+    assert to_match(*given, settings) == (3 if uses_model else 1)
+
+
+def test_a_plan_foretells_what_votes_take_on_disk(tmp_path, output, monkeypatch):
+    settings = load_settings(None, [*SETTINGS, "features.working_size_px=160"])
+    scan = make_scan(tmp_path / "scan.nii.gz", slices=12, size=160)
+    given = scan, make_photographs(tmp_path / "photographs"), output
+    plan = medcolor.plan_volume(*given, settings=settings)
+    seen, real = [], driver.make_model
+
+    def look(run, *others):
+        seen.append(sum(one.stat().st_size for one in run.votes.glob("[0-9]*.npz")))
+        real(run, *others)
+
+    monkeypatch.setattr(driver, "make_model", look)
+    medcolor.colorize_volume(*given, settings=settings)
+    assert plan.votes_mb == pytest.approx(seen[0] / 2**20, rel=0.15)
+    assert f"votes     about {plan.votes_mb} MB" in str(plan)
 
 
 def test_a_plan_of_bad_input_is_refused_and_leaves_nothing(tmp_path, output, monkeypatch, capsys):

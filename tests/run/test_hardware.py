@@ -153,7 +153,7 @@ def test_photographs_count_as_gpu_memory_where_they_lie_there(
     looked = look_at(*inputs, tmp_path / "out.ome.zarr", settings, SerialRunner(), tmp_path).plan
     compute = replace(looked.settings.compute, device=device)
     there = replace(looked, settings=looked.settings.model_copy(update={"compute": compute}))
-    tried = estimate.Tried(0.1, 0.5, 0.01, 0.01, 0.3, 300 * 2**20, 70 * 2**20)
+    tried = estimate.Tried(0.1, 0.5, 0.01, 0.01, 0.3, 5000.0, 300 * 2**20, 70 * 2**20)
     found = estimate._add_up(there, tried, 6, False, SerialRunner())
     assert (found.host_mb, found.gpu_mb) == (host_mb, gpu_mb)
 
@@ -175,7 +175,7 @@ def test_what_is_compiled_on_first_use_is_no_part_of_what_a_plan_foretells(
 
         return work
 
-    names = {"prepare_references", "reconstruct_slices", "color_slice", "describe"}
+    names = {"prepare_references", "vote_on_slices", "color_slice", "describe"}
     for name in names:
         monkeypatch.setattr(estimate, name, slow_at_first(name, getattr(estimate, name)))
     monkeypatch.setattr(estimate, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
@@ -229,7 +229,7 @@ def test_launches_of_the_demo_are_full(tmp_path, monkeypatch):
 
     files = write_case(demo._CASE, tmp_path)
     monkeypatch.setattr(workers, "pairs_at_once", lambda *_: pair_limit.GPU_PAIRS)
-    monkeypatch.setattr(workers, "reconstruct_slices", count)
+    monkeypatch.setattr(workers, "vote_on_slices", count)
     settings = load_settings(None, ["features.working_size_px=32", "compute.device=cpu"])
     medcolor.colorize_volume(files.scan, files.photographs, tmp_path / "v", settings=settings)
     full = [pairs for pairs in launches if pairs]

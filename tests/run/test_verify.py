@@ -26,7 +26,7 @@ pytestmark = pytest.mark.xdist_group("verify")
 
 SETS = (
     *("features.working_size_px=48", "store.slab_slices=2", "store.chunk=[2,16,16]"),
-    *("store.smallest_side=24", "compute.threads=1", "coherence.reach_mm=3"),
+    *("store.smallest_side=24", "compute.threads=1"),
 )
 SETTINGS = load_settings(None, SETS)
 SLABS, LEVELS = 4, 2
@@ -253,22 +253,31 @@ def test_a_finer_level_that_is_damaged_in_a_run_ends_it_and_the_next_makes_it_go
     assert tree_bytes(output) == truth
 
 
-def test_reconstructions_that_were_lost_between_two_starts_are_made_again_at_once(
+def test_votes_and_sums_that_were_lost_between_two_starts_are_made_again_at_once(
     inputs, truth, tmp_path, monkeypatch
 ):
     output = tmp_path / "v.ome.zarr"
 
-    def stop(_):
+    def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(driver, "color_tasks", stop)
+    monkeypatch.setattr(driver, "make_model", stop)
     with pytest.raises(KeyboardInterrupt):
         colorize(inputs, output)
     monkeypatch.undo()
-    made = Ledger.folder_of(output) / "reconstructions"
-    delete(made / "00001.npz")
-    halve(made / "00005.npz")
+    (votes,) = (Ledger.folder_of(output) / "votes").iterdir()
+    delete(votes / "00001.npz")
+    halve(votes / "00005.npz")
+    delete(votes / "sums--00003.npz")
+    matched, real = [], workers.MatchSlab.__call__
+
+    def match(self, task):
+        matched.append(task.number)
+        return real(self, task)
+
+    monkeypatch.setattr(workers.MatchSlab, "__call__", match)
     assert colorize(inputs, output).is_complete
+    assert matched == [0, 2, 3]
     assert tree_bytes(output) == truth
 
 
@@ -282,11 +291,13 @@ def test_a_marker_is_there_only_with_what_it_speaks_for_whenever_the_power_goes(
             return
         stage, number = target.stem.split("-slab")
         if stage == "match":
-            folder = Ledger.folder_of(output) / "reconstructions"
-            files = [folder / f"{z:05}.npz" for z in (2 * int(number), 2 * int(number) + 1)]
+            (folder,) = (Ledger.folder_of(output) / "votes").iterdir()
+            names = (f"{2 * int(number):05}", f"{2 * int(number) + 1:05}", f"sums--{number}")
+            files = [folder / f"{name}.npz" for name in names]
         else:
             level = stage.removeprefix("level")
-            files = [shard(output, level, int(number)), output / level / "zarr.json"]
+            model = Ledger.folder_of(output) / "model.npz"
+            files = [shard(output, level, int(number)), output / level / "zarr.json", model]
         assert all(disk.keeps(file, tmp_path) for file in files)
         spoke.append(target)
 

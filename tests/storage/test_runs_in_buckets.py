@@ -76,7 +76,7 @@ def test_killed_and_resumed_from_bucket_to_bucket(bucket, inputs, tmp_path):
     for secret in (SECRET, os.environ["AWS_ACCESS_KEY_ID"]):
         assert secret not in record + told + problems
     assert "doe^jane" not in record
-    assert not [key for key, _ in folder.walk() if key.startswith("reconstructions/")]
+    assert not [key for key, _ in folder.walk() if key.startswith("votes/")]
     assert not (tmp_path / "cache" / "staging").exists() or not [
         *(tmp_path / "cache" / "staging").iterdir()
     ]
