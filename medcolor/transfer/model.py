@@ -120,7 +120,7 @@ def fit_model(
 
 
 def _toward(
-    prior: Float[Tensor, "3 z y x contrast"],
+    prior: Float[Tensor, "3 _z _y _x contrast"],
     own: Float[Tensor, "3 z y x contrast"],
     weight: Float[Tensor, "z y x contrast"],
     doubt: float,
