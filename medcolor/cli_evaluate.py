@@ -68,6 +68,47 @@ def evaluate_color(
     typer.echo(table)
 
 
+@evaluate_app.command("truth")
+def evaluate_truth(
+    scan: Annotated[Path, typer.Argument(help="CT of the body that was photographed.")],
+    places: Annotated[
+        Path, typer.Argument(help="npz: where pixels of photographs lie in the scan.")
+    ],
+    photographs: Annotated[Path, typer.Argument(help="Folder of the body's cryosections.")],
+    volume: Annotated[
+        Path | None, typer.Option(help="Measure this coloured volume, and colour none.")
+    ] = None,
+    level: Annotated[
+        list[int] | None,
+        typer.Option(help="Judge this level of PLACES. Repeatable; without, every n-th."),
+    ] = None,
+    every: Annotated[int, typer.Option(min=1, help="Judge every n-th level.")] = 4,
+    first: Annotated[
+        int, typer.Option(min=1, help="The first of them, counted from 1 at the head.")
+    ] = 4,
+    leave_out: Annotated[
+        float,
+        typer.Option(min=0, help="Photographs nearer than this (mm) to a judged one give nothing."),
+    ] = 5.0,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the coloured volume, figures and pictures.")
+    ] = None,
+    config: Config = None,
+    overrides: Set = None,
+) -> None:
+    """Measure colours of a CT against photographs of the same body that gave it none."""
+    from medcolor.evaluate.registered import Split
+    from medcolor.evaluate.truth import evaluate_truth as evaluate
+
+    split = Split(levels=tuple(level or ()), every=every, first=first, leave_out_mm=leave_out)
+    chosen = chosen_settings(config, overrides)
+    with progress() as told:
+        table = evaluate(
+            scan, places, photographs, chosen, told, split=split, volume=volume, output=output
+        )
+    typer.echo(table)
+
+
 @evaluate_app.command("structure")
 def evaluate_structure(
     volume: Annotated[Path, typer.Argument(help="Volume written by colorize.")],

@@ -160,6 +160,19 @@ def read_assignment(
         return None
 
 
+def photographs_used(path: Place) -> set[str]:
+    """Return the ids of the photographs that a finished or begun run took colours from.
+
+    Args:
+        path: Of the file; empty if there is none, or it is another.
+    """
+    try:
+        rows = pq.read_table(io.BytesIO(path.read_bytes()), columns=["sources"])
+        return {str(one["reference_id"]) for row in rows["sources"].to_pylist() for one in row}
+    except (FileNotFoundError, NotADirectoryError, pa.ArrowInvalid, KeyError, TypeError):
+        return set()
+
+
 def _marker(path: Place) -> Place:
     """Return the file that says whose the table is, and what its bytes are."""
     return path.with_name(f"{path.stem}.json")
