@@ -53,21 +53,24 @@ def read_places(path: Path) -> list[RegisteredLevel]:
         InputError: It is none.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("one array alone")
-            numbers = _numbers(archive.files)
-            for one in archive.zip.infolist() if archive.zip else ():
-                if one.file_size > _MOST_BYTES:
-                    raise ValueError(f"{one.filename} of {one.file_size} bytes")
-            return [
-                _level(number, *(archive[f"{number}_{x}"] for x in _PARTS)) for number in numbers
-            ]
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("one array alone")
+        with archive:
+            return _levels(archive)
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror or error})", "Check it") from error
     except (ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         why = " ".join(str(error.args[0] if error.args else error).split())
         raise InputError(path, f"no file of places ({why[:200]})", _REMEDY) from error
+
+
+def _levels(archive: np.lib.npyio.NpzFile) -> list[RegisteredLevel]:
+    numbers = _numbers(archive.files)
+    for one in archive.zip.infolist() if archive.zip else ():
+        if one.file_size > _MOST_BYTES:
+            raise ValueError(f"{one.filename} of {one.file_size} bytes")
+    return [_level(number, *(archive[f"{number}_{part}"] for part in _PARTS)) for number in numbers]
 
 
 def _numbers(keys: Iterable[str]) -> list[int]:
