@@ -38,6 +38,9 @@ def evaluate_color(
         list[str] | None,
         typer.Option(help="Phantom case: head-ct, head-t1, head-t2, trunk-ct. Repeatable."),
     ] = None,
+    scanner: Annotated[
+        str, typer.Option(help="Of phantoms: clinical (noise, partial volume) or plain.")
+    ] = "clinical",
     output: Annotated[
         Path | None, typer.Option(help="Folder for figures and sample pictures.")
     ] = None,
@@ -48,11 +51,13 @@ def evaluate_color(
     from medcolor.evaluate.across import choose_cases, evaluate_across
     from medcolor.evaluate.features.rivals import DistilledVGG19
     from medcolor.evaluate.recolor import evaluate_recolored
+    from medcolor.phantom.files import scanner_of
 
     chosen = chosen_settings(config, overrides)
     with progress() as told:
         if references is None:
-            table = evaluate_across(choose_cases(case or []), chosen, told, pictures=output)
+            cases = choose_cases(case or [], scanner_of(scanner))
+            table = evaluate_across(cases, chosen, told, pictures=output)
         else:
             table = evaluate_recolored(
                 references,
@@ -182,8 +187,11 @@ def evaluate_phantom(
     seed: Annotated[int, typer.Option(help="Which person.")] = 1,
     region: Annotated[str, typer.Option(help="head, trunk or whole.")] = "head",
     spacing_mm: Annotated[int, typer.Option(min=1, help="Voxel size.")] = 2,
+    scanner: Annotated[
+        str, typer.Option(help="plain, or clinical: noise, partial volume, an uneven coil.")
+    ] = "plain",
 ) -> None:
     """Write a procedural person: CT, T1 and T2 as NIfTI, cryosections as numbered photographs."""
     from medcolor.phantom.files import write_person
 
-    typer.echo(write_person(output, seed, region, float(spacing_mm)))
+    typer.echo(write_person(output, seed, region, float(spacing_mm), scanner))
