@@ -2,8 +2,8 @@
 
 Both are shares of local variance, asked of local linear functions: what is brighter in a scan may
 be darker in a photograph, and three tissues side by side may have any three colours. The body's
-outline counts: there colours end, and so does what the scan shows. Of a head at 1 mm one flat colour
-keeps 0.15.
+outline counts: there colours end, and so does what the scan shows. One flat colour keeps 0.15 of a
+head at 1 mm.
 """
 
 from __future__ import annotations
