@@ -50,6 +50,7 @@ _STRUCTURE_EVERY = 12
 _LEAST_BODY = 0.032
 """Share of a slice from which the structure of its body is measured."""
 
+_NO_RECORD = "which photographs gave the volume its colours is not recorded beside it"
 _TRUTH_LEGEND = """\
 * fitted to the judged photographs with hindsight
 dE: CIEDE2000, chroma: distance in a*, b*; photograph and result blurred by 2 pixels."""
@@ -88,28 +89,26 @@ def evaluate_truth(
     registered = {level.number: level for level in read_places(places)}
     records, judged = list_references(photographs, settings.reference), split.judged([*registered])
     library = divide(photographs, records, judged, split.leave_out_mm, settings.reference)
-    with tempfile.TemporaryDirectory() as name:
-        read = HounsfieldScan.open(scan, settings, Path(name))
+    with tempfile.TemporaryDirectory() as staging:
+        folder = output or Path(staging)
+        read = HounsfieldScan.open(scan, settings, Path(staging))
         levels = [
             load_level(registered[number], library.judged[number], read, settings.reference)
             for number in judged
         ]
+        far = f"none nearer than {library.nearest_mm:g} mm"
         if volume is None:
-            told = "medcolor"
-            made = _color(scan, photographs, library, output or Path(name), settings, progress)
+            name, made = "medcolor", _color(scan, photographs, library, folder, settings, progress)
+            origin = f"colours from {len(library.used)} of {len(records)} photographs, {far}"
         else:
-            told, made = volume.name, volume
-            _refuse_other_volume(made, scan, read.shape, library)
-        rows = _measure(read, made, told, levels, progress)
+            name, made = volume.name, volume
+            is_known = _refuse_other_volume(made, scan, read.shape, library)
+            origin = f"colours from other photographs, {far}" if is_known else _NO_RECORD
+        rows = _measure(read, made, name, levels, progress)
         if output is not None:
             _write(output, rows, read, made, levels)
-    numbers = " ".join(map(str, judged))
-    used = f"{len(library.used)} of {len(records)} photographs"
-    return (
-        f"{len(judged)} of {len(registered)} levels judged: {numbers}\n"
-        f"colours from {used}, none nearer than {library.nearest_mm:g} mm\n"
-        f"{figures_table(rows)}\n{_TRUTH_LEGEND}\n{LEGEND}"
-    )
+    head = f"{len(judged)} of {len(registered)} levels judged: {' '.join(map(str, judged))}"
+    return f"{head}\n{origin}\n{figures_table(rows)}\n{_TRUTH_LEGEND}\n{LEGEND}"
 
 
 def _color(
@@ -145,20 +144,25 @@ def _link(photographs: Path, library: Library, folder: Path) -> None:
 
 def _refuse_other_volume(
     volume: Path, scan: Path, shape: tuple[int, int, int], library: Library
-) -> None:
-    """Refuse a volume of another scan, or with the colours of photographs that are left out."""
+) -> bool:
+    """Refuse a volume of another scan, or with the colours of photographs that are left out.
+
+    Returns:
+        Whether it is known what gave it its colours.
+    """
     found = read_levels(volume)[0].shape
     if found != shape:
         raise InputError(
             volume, f"its shape is {found}, that of {scan} {shape}", "Give a volume of this scan"
         )
-    left_out = {record.reference_id for record in library.left_out}
-    if seen := photographs_used(Ledger.folder_of(volume) / ASSIGNMENT) & left_out:
+    used = photographs_used(Ledger.folder_of(volume) / ASSIGNMENT)
+    if seen := (used or set()) & {record.reference_id for record in library.left_out}:
         raise InputError(
             volume,
             f"has colours of {min(seen)}, which is judged or too near to one that is",
             "Colour the scan without it, or judge others: --level, --leave-out",
         )
+    return used is not None
 
 
 def _measure(

@@ -160,17 +160,13 @@ def read_assignment(
         return None
 
 
-def photographs_used(path: Place) -> set[str]:
-    """Return the ids of the photographs that a finished or begun run took colours from.
-
-    Args:
-        path: Of the file; empty if there is none, or it is another.
-    """
+def photographs_used(path: Place) -> set[str] | None:
+    """Return the ids of the photographs that a run takes colours from; None without a record."""
     try:
         rows = pq.read_table(io.BytesIO(path.read_bytes()), columns=["sources"])
         return {str(one["reference_id"]) for row in rows["sources"].to_pylist() for one in row}
     except (FileNotFoundError, NotADirectoryError, pa.ArrowInvalid, KeyError, TypeError):
-        return set()
+        return None
 
 
 def _marker(path: Place) -> Place:

@@ -23,14 +23,17 @@ from medcolor.evaluate.truth import evaluate_truth
 from medcolor.evaluate.truth_levels import Likeness, blurred, sample, tissues_of
 from medcolor.progress import Silent
 from medcolor.reference.library import list_references
+from medcolor.reference.manifest import PreparedFrame, read_manifest, write_manifest
 from medcolor.reference.settings import ReferenceSettings
+from medcolor.volume.store import read_about
 
 # What a module makes once is made by one worker.
 pytestmark = pytest.mark.xdist_group("truth")
 
 MM = 6
 DEPTH, SIDE = 36, 48
-QUICK = load_settings(None, ["features.working_size_px=64"])
+QUICK_WORDS = ["features.working_size_px=64"]
+QUICK = load_settings(None, QUICK_WORDS)
 COLUMNS = ["dE", "chroma", "palette", "muscle", "fat", "bone", "brain", "contrast", "kept"]
 HU = np.array([-1000, 50, -100, 900, 35])
 RGB = np.array([[255, 255, 255], [84, 36, 30], [200, 168, 120], [214, 196, 150], [196, 160, 120]])
@@ -95,6 +98,7 @@ def rows(table):
 def test_the_photographs_themselves_are_right_and_grey_is_not(body, tmp_path):
     volume = write_volume(tmp_path / "truth.ome.zarr", body.truth, MM)
     table = evaluate_truth(*body.files, QUICK, Silent(), volume=volume, output=tmp_path / "out")
+    assert "is not recorded beside it" in table
     found = rows(table)
     own = found["truth.ome.zarr"]
     assert list(own)[:9] == COLUMNS
@@ -137,6 +141,7 @@ def test_what_is_judged_and_what_is_near_gives_no_colours(body, tmp_path):
     with pytest.raises(InputError, match="which is judged or too near to one that is"):
         evaluate_truth(*body.files, QUICK, Silent(), split=between, volume=volume)
     again = evaluate_truth(*body.files, QUICK, Silent(), split=split, volume=volume)
+    assert "colours from other photographs, none nearer than 12 mm" in again
     assert rows(again)["color.ome.zarr"] == pytest.approx(found["medcolor"], nan_ok=True)
     # Nor is another split mixed into its folder.
     with pytest.raises(InputError, match="of another split"):
@@ -153,6 +158,35 @@ def test_the_default_split_is_every_fourth_and_leaves_its_neighbours(body):
     assert library.nearest_mm == MM
     # A judged one never gives colours, whatever the distance.
     assert divide(body.photographs, records, judged, 0.0, ReferenceSettings()) == library
+
+
+def test_a_prepared_folder_says_how_its_photographs_lie_and_stays_one(body, tmp_path):
+    """Upright frames, and names that say nothing of it."""
+    folder = tmp_path / "prepared"
+    folder.mkdir()
+    frames = []
+    for z, rgb in enumerate(body.truth):
+        name, number = f"{body.number(z)}.png", float(body.number(z))
+        cv2.imwrite(str(folder / name), rgb[..., ::-1])
+        frames.append(PreparedFrame("clean", name, number, number, name, "LPI"))
+    write_manifest(folder, frames)
+    (folder / "CREDITS.txt").write_text("Somebody's photographs")
+    files = body.scan, body.places, folder
+    split = Split(every=8, first=5)
+    table = evaluate_truth(*files, QUICK, Silent(), split=split, output=tmp_path / "out")
+    found = rows(table)
+    assert found["medcolor"]["dE"] < 0.5 * found["grey"]["dE"]
+    kept = read_manifest(tmp_path / "out" / "references")
+    judged = f"{body.number(18)}.png"
+    assert {one.file for one in kept} == {one.file for one in frames} - {judged}
+    about = read_about(tmp_path / "out" / "color.ome.zarr")
+    assert about.credit == "Somebody's photographs."
+    volume = write_volume(tmp_path / "truth.ome.zarr", body.truth, MM)
+    own = rows(evaluate_truth(*files, QUICK, Silent(), volume=volume))["truth.ome.zarr"]
+    assert own["dE"] == 0
+    index = tmp_path / "index"
+    assert medcolor("index", "build", folder, index, "--set", *QUICK_WORDS).returncode == 0
+    refused(body, "an index", photographs=index)
 
 
 def spoilt(arrays, **changed):
@@ -348,6 +382,5 @@ def test_figures_are_those_of_the_tool_beside_the_development_data(shared, tmp_p
         *files, shared / "cryosection-head", load_settings(), Silent(), volume=volume
     )
     assert "judged: " + " ".join(map(str, tool.JUDGED)) in table
-    assert "none nearer than 5 mm" in table
     found = rows(table)["v.ome.zarr"]
     assert found == pytest.approx(expected, abs=0.0051)
