@@ -39,7 +39,7 @@ _TISSUES: dict[str, tuple[Tissue, ...]] = {
     "liver": (Tissue.LIVER,),
 }
 _NOT_IN: dict[Region, str] = {"head": "liver", "trunk": "brain"}
-"""Of the trunk's cord nobody speaks as of a brain."""
+"""The cord in the trunk is no brain."""
 
 
 @dataclass(frozen=True)
