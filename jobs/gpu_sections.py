@@ -35,7 +35,7 @@ from gpu_tools import (
 from torch import Generator
 
 from medcolor import gpu
-from medcolor.colorize import color_slice, vote_on_slices
+from medcolor.colorize import vote_on_slices
 from medcolor.domain import SliceVotes, TargetSlice
 from medcolor.features.network import GrayVGG19, NetworkSpec
 from medcolor.features.training import TrainingSettings, draw_batches, train
@@ -43,8 +43,9 @@ from medcolor.filters.fast_global_smoother import smooth_batch
 from medcolor.gpu import compute_repeatably, turn
 from medcolor.prepared import prepare_references
 from medcolor.stopwatch import Stopwatch
-from medcolor.transfer.ballot import count_votes, learn_colors
+from medcolor.transfer.ballot import Ballot, count_votes, learn_colors
 from medcolor.transfer.lattice import Lattice
+from medcolor.transfer.looks import color_slice
 from medcolor.votes import Pair
 
 MAX_WRONG = {"fp32": 0.005, "tf32": 0.03}
@@ -227,7 +228,7 @@ def color(device: str, size: int) -> None:
     off, repeats = [], []
     for target in drawn.targets:
         wanted, *found = (
-            color_slice(target, here, settings, statistics, where).rgba.astype(np.int16)
+            color_slice(target, here, None, settings, statistics, where).rgba.astype(np.int16)
             for here, where in ((model, cpu), (there, place), (there, place))
         )
         off.append(np.abs(wanted - found[0]))
@@ -237,21 +238,30 @@ def color(device: str, size: int) -> None:
         levels_of_255={"most": int(np.max(off)), "p99.9": largest, "mean": float(np.mean(off))},
         repeats=all(repeats),
         ms_a_slice=round(
-            wall_ms(place, lambda: color_slice(one, there, settings, statistics, place), 5), 2
+            wall_ms(place, lambda: color_slice(one, there, None, settings, statistics, place), 5), 2
         ),
         cpu_ms_a_slice=round(
-            wall_ms(cpu, lambda: color_slice(one, model, settings, statistics, cpu), 5), 2
+            wall_ms(cpu, lambda: color_slice(one, model, None, settings, statistics, cpu), 5), 2
         ),
         counting_ms_a_slice=round(
-            wall_ms(cpu, lambda: _count(votes[:1], lattice, settings, model), 5), 2
+            wall_ms(place, lambda: _count(votes[:1], lattice, settings, there, place), 5), 2
+        ),
+        cpu_counting_ms_a_slice=round(
+            wall_ms(cpu, lambda: _count(votes[:1], lattice, settings, model, cpu), 5), 2
         ),
     )
+    counted = [_count(votes, lattice, settings, None, where).sums for where in (cpu, place)]
+    tell(counts_equal=torch.equal(*counted))
     if largest > MAX_LEVELS:
         raise SystemExit(f"colours differ by {largest:g} of 255")
 
 
-def _count(votes: Sequence[SliceVotes], lattice: Lattice, settings: Any, model: Any) -> None:
-    count_votes(votes, range(votes[0].z, votes[-1].z + 1), lattice, model, settings.model)
+def _count(
+    votes: Sequence[SliceVotes], lattice: Lattice, settings: Any, model: Any, device: torch.device
+) -> Ballot:
+    slices = range(votes[0].z, votes[-1].z + 1)
+    with turn(device):
+        return count_votes(votes, slices, lattice, model, settings.model, device)
 
 
 def throughput(device: str, size: int) -> None:
@@ -278,11 +288,11 @@ def throughput(device: str, size: int) -> None:
         stopwatch = Stopwatch()
         votes = vote(targets, stopwatch)
         with stopwatch("counting"):
-            for draft in (None, model):
-                _count(votes, lattice, settings, draft)
+            for draft in (None, there):
+                _count(votes, lattice, settings, draft, place)
         with stopwatch("transfer"):
             for target in targets:
-                color_slice(target, there, settings, statistics, place)
+                color_slice(target, there, None, settings, statistics, place)
         return stopwatch
 
     begin = time.perf_counter()

@@ -142,6 +142,7 @@ def statistics_of(drawn: Pictures, size: int) -> ScanStatistics:
         [(one.values, one.body) for one in drawn.targets],
         (1.0, 1.0),
         size,
+        window=(0.0, 1.0),
         is_hounsfield=False,
         air_level=0.0,
     )
@@ -153,7 +154,7 @@ def settings_of(size: int, matching: MatchingSettings | None = None) -> SimpleNa
         features=FeatureSettings(working_size_px=size),
         matching=matching or MatchingSettings(),
         transfer=TransferSettings(),
-        model=ModelSettings(),
+        model=ModelSettings(photographic_below=0.0),
         smoothing=SmoothingSettings(),
         opacity=OpacitySettings(),
     )

@@ -147,7 +147,7 @@ def compare(
     config: Config = None,
     overrides: Set = None,
 ) -> None:
-    """Compare reconstruction, filters and gamma on one slice, as the paper's figures do."""
+    """Compare the three looks, reconstruction, filters and gamma on one slice."""
     from medcolor.evaluate.compare import compare as write_sheets
 
     chosen = chosen_settings(config, overrides)

@@ -15,32 +15,24 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
-from medcolor.body import bounding_box, resize
-from medcolor.color import lab_to_srgb, lightness
-from medcolor.domain import Box, ColorSlice, SliceVotes, TargetSlice
+from medcolor.body import resize
+from medcolor.domain import ColorSlice, SliceVotes, TargetSlice
 from medcolor.features.network import PlacedNetwork
 from medcolor.features.settings import FeatureSettings
-from medcolor.filters.settings import SmoothingSettings
-from medcolor.gpu import turn
 from medcolor.matching.settings import MatchingSettings
 from medcolor.pair_limit import PairLimit
 from medcolor.prepared import PreparedReference, crop_slice
 from medcolor.stopwatch import Stopwatch
 from medcolor.transfer.ballot import learn_colors
-from medcolor.transfer.equation_1 import equation_1
 from medcolor.transfer.lattice import Lattice
-from medcolor.transfer.model import ColorModel
-from medcolor.transfer.opacity import opacity
-from medcolor.transfer.scan import ScanStatistics, describe_scan, known, tissue_share
-from medcolor.transfer.settings import ModelSettings, OpacitySettings, TransferSettings
-from medcolor.transfer.structure import on_structure
+from medcolor.transfer.looks import LookSettings, color_slice, needs_votes
+from medcolor.transfer.scan import ScanStatistics, describe_scan, known
 from medcolor.votes import gather_votes
 
 
 @runtime_checkable
-class SliceSettings(Protocol):
+class SliceSettings(LookSettings, Protocol):
     """What colouring a slice asks of the settings of a run."""
 
     @property
@@ -50,22 +42,6 @@ class SliceSettings(Protocol):
     @property
     def matching(self) -> MatchingSettings:
         """How places are found."""
-
-    @property
-    def transfer(self) -> TransferSettings:
-        """How votes become colours."""
-
-    @property
-    def model(self) -> ModelSettings:
-        """What votes of the whole body have in common."""
-
-    @property
-    def smoothing(self) -> SmoothingSettings:
-        """The filter of equation 1."""
-
-    @property
-    def opacity(self) -> OpacitySettings:
-        """Alpha."""
 
 
 def colorize_slice(
@@ -86,18 +62,19 @@ def colorize_slice(
         statistics: Of the scan.
         stopwatch: Told what each stage takes.
     """
-    given = [target], [references], network, settings, statistics, stopwatch
+    most = max(weight for _, weight in references)
+    relative = [(one, weight / most) for one, weight in references]
+    given = [target], [relative], network, settings, statistics, stopwatch
     found = list(vote_on_slices(*given))
     votes = found[0] if found else None
     with stopwatch("model"):
         model = None
         if votes is not None and settings.transfer.look != "paper":
             lattice = Lattice.over(target.z + 1, (1.0, 1.0, 1.0), statistics, settings.model)
-            model = learn_colors([votes], lattice, statistics, settings.model)
+            model = learn_colors([votes], lattice, statistics, settings.model).to(network.device)
     with stopwatch("transfer"):
-        if model is None:
-            return print_slice(target, votes, settings, network.device)
-        return color_slice(target, model, settings, statistics, network.device)
+        own = votes if needs_votes(model, settings) else None
+        return color_slice(target, model, own, settings, statistics, network.device)
 
 
 def vote_on_slices(
@@ -130,7 +107,7 @@ def vote_on_slices(
     votes = gather_votes(crops, heard, network, settings, stopwatch, limit)
     for (target, crop, some), said in zip(shown, votes, strict=True):
         with stopwatch("describing"):
-            values = torch.from_numpy(known(target.values)[crop.box.slices].copy())
+            values = torch.from_numpy(known(target.values[crop.box.slices]))
             contrast = resize(describe_scan(values, statistics).numpy(), crop.body.shape)
         yield SliceVotes(
             z=crop.z,
@@ -141,67 +118,3 @@ def vote_on_slices(
             trust=(np.stack([one.trust for one in said]) * crop.body).astype(np.float16),
             nearness=tuple(weight for _, weight in some),
         )
-
-
-def color_slice(
-    target: TargetSlice,
-    model: ColorModel,
-    settings: SliceSettings,
-    statistics: ScanStatistics,
-    device: torch.device,
-) -> ColorSlice:
-    """Put the model's colours on a slice's own structure; without a body it stays empty.
-
-    Args:
-        target: The slice.
-        model: On `device`.
-        settings: The looks `photograph` and `scan`.
-        statistics: Of the scan.
-        device: To compute on.
-    """
-    box = bounding_box(target.body)
-    if box is None:
-        return _composed(target, None, settings)
-    measured = known(target.values)[box.slices]
-    body = torch.from_numpy(target.body[box.slices].copy())
-    with turn(device):
-        values, body = torch.from_numpy(measured.copy()).to(device), body.to(device)
-        contrast = describe_scan(values, statistics)
-        colors = model.read(target.z, box, contrast)
-        shown = on_structure(colors, contrast, body, statistics, settings.transfer)
-        lab = shown.cpu().permute(1, 2, 0).numpy()
-    if settings.transfer.look == "scan":
-        lab[..., 0] = lightness(target.luminance[box.slices])
-    tissue = tissue_share(measured, statistics)
-    return _composed(target, (box, lab_to_srgb(lab * tissue[..., None])), settings)
-
-
-def print_slice(
-    target: TargetSlice,
-    votes: SliceVotes | None,
-    settings: SliceSettings,
-    device: torch.device | None = None,
-) -> ColorSlice:
-    """Colour a slice by equation 1 as printed; without votes it stays empty."""
-    if votes is None:
-        return _composed(target, None, settings)
-    scan, body = target.luminance[votes.box.slices], target.body[votes.box.slices]
-    rgb = equation_1(scan, body, votes, settings.transfer.gamma, settings.smoothing, device)
-    return _composed(target, (votes.box, rgb), settings)
-
-
-def _composed(
-    target: TargetSlice,
-    colored: tuple[Box, Float[np.ndarray, "row col 3"]] | None,
-    settings: SliceSettings,
-) -> ColorSlice:
-    """Return RGBA of a whole slice from sRGB 0..1 of a box of it; nothing is outside the body."""
-    rgba = np.zeros((*target.luminance.shape, 4), np.uint8)
-    if colored is not None:
-        box, rgb = colored
-        where = box.slices
-        alpha = opacity(target.luminance[where], target.body[where], settings.opacity)
-        rgba[where][..., :3] = np.rint(255 * rgb)
-        rgba[where][..., 3] = np.rint(255 * alpha)
-        rgba[~target.body] = 0
-    return ColorSlice(rgba, target.z)

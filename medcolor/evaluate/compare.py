@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 from medcolor.color import lab_to_srgb
-from medcolor.colorize import color_slice, print_slice, vote_on_slices
+from medcolor.colorize import vote_on_slices
 from medcolor.config import RunSettings
 from medcolor.domain import SliceVotes, TargetSlice
 from medcolor.errors import InputError
@@ -27,6 +27,7 @@ from medcolor.stopwatch import Stopwatch
 from medcolor.transfer.ballot import learn_colors
 from medcolor.transfer.equation_1 import mean_vote
 from medcolor.transfer.lattice import Lattice
+from medcolor.transfer.looks import color_slice, needs_votes
 from medcolor.transfer.scan import ScanStatistics
 from medcolor.volume.images import write_png
 from medcolor.volume.open import open_volume
@@ -103,16 +104,19 @@ def _sheets(
     scan = np.where(target.body[where], target.luminance[where], 0)
     grey = _bytes(np.repeat(scan[..., None], 3, axis=-1))
     raw = _bytes(np.where(votes.body[..., None], lab_to_srgb(mean_vote(votes)[0]), 0))
+    cpu = torch.device("cpu")
     lattice = Lattice.over(target.z + 1, (1.0, 1.0, 1.0), statistics, settings.model)
     model = learn_colors([votes], lattice, statistics, settings.model)
 
+    own = votes if needs_votes(model, settings) else None
+
     def with_model(look: Literal["photograph", "scan"]) -> Rgb:
         changed = settings.model_copy(update={"transfer": replace(settings.transfer, look=look)})
-        cpu = torch.device("cpu")
-        return color_slice(target, model, changed, statistics, cpu).rgba[where][..., :3]
+        return color_slice(target, model, own, changed, statistics, cpu).rgba[where][..., :3]
 
     def printed(changed: dict[str, object]) -> Rgb:
-        return print_slice(target, votes, settings.model_copy(update=changed)).rgba[where][..., :3]
+        given = settings.model_copy(update=changed), statistics, cpu
+        return color_slice(target, None, votes, *given).rgba[where][..., :3]
 
     looks = {
         "photograph": with_model("photograph"),

@@ -15,7 +15,11 @@ from medcolor.progress import ProgressReport
 from medcolor.volume.images import write_png
 
 _CASE = Case("head", "t1", 2.0)
-_SETTINGS = ("render.frames=24", "render.size_px=400")
+_SETTINGS = (
+    *("render.frames=24", "render.size_px=400"),
+    # Cut open, beside the scan: brain, bone, muscle and fat are seen, and not skin alone.
+    *("scene.clip_sagittal=[0,0.5]", "scene.start_deg=40", "scene.sweep_deg=100"),
+)
 
 
 def run_demo(output: Path, progress: ProgressReport) -> str:

@@ -267,6 +267,7 @@ def _recolor(
         [(grey, tissue)],
         (1.0, 1.0),
         settings.features.working_size_px,
+        window=(0.0, 1.0),
         is_hounsfield=False,
         air_level=0.0,
     )

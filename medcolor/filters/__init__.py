@@ -1,1 +1,1 @@
-"""Smoothing and pooling of votes, guided by the scan."""
+"""Filters that know borders, and what a scan explains."""

@@ -27,6 +27,12 @@ def bilateral(
     if image.device.type == "cpu":
         smooth = cv2.bilateralFilter(image.numpy(), 2 * radius + 1, sigma_value, sigma_px)
         return torch.from_numpy(np.asarray(smooth))
+    return _by_shifts(image, radius, sigma_px, sigma_value)
+
+
+def _by_shifts(
+    image: Float[Tensor, "row col"], radius: int, sigma_px: float, sigma_value: float
+) -> Float[Tensor, "row col"]:
     rows, cols = image.shape
     framed = F.pad(image[None, None], (radius,) * 4, mode="reflect")[0, 0]
     total, mass = torch.zeros_like(image), torch.zeros_like(image)

@@ -21,7 +21,7 @@ from medcolor.reference.credit import read_credit
 from medcolor.retrieval.index import ReferenceIndex
 from medcolor.retrieval.record import Assignment
 from medcolor.run.assign import assign
-from medcolor.run.fit import has_model, make_model
+from medcolor.run.fit import make_model, model_of
 from medcolor.run.index import open_index, refuse_changed_photographs
 from medcolor.run.integrity import forget_lost
 from medcolor.run.ledger import (
@@ -58,6 +58,7 @@ from medcolor.run.workers import (
     speaking_of_full_disks,
 )
 from medcolor.storage import Place, delete_made, refuse_links_out
+from medcolor.transfer.looks import needs_votes
 from medcolor.volume.shards import LostShardError
 from medcolor.volume.store import (
     create_store,
@@ -174,22 +175,25 @@ def _color(
     report: RunReport,
 ) -> None:
     """Match and colour the slabs that are not finished, and write the coarser levels."""
-    if open_tasks(plan, 0) and not (plan.uses_model and has_model(plan)):
+    model = model_of(plan)
+    need_votes = needs_votes(model, plan.settings)
+    learns = plan.uses_model and model is None
+    if open_tasks(plan, 0) and need_votes:
         with report.stage("match"):
-            turn, tasks = assignment.bearing.turn, match_tasks(plan, assignment)
+            turn = assignment.bearing.turn
+            tasks = match_tasks(plan, assignment, all_are_needed=learns)
             _run(plan, MATCH, lambda: MatchSlab(plan, turn), tasks, runner, progress, report)
-        if plan.uses_model:
-            if not report.is_complete:
-                return  # colours are those of the whole body
-            with report.stage("model"):
-                _make_model(plan, runner, progress, report)
-            if not report.is_complete:
-                return
+    if open_tasks(plan, 0) and learns and report.is_complete:
+        with report.stage("model"):
+            _make_model(plan, runner, progress, report)
+        need_votes = needs_votes(model_of(plan), plan.settings)
+    if learns and not report.is_complete:
+        return  # colours are those of the whole body
     for level in plan.levels:
         # A level is the source of the next: a slab missing here would be a hole there.
         if level.index == 0 or report.is_complete:
             with report.stage("color" if level.index == 0 else "pyramid"):
-                _run_level(plan, level.index, runner, progress, report)
+                _run_level(plan, level.index, need_votes, runner, progress, report)
 
 
 def _make_model(plan: Plan, runner: Runner, progress: ProgressReport, report: RunReport) -> None:
@@ -202,12 +206,17 @@ def _make_model(plan: Plan, runner: Runner, progress: ProgressReport, report: Ru
     try:
         make_model(plan, refine)
     except LostVotesError:
-        if not has_model(plan):
+        if model_of(plan) is None:
             raise
 
 
 def _run_level(
-    plan: Plan, level: int, runner: Runner, progress: ProgressReport, report: RunReport
+    plan: Plan,
+    level: int,
+    need_votes: bool,
+    runner: Runner,
+    progress: ProgressReport,
+    report: RunReport,
 ) -> None:
     """Write every slab of one level that is not finished and can be."""
     kept = len(all_tasks(plan, level)) - len(open_tasks(plan, level))
@@ -215,7 +224,7 @@ def _run_level(
     stage = "color" if level == 0 else f"level {level}"
     runner.count("slabs", kept, stage=stage, outcome="kept")
     if level == 0:
-        tasks = color_tasks(plan)
+        tasks = color_tasks(plan, need_votes=need_votes)
         lacking = [task for task in open_tasks(plan, 0) if task not in tasks]
         report.failures += [Failed(task, "what it depends on is not matched") for task in lacking]
         _run(plan, stage, lambda: ColorSlab(plan), tasks, runner, progress, report)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import torch
 from jaxtyping import UInt8
 
-from medcolor.colorize import color_slice, print_slice, vote_on_slices
+from medcolor.colorize import vote_on_slices
 from medcolor.config import RunSettings
 from medcolor.domain import ReferenceSlice, SliceVotes, TargetSlice
 from medcolor.errors import EmptyFrameError, InputError, RunError
@@ -27,7 +27,7 @@ from medcolor.pair_limit import PairLimit, pairs_at_once
 from medcolor.prepared import PreparedReference, prepare_references
 from medcolor.reference.library import ReferenceRecord, list_references, load_reference
 from medcolor.retrieval.index import read_index
-from medcolor.run.fit import has_model
+from medcolor.run.fit import model_of
 from medcolor.run.index import refuse_changed_photographs
 from medcolor.run.index_copies import is_index_place, local_index
 from medcolor.run.ledger import MATCH, level_stage
@@ -39,6 +39,7 @@ from medcolor.run.threads import map_slices
 from medcolor.stopwatch import Stopwatch
 from medcolor.storage import Place
 from medcolor.transfer.ballot import count_votes, learn_colors
+from medcolor.transfer.looks import color_slice, needs_votes
 from medcolor.transfer.model import ColorModel
 
 _MB = 1 << 20
@@ -153,8 +154,9 @@ def _add_up(
     begun = plan.ledger.begun_identity()
     is_assigned = begun == plan.ledger.identity and plan.ledger.is_assigned()
     to_color = slabs[level_stage(0)] - done[level_stage(0)]
-    is_learnt = plan.uses_model and has_model(plan)
-    needed = 0 if is_learnt or not to_color else slabs[MATCH] if plan.uses_model else to_color
+    model = model_of(plan)
+    learns, need_votes = plan.uses_model and model is None, needs_votes(model, plan.settings)
+    needed = (slabs[MATCH] if learns else to_color) if to_color and need_votes else 0
     to_match = max(needed - done[MATCH], 0)
     described = 0 if is_assigned else level.shape[0] + (0 if is_indexed else photographs)
     hands = runner.workers * plan.threads
@@ -267,9 +269,9 @@ class TrySlices:
         self, target: TargetSlice, votes: SliceVotes | None
     ) -> UInt8[np.ndarray, "row col 4"]:
         plan, device = self._plan, torch.device(self._plan.settings.compute.device)
-        if self._model is None:
-            return print_slice(target, votes, plan.settings, device).rgba
-        return color_slice(target, self._model, plan.settings, plan.statistics, device).rgba
+        own = votes if needs_votes(self._model, plan.settings) else None
+        given = plan.settings, plan.statistics, device
+        return color_slice(target, self._model, own, *given).rgba
 
     def _describe(self, target: TargetSlice) -> None:
         if target.body.any():

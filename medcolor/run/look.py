@@ -101,6 +101,7 @@ def measure_target(volume: GrayVolume, window: Window, settings: RunSettings) ->
         ((one.values, one.body) for one in slices),
         volume.geometry.spacing_mm[1:],
         settings.features.working_size_px,
+        window=(window.black, window.white),
         is_hounsfield=window.unit == "HU",
         air_level=window.air,
     )

@@ -19,8 +19,10 @@ MODEL = "model.npz"
 def model_bytes(model: ColorModel) -> bytes:
     """Return a model as it is written, the same bytes for the same model."""
     content = io.BytesIO()
-    curve, mean = model.curve.numpy(), model.mean.numpy()
-    np.savez_compressed(content, allow_pickle=False, curve=curve, mean=mean)
+    error = np.array(model.lightness_error)
+    np.savez_compressed(
+        content, allow_pickle=False, curve=model.curve.numpy(), lightness_error=error
+    )
     return content.getvalue()
 
 
@@ -42,13 +44,14 @@ def find_model(place: Place, lattice: Lattice) -> ColorModel | None:
         return None
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            curve, mean = (torch.from_numpy(stored[name]) for name in ("curve", "mean"))
+            curve = torch.from_numpy(stored["curve"])
+            error = float(stored["lightness_error"])
     except Exception:  # whatever damaged bytes make zipfile raise
         return None
     depth, rows, cols, levels = lattice.shape
-    if curve.shape != (depth, 3, levels, rows, cols) or mean.shape != (depth, 3, rows, cols):
+    if curve.shape != (depth, 3, levels, rows, cols):
         return None
-    return ColorModel(lattice, curve, mean)
+    return ColorModel(lattice, curve, error)
 
 
 def read_model(place: Place, lattice: Lattice) -> ColorModel:

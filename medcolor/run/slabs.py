@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from medcolor.retrieval.record import Assignment
+from medcolor.retrieval.record import Assignment, Source
 from medcolor.run.ledger import MATCH, level_stage
 from medcolor.run.plan import Plan, SlabTask
 
@@ -35,26 +36,30 @@ def open_tasks(plan: Plan, level: int) -> list[SlabTask]:
     return [task for task in all_tasks(plan, level) if task.number not in done]
 
 
-def match_tasks(plan: Plan, assignment: Assignment) -> list[SlabTask]:
-    """Return the slabs to match, with their references.
-
-    The colours of a slab depend on the votes of all slabs; in the look `paper` on its own alone.
-    """
+def match_tasks(plan: Plan, assignment: Assignment, *, all_are_needed: bool) -> list[SlabTask]:
+    """Return the slabs to match, with their references: all, or those still to be coloured."""
     matched = plan.ledger.done(MATCH)
-    needed = all_tasks(plan, 0) if plan.uses_model else open_tasks(plan, 0)
+    needed = all_tasks(plan, 0) if all_are_needed else open_tasks(plan, 0)
+    references = _relative(assignment.references)
     return [
-        replace(task, stage=MATCH, references=assignment.references[task.start : task.stop])
+        replace(task, stage=MATCH, references=references[task.start : task.stop])
         for task in needed
         if task.number not in matched
     ]
 
 
-def color_tasks(plan: Plan) -> list[SlabTask]:
-    """Return the slabs to colour of which all that they depend on is there."""
-    if plan.uses_model:
-        return open_tasks(plan, 0)
-    matched = plan.ledger.done(MATCH)
-    return [task for task in open_tasks(plan, 0) if task.number in matched]
+def _relative(references: Sequence[tuple[Source, ...]]) -> tuple[tuple[Source, ...], ...]:
+    """Return references whose largest weight of the whole volume is 1."""
+    most = max((one.weight for each in references for one in each), default=1.0)
+    return tuple(
+        tuple(replace(one, weight=one.weight / most) for one in each) for each in references
+    )
+
+
+def color_tasks(plan: Plan, *, need_votes: bool) -> list[SlabTask]:
+    """Return the slabs to colour; if they need their own votes, those that are matched."""
+    matched = plan.ledger.done(MATCH) if need_votes else set()
+    return [task for task in open_tasks(plan, 0) if not need_votes or task.number in matched]
 
 
 def finer_slabs(plan: Plan, task: SlabTask) -> range:

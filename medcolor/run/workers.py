@@ -15,11 +15,12 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from medcolor.color import grey_of
-from medcolor.colorize import color_slice, print_slice, vote_on_slices
+from medcolor.colorize import vote_on_slices
 from medcolor.config import RunSettings
 from medcolor.domain import ColorSlice, SliceVotes, TargetSlice
 from medcolor.errors import DiskFullError, EmptyFrameError
 from medcolor.features.extract import describe
+from medcolor.gpu import turn
 from medcolor.pair_limit import PairLimit, pairs_at_once
 from medcolor.prepared import PreparedReference, prepare_references
 from medcolor.reference.library import ReferenceRecord, load_reference
@@ -35,6 +36,7 @@ from medcolor.run.votes_files import read_votes, sums_name, votes_name, write_su
 from medcolor.stopwatch import Stopwatch
 from medcolor.storage import Place, size_of
 from medcolor.transfer.ballot import Ballot, count_votes, join
+from medcolor.transfer.looks import color_slice, needs_votes
 from medcolor.transfer.model import ColorModel
 from medcolor.volume.files import digest_file
 from medcolor.volume.pyramid import coarse_slab
@@ -224,9 +226,10 @@ class MatchSlab:
         """Count the votes of slices for the colour model, where there is to be one."""
         if not self._plan.uses_model:
             return None
-        with stopwatch("counting"):
-            model = self._plan.settings.model
-            return count_votes(made.values(), slices, self._plan.lattice, None, model)
+        plan, device = self._plan, self._network.device
+        with turn(device), stopwatch("counting", device):
+            votes, model = made.values(), plan.settings.model
+            return count_votes(votes, slices, plan.lattice, None, model, device)
 
     def _load_references(
         self, sources: list[tuple[Source, ...]], stopwatch: Stopwatch
@@ -249,7 +252,8 @@ class CountSlab:
     def __init__(self, plan: Plan, draft: str) -> None:
         """Read the model that a digest names."""
         self._plan, self._name = plan, draft
-        self._draft = read_model(plan.draft(draft), plan.lattice)
+        self._device = torch.device(plan.settings.compute.device)
+        self._draft = read_model(plan.draft(draft), plan.lattice).to(self._device)
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Count, and write the sums."""
@@ -259,8 +263,9 @@ class CountSlab:
             slices = range(z, z + 1)
             with stopwatch("reading"):
                 found = [one for one in read_votes(plan.votes, slices).values() if one is not None]
-            with stopwatch("counting"):
-                return count_votes(found, slices, plan.lattice, self._draft, plan.settings.model)
+            with turn(self._device), stopwatch("counting", self._device):
+                model = plan.settings.model
+                return count_votes(found, slices, plan.lattice, self._draft, model, self._device)
 
         ballots = map_slices(count, task.slices, plan.threads)
         with stopwatch("writing"), speaking_of_full_disks(plan.votes):
@@ -293,14 +298,13 @@ class ColorSlab:
         return SlabReport(len(task.slices), stopwatch.seconds, rgba.nbytes, _gpu_bytes())
 
     def _color(self, z: int, stopwatch: Stopwatch) -> ColorSlice:
-        plan, model = self._plan, self._model
+        plan, model, votes = self._plan, self._model, None
         with stopwatch("reading"):
             target = self._read(z)
-            votes = None if model else read_votes(plan.votes, range(z, z + 1))[z]
+            if needs_votes(model, plan.settings):
+                votes = read_votes(plan.votes, range(z, z + 1))[z]
         with stopwatch("transfer"):
-            if model is None:
-                return print_slice(target, votes, plan.settings, self._device)
-            return color_slice(target, model, plan.settings, plan.statistics, self._device)
+            return color_slice(target, model, votes, plan.settings, plan.statistics, self._device)
 
 
 class CoarsenSlab:

@@ -1,1 +1,1 @@
-"""From votes to colours: agreement of references, coherence along z, equation 1, opacity."""
+"""From votes to colours: a model of the whole body, the looks, equation 1, opacity."""

@@ -16,11 +16,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medcolor.domain import SliceVotes
+from medcolor.transfer.equation_1 import vote_weights
 from medcolor.transfer.lattice import Lattice, splat
 from medcolor.transfer.model import ColorModel, fit_model
 from medcolor.transfer.scan import ScanStatistics
 from medcolor.transfer.settings import ModelSettings
 
+_CPU = torch.device("cpu")
 _LEAST_RELIABILITY = 0.03
 """Of a vote at a border, so that thin structures have some."""
 
@@ -45,6 +47,7 @@ def count_votes(
     lattice: Lattice,
     draft: ColorModel | None,
     settings: ModelSettings,
+    device: torch.device = _CPU,
 ) -> Ballot:
     """Add up the votes of some slices that follow each other.
 
@@ -52,20 +55,22 @@ def count_votes(
         votes: Of those that show a body, in any order.
         slices: All of them.
         lattice: Where sums are kept.
-        draft: A first model by which votes are weighted; without one all are believed alike.
+        draft: A first model, on `device`, by which votes are weighted; without one all are believed
+            alike.
         settings: Of the model.
+        device: To compute on; the sums are equal on all, and come back to the CPU.
     """
     lowest = lattice.layer(slices[0])
     layers = lattice.layer(slices[-1]) - lowest + 1
-    sums = torch.zeros(4, layers, *lattice.shape[1:], dtype=torch.int64)
+    sums = torch.zeros(4, layers, *lattice.shape[1:], dtype=torch.int64, device=device)
     for one in votes:
-        contrast = torch.from_numpy(one.contrast).float()
-        lab = torch.from_numpy(one.lab).float()
+        contrast = torch.from_numpy(one.contrast).to(device).float()
+        lab = torch.from_numpy(one.lab).to(device).float()
         weight = _weights(one, contrast, settings)
         if draft is not None:
             weight = weight * _agreement(draft, one, contrast, lab, settings)
         sums[:, lattice.layer(one.z) - lowest] += splat(lattice, one.box, contrast, lab, weight)
-    return Ballot(lowest, sums)
+    return Ballot(lowest, sums.cpu())
 
 
 def join(ballots: Sequence[Ballot]) -> Ballot:
@@ -95,9 +100,10 @@ def learn_colors(
 ) -> ColorModel:
     """Fit the model to votes that are all in memory, in the order of their slices."""
     model, slices = None, range(votes[-1].z + 1)
-    for _ in range(settings.rounds + 1):
+    for left in reversed(range(settings.rounds + 1)):
         ballot = count_votes(votes, slices, lattice, model, settings)
-        model = fit_model(add_up([ballot], lattice), lattice, statistics, settings)
+        stretch = settings.stretch if left else 1.0
+        model = fit_model(add_up([ballot], lattice), lattice, statistics, settings, stretch)
     assert model is not None
     return model
 
@@ -109,10 +115,9 @@ def _weights(
 
     Matches at borders of the scan are a pixel or two beside them.
     """
-    trust = torch.from_numpy(votes.trust).float()
-    nearness = torch.tensor(votes.nearness)[:, None, None]
-    reliability = _reliability(contrast, torch.from_numpy(votes.body), settings.border_contrast)
-    return nearness * trust.sqrt() * reliability
+    body = torch.from_numpy(votes.body).to(contrast.device)
+    reliability = _reliability(contrast, body, settings.border_contrast)
+    return torch.from_numpy(vote_weights(votes)).to(contrast.device) * reliability
 
 
 def _reliability(
@@ -138,7 +143,6 @@ def _agreement(
     settings: ModelSettings,
 ) -> Float[Tensor, "vote row col"]:
     """Return Welsch's weights exp(-(d / tolerance)^2 / 2) (Holland and Welsch 1977)."""
-    mean = draft.read_mean(votes.z, votes.box, contrast)
-    wanted = mean + settings.stretch * (draft.read(votes.z, votes.box, contrast) - mean)
+    wanted = draft.read(votes.z, votes.box, contrast)
     squared = (lab - wanted).square().sum(1)
     return _LEAST_WELSCH + torch.exp(squared / (-2 * settings.tolerance**2))

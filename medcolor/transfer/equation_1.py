@@ -50,12 +50,14 @@ def equation_1(
 def mean_vote(
     votes: SliceVotes,
 ) -> tuple[Float[np.ndarray, "row col 3"], Float[np.ndarray, "row col"]]:
-    """Return T' of several photographs, Lab, and how far it is to be trusted, 0..1.
-
-    Weights are nearness sqrt(trust).
-    """
-    trust = votes.trust.astype(np.float32)
-    weight = np.array(votes.nearness, np.float32)[:, None, None] * np.sqrt(trust)
+    """Return T' of several photographs, Lab, and how far it is to be trusted, 0..1."""
+    weight = vote_weights(votes)
     share = weight / np.maximum(weight.sum(0), _LEAST)
     lab = (share[:, None] * votes.lab.astype(np.float32)).sum(0)
-    return np.moveaxis(lab, 0, -1), (share * trust).sum(0)
+    return np.moveaxis(lab, 0, -1), (share * votes.trust.astype(np.float32)).sum(0)
+
+
+def vote_weights(votes: SliceVotes) -> Float[np.ndarray, "vote row col"]:
+    """Return nearness sqrt(trust) of every vote."""
+    nearness = np.array(votes.nearness, np.float32)[:, None, None]
+    return np.asarray(nearness * np.sqrt(votes.trust.astype(np.float32)))

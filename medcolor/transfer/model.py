@@ -10,7 +10,7 @@ What is summed up, and how votes that went astray lose their weight, is in `tran
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Float16, Int
@@ -19,10 +19,13 @@ from torch.nn import functional as F
 
 from medcolor.domain import Box
 from medcolor.transfer.lattice import Lattice, mean_lab
-from medcolor.transfer.scan import BASIS, ScanStatistics, basis
+from medcolor.transfer.scan import BASIS, ScanStatistics, basis, displayed_lightness
 from medcolor.transfer.settings import ModelSettings
 
 _FEW = 1e-6
+_LOCAL_SHARE = 0.5
+"""Of the correction in the narrowest neighbourhood in what is stretched: there few votes may point
+the wrong way, and what is stretched that way runs away."""
 
 
 @dataclass(frozen=True)
@@ -33,25 +36,19 @@ class ColorModel:
     curve: Float16[Tensor, "z 3 contrast y x"]
     """CIE Lab at every node."""
 
-    mean: Float16[Tensor, "z 3 y x"]
-    """Of the wide neighbourhood of every node, over all contrasts."""
+    lightness_error: float
+    """Root mean square distance of its lightness from that of the scan as displayed, over all
+    votes, in L*. Small where the scan shows what photographs show, as a gray photograph does."""
 
     def to(self, device: torch.device) -> ColorModel:
         """Return the same on a device."""
-        return ColorModel(self.lattice, self.curve.to(device), self.mean.to(device))
+        return replace(self, curve=self.curve.to(device))
 
     def read(
         self, z: int, box: Box, contrast: Float[Tensor, "row col"]
     ) -> Float[Tensor, "3 row col"]:
         """Return the colour of every pixel of an image of `box` in slice `z`, Lab."""
         return _interpolate(self._layer(self.curve, z), self.lattice, box, contrast)
-
-    def read_mean(
-        self, z: int, box: Box, contrast: Float[Tensor, "row col"]
-    ) -> Float[Tensor, "3 row col"]:
-        """Return the mean colour around every pixel, whatever its contrast."""
-        layer = self._layer(self.mean, z)[:, None].expand(-1, 2, -1, -1)
-        return _interpolate(layer, self.lattice, box, contrast)
 
     def _layer(self, nodes: Float16[Tensor, "z 3 *rest"], z: int) -> Float[Tensor, "3 ..."]:
         """Interpolate between the layers on both sides of a slice."""
@@ -88,6 +85,7 @@ def fit_model(
     lattice: Lattice,
     statistics: ScanStatistics,
     settings: ModelSettings,
+    stretch: float = 1.0,
 ) -> ColorModel:
     """Fit the model to the sums of all votes.
 
@@ -96,6 +94,8 @@ def fit_model(
         lattice: Their nodes.
         statistics: Of the scan: its basis.
         settings: How much must be known to be believed.
+        stretch: How far the distance of wide neighbourhoods' curves from their mean colour is
+            stretched.
     """
     total = sums.float()
     total = total.sum((1, 2, 3), keepdim=True).expand_as(total[:, :1, :1, :1])
@@ -111,16 +111,32 @@ def fit_model(
         curve = _toward(curve, own, weight, settings.wide_doubt * cell)
         marginal, mass = mean_lab(blurred.sum(4, keepdim=True))
         mean = _toward(mean, marginal, mass, settings.mean_doubt * cell)
-    curve = curve + _local_correction(sums, curve, lattice, statistics, settings)
-    return ColorModel(
-        lattice,
-        curve.permute(1, 0, 4, 2, 3).half().contiguous(),
-        mean[..., 0].transpose(0, 1).half().contiguous(),
-    )
+    local = _local_correction(sums, curve, lattice, statistics, settings)
+    moved = (stretch - 1) * (curve + _LOCAL_SHARE * local - mean)
+    curve = curve + moved + local
+    error = _lightness_error(sums, curve, statistics)
+    return ColorModel(lattice, curve.permute(1, 0, 4, 2, 3).half().contiguous(), error)
+
+
+def _lightness_error(
+    sums: Int[Tensor, "4 z y x contrast"],
+    curve: Float[Tensor, "3 z y x contrast"],
+    statistics: ScanStatistics,
+) -> float:
+    """Return the root mean square distance in L* between curves and the displayed scan."""
+    axis = torch.linspace(0, 1, sums.shape[4], device=sums.device)
+    missed = curve[0] - displayed_lightness(axis, statistics)
+    weight = sums[0].double()
+    return float(((weight * missed.square()).sum() / weight.sum().clamp(min=_FEW)).sqrt())
 
 
 def _toward(
-    prior: Float[Tensor, "3 _z _y _x contrast"],
+    prior: Float[
+        Tensor,
+        (
+            3  # z #y #x contrast
+        ),
+    ],
     own: Float[Tensor, "3 z y x contrast"],
     weight: Float[Tensor, "z y x contrast"],
     doubt: float,

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from medcolor.body import bounding_box
+from medcolor.color import lightness
 from medcolor.domain import Box
 from medcolor.filters.bilateral import bilateral
 from medcolor.transfer.ramp import smooth_ramp
@@ -34,7 +35,7 @@ _NOISE_STEPS = 2.5
 _LEAST_SIGMA_PX = 1.0
 _SIGMA_WORKING_PX = 0.8
 _HU_RANGE = -300.0, 1200.0
-_HU_AIR = -500.0, -300.0
+_HU_AIR = -750.0, -650.0
 _AIR_NOISE = 2.0, 6.0
 """Standard deviations of noise above the level of air, where the unit is a scanner's own."""
 
@@ -60,6 +61,9 @@ class ScanStatistics:
     contrast: tuple[float, ...]
     """Place of each knot on the axis, 0..1, rising."""
 
+    lightness: tuple[float, ...]
+    """L* that each knot is displayed with."""
+
     air: tuple[float, float]
     """Value up to which nothing is there, and from which on all is tissue."""
 
@@ -82,6 +86,7 @@ def measure_scan(
     spacing_mm: tuple[float, float],
     working_size_px: int,
     *,
+    window: tuple[float, float],
     is_hounsfield: bool,
     air_level: float,
 ) -> ScanStatistics:
@@ -91,6 +96,7 @@ def measure_scan(
         slices: Values, and which are body; at least one. Those without a body are left out.
         spacing_mm: Between rows, between columns.
         working_size_px: Of matching.
+        window: Values displayed as black and as white.
         is_hounsfield: Whether values are Hounsfield units.
         air_level: Value of air, where they are not.
     """
@@ -112,10 +118,13 @@ def measure_scan(
     rank = np.searchsorted(tissue, knots, side="right") / len(tissue)
     axis = _RANK_SHARE * rank + (1 - _RANK_SHARE) * np.linspace(0, 1, _KNOTS)
     axis = (axis - axis[0]) / (axis[-1] - axis[0])
+    black, white = window
+    shown_as = lightness(np.clip((knots - black) / (white - black), 0, 1).astype(np.float32))
     return ScanStatistics(
         noise=noise,
         knots=tuple(knots.tolist()),
         contrast=tuple(np.round(axis, 6).tolist()),
+        lightness=tuple(shown_as.tolist()),
         air=air,
         soft=_soft_range(tissue, air, noise),
         working_px=(working_mm / spacing_mm[0], working_mm / spacing_mm[1]),
@@ -162,11 +171,15 @@ def _soft_range(
 
 
 def known(values: Float[np.ndarray, "row col"]) -> Float[np.ndarray, "row col"]:
-    """Return values in which what was not scanned is as low as the lowest that was."""
+    """Return values in which what was not scanned is as low as the lowest that was.
+
+    In memory of their own, row by row: readers give views that torch does not take, and mapped
+    files.
+    """
     finite = np.isfinite(values)
-    if finite.all():
-        return values
-    return np.where(finite, values, values[finite].min() if finite.any() else 0).astype(np.float32)
+    if not finite.all():
+        values = np.where(finite, values, values[finite].min() if finite.any() else 0)
+    return np.array(values, np.float32, order="C")
 
 
 def _noise(shown: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
@@ -219,16 +232,29 @@ def basis(contrast: Float[Tensor, ...], statistics: ScanStatistics) -> Float[Ten
     order of 1: three tissues side by side may have any three colours.
     """
     low, high = statistics.knots[0], statistics.knots[-1]
-    knots = np.array(statistics.knots)
-    at = np.interp(np.linspace(0, 1, _KNOTS), statistics.contrast, knots)
-    axis = torch.tensor(at.astype(np.float32), device=contrast.device)
-    place = contrast.clamp(0, 1) * (_KNOTS - 1)
-    below = place.floor().clamp(max=_KNOTS - 2)
-    index, part = below.long(), place - below
-    value = axis[index] * (1 - part) + axis[index + 1] * part
+    value = _along_axis(contrast, statistics.knots, statistics)
     soft_low, soft_high = statistics.soft
     soft = (value.clamp(soft_low, soft_high) - soft_low) / (soft_high - soft_low) - 0.5
     return torch.stack([soft, 2 * soft * soft, (value.clamp(min=soft_low) - low) / (high - low)])
+
+
+def displayed_lightness(
+    contrast: Float[Tensor, ...], statistics: ScanStatistics
+) -> Float[Tensor, ...]:
+    """Return the L* that a contrast is displayed with."""
+    return _along_axis(contrast, statistics.lightness, statistics)
+
+
+def _along_axis(
+    contrast: Float[Tensor, ...], at_knots: tuple[float, ...], statistics: ScanStatistics
+) -> Float[Tensor, ...]:
+    """Return what is known at the knots, at places on the axis."""
+    even = np.interp(np.linspace(0, 1, _KNOTS), statistics.contrast, at_knots)
+    table = torch.tensor(even.astype(np.float32), device=contrast.device)
+    place = contrast.clamp(0, 1) * (_KNOTS - 1)
+    below = place.floor().clamp(max=_KNOTS - 2)
+    index, part = below.long(), place - below
+    return table[index] * (1 - part) + table[index + 1] * part
 
 
 def tissue_share(

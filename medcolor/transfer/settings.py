@@ -27,13 +27,13 @@ class TransferSettings(Settings):
     """Half side, in working pixels, of the windows in which the model's colours become linear
     functions of the scan, so that they show no structure of their own."""
 
-    detail_radius_px: float = 11.0
+    detail_radius_px: float = 12.0
     """The same in which the scan's structure is compared with that of the colours."""
 
-    detail_gain: float = 0.6
+    detail_gain: float = 0.62
     """How much is added of the scan's structure that the colours do not show."""
 
-    detail_limit: float = 8.0
+    detail_limit: float = 13.0
     """Most that it changes L*."""
 
     gamma: float = 0.5
@@ -58,7 +58,7 @@ class TransferSettings(Settings):
 class ModelSettings(Settings):
     """Colour as a function of place and of what the scan measures there, for the whole body."""
 
-    cell_px: float = 8.5
+    cell_px: float = 6.5
     """Distance of nodes along rows and columns, in working pixels (those of a body of median
     size)."""
 
@@ -90,11 +90,16 @@ class ModelSettings(Settings):
     """How often votes are weighted anew by the model."""
 
     stretch: float = 2.5
-    """How far the model's distance from the mean of the wide neighbourhood is stretched before
-    votes are compared with it: 1 believes means of right and wrong votes."""
+    """How far the contrast of colours in wide neighbourhoods is stretched before votes are
+    compared with the model: 1 believes means of right and wrong votes."""
 
-    tolerance: float = 12.0
+    tolerance: float = 11.0
     """Distance in Lab at which the weight of a vote has fallen to 0.61."""
+
+    photographic_below: float = 8.0
+    """Distance in L* between the model and the scan as displayed, over the whole body, below which
+    the scan counts as a gray photograph: lightness is then the scan's, and hue and chroma come
+    from the votes that have this lightness. 0 takes no scan for one."""
 
     border_contrast: float = 0.3
     """Range of contrast within two pixels at which a vote's weight has fallen to 0.61: matches at
@@ -104,8 +109,8 @@ class ModelSettings(Settings):
         """Refuse what has no meaning."""
         if min(self.cell_px, self.cell_depth_px, self.tolerance, self.border_contrast) <= 0:
             raise ValueError("cell_px, cell_depth_px, tolerance and border_contrast must be > 0")
-        if self.contrast_levels < 2 or self.rounds < 0:
-            raise ValueError("contrast_levels must be >= 2, rounds >= 0")
+        if self.contrast_levels < 2 or min(self.rounds, self.photographic_below) < 0:
+            raise ValueError("contrast_levels must be >= 2, rounds and photographic_below >= 0")
         if min(self.wide_doubt, self.mean_doubt, self.narrow_doubt) <= 0:
             raise ValueError("wide_doubt, mean_doubt and narrow_doubt must be > 0")
         if not all(len(one) == 3 and min(one) >= 0 for one in self.widths_cells):

@@ -87,7 +87,9 @@ def test_every_filter_keeps_constants_and_edges_and_lowers_noise(random, name):
     guide[:, 20:] = 0.9
     noise = random.normal(size=(40, 40, 1)).astype(np.float32)
     step = (guide > 0.5).astype(np.float32)[..., None] * 10
-    edges = SmoothingSettings(filter=name, range_sigma=20.0, wls_smoothness=5.0)
+    edges = SmoothingSettings(
+        filter=name, smoothness=60.0, guide_sigma=5.0, range_sigma=20.0, wls_smoothness=5.0
+    )
     smooth = make_smoother(guide, edges)
     np.testing.assert_allclose(smooth(np.ones_like(step)), 1, atol=1e-4)
     np.testing.assert_allclose(smooth(step), step, atol=0.6)
