@@ -36,8 +36,9 @@ _LEAST_SIGMA_PX = 1.0
 _SIGMA_WORKING_PX = 0.8
 _HU_RANGE = -300.0, 1200.0
 _HU_AIR = -750.0, -650.0
-_AIR_NOISE = 2.0, 6.0
-"""Standard deviations of noise above the level of air, where the unit is a scanner's own."""
+_AIR_STEP = 0.5
+"""Of the distance from black to the border of air, in which tissue sets in where the unit is a
+scanner's own: compact bone of MRI is hardly brighter."""
 
 _NEIGHBOURS = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 _DEVIATION = 6 * 0.6745
@@ -88,7 +89,7 @@ def measure_scan(
     *,
     window: tuple[float, float],
     is_hounsfield: bool,
-    air_level: float,
+    air_below: float,
 ) -> ScanStatistics:
     """Find the statistics of a scan from some slices of it.
 
@@ -98,7 +99,7 @@ def measure_scan(
         working_size_px: Of matching.
         window: Values displayed as black and as white.
         is_hounsfield: Whether values are Hounsfield units.
-        air_level: Value of air, where they are not.
+        air_below: Value between air and tissue, where they are not.
     """
     shown, boxes = _bodies(slices)
     noise = _noise(shown)
@@ -113,7 +114,7 @@ def measure_scan(
     else:
         low, high = (float(one) for one in np.percentile(tissue, [0.5, 99.5]))
         high = max(high, low + noise)
-        air = air_level + _AIR_NOISE[0] * noise, air_level + _AIR_NOISE[1] * noise
+        air = air_below, air_below + _AIR_STEP * (air_below - window[0])
     knots = np.linspace(low, high, _KNOTS)
     rank = np.searchsorted(tissue, knots, side="right") / len(tissue)
     axis = _RANK_SHARE * rank + (1 - _RANK_SHARE) * np.linspace(0, 1, _KNOTS)

@@ -24,14 +24,14 @@ def body_of(rows=80, cols=100, noise=NOISE):
     return (values + np.random.default_rng(0).normal(0, noise, values.shape)).astype("f4"), body
 
 
-def statistics_of(slices, spacing_mm=(1.0, 1.0), is_hounsfield=True, air_level=0.0):
+def statistics_of(slices, spacing_mm=(1.0, 1.0), is_hounsfield=True, air_below=0.0):
     return measure_scan(
         slices,
         spacing_mm,
         64,
-        window=(-350.0, 650.0),
+        window=(-350.0 if is_hounsfield else -1000.0, 650.0),
         is_hounsfield=is_hounsfield,
-        air_level=air_level,
+        air_below=air_below,
     )
 
 
@@ -87,7 +87,7 @@ def test_slices_without_a_body_say_nothing_unless_all_are_so():
 @pytest.mark.parametrize("is_hounsfield", [True, False])
 def test_air_is_no_tissue(is_hounsfield):
     values, body = body_of()
-    statistics = statistics_of([(values, body)], is_hounsfield=is_hounsfield, air_level=-1000.0)
+    statistics = statistics_of([(values, body)], is_hounsfield=is_hounsfield, air_below=-500.0)
     share = tissue_share(np.array([[-1000.0, FAT, MUSCLE]], np.float32), statistics)
     np.testing.assert_array_equal(share, [[0, 1, 1]])
 
