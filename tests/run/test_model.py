@@ -19,7 +19,7 @@ from medcolor.errors import RunError
 from medcolor.run import driver, fit, ledger, workers
 from medcolor.run.ledger import Ledger
 from medcolor.run.status import read_status
-from medcolor.run.votes_files import votes_name
+from medcolor.run.votes_files import votes_name, write_votes
 from medcolor.storage import durable
 from medcolor.volume.store import read_slices
 
@@ -31,11 +31,17 @@ SETS = (
     "compute.threads=1",
 )
 SLABS = 4
-LOOKS = ("photograph", "scan", "paper")
+LOOKS = {
+    "photograph": ("transfer.look=photograph",),
+    "scan": ("transfer.look=scan",),
+    "paper": ("transfer.look=paper",),
+    "as of a gray photograph": ("transfer.look=photograph", "model.photographic_below=100"),
+}
+"""In the last there is a model, and slices need their own votes all the same."""
 
 
 def settings_of(look="photograph", *more):
-    return load_settings(None, [*SETS, f"transfer.look={look}", *more])
+    return load_settings(None, [*SETS, *LOOKS[look], *more])
 
 
 SETTINGS = settings_of()
@@ -107,6 +113,17 @@ def matched_slabs(monkeypatch):
     return found
 
 
+def poison_votes(monkeypatch, bad):
+    """Let no votes of a slice be written."""
+
+    def poisoned(folder, z, votes):
+        if z == bad:
+            raise ValueError("poison")
+        return write_votes(folder, z, votes)
+
+    monkeypatch.setattr(workers, "write_votes", poisoned)
+
+
 def never(*_, **__):
     raise AssertionError("no worker of this kind is needed")
 
@@ -129,15 +146,21 @@ def test_a_lost_shard_of_a_finished_volume_is_made_again_from_the_model_alone(
     assert model_of(volume).read_bytes() == model
 
 
-def test_in_the_look_of_the_paper_a_lost_shard_is_matched_again_alone(
-    inputs, made, tmp_path, monkeypatch
+@pytest.mark.parametrize("look", ["paper", "as of a gray photograph"])
+def test_where_slices_need_their_own_votes_a_lost_shard_is_matched_again_alone(
+    inputs, made, tmp_path, monkeypatch, look
 ):
-    volume = a_copy(made, tmp_path, "paper")
+    volume = a_copy(made, tmp_path, look)
     before = tree_bytes(volume)
     shard(volume, 2).unlink()
     matched = matched_slabs(monkeypatch)
-    assert colorize(inputs, volume, settings_of("paper")).slabs_done == 1
-    assert matched == [2]
+    poison_votes(monkeypatch, 4)
+    report = colorize(inputs, volume, settings_of(look))
+    failed = {(one.task.stage, one.task.number) for one in report.failures}
+    assert failed == {("match", 2), ("level0", 2)}
+    monkeypatch.setattr(workers, "write_votes", write_votes)
+    assert colorize(inputs, volume, settings_of(look)).slabs_done == 1
+    assert set(matched) == {2}
     assert tree_bytes(volume) == before
     assert not (Ledger.folder_of(volume) / "votes").exists()
 
@@ -189,18 +212,11 @@ def test_a_slab_that_can_no_more_be_matched_is_a_failure_though_its_shard_is_the
     volume = a_copy(made, tmp_path)
     model_of(volume).unlink()
     shard(volume, 1).unlink()
-    real = workers.write_votes
-
-    def poisoned(folder, z, votes):
-        if z == 7:
-            raise ValueError("poison")
-        return real(folder, z, votes)
-
-    monkeypatch.setattr(workers, "write_votes", poisoned)
+    poison_votes(monkeypatch, 7)
     report = colorize(inputs, volume)
     assert [(one.task.stage, one.task.number) for one in report.failures] == [("match", 3)]
     assert not shard(volume, 1).exists()
-    monkeypatch.setattr(workers, "write_votes", real)
+    monkeypatch.setattr(workers, "write_votes", write_votes)
     assert colorize(inputs, volume).is_complete
     assert tree_bytes(volume) == truth
 
@@ -347,7 +363,7 @@ def test_a_draft_that_is_lost_ends_the_run_in_a_line_and_costs_no_matching(
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.unlink(), flip])
-@pytest.mark.parametrize("look", ["photograph", "paper"])
+@pytest.mark.parametrize("look", ["photograph", "paper", "as of a gray photograph"])
 def test_votes_that_are_lost_before_they_are_read_are_matched_again_the_next_time(
     inputs, output, monkeypatch, made, look, damage
 ):
@@ -433,6 +449,7 @@ POINTS = {
     [
         *((point, "photograph") for point in POINTS),
         *((point, "paper") for point in POINTS if not re.search("draft|fit|votes|model", point)),
+        *((point, "as of a gray photograph") for point in POINTS if not re.search("match", point)),
     ],
 )
 def test_a_driver_that_ends_takes_nothing_from_a_slower_one(
@@ -559,7 +576,9 @@ def test_a_volume_begun_by_a_version_without_models_is_refused_and_forced_away(
 
 
 def test_looks_differ_in_lightness_and_colours_and_not_in_opacity(made):
-    found = [read_slices(made / look / "v.ome.zarr", 0, range(2 * SLABS)) for look in LOOKS]
-    for one in found[1:]:
-        np.testing.assert_array_equal(one[..., 3], found[0][..., 3])
-        assert (one[..., :3] != found[0][..., :3]).any()
+    first, *others = (
+        read_slices(made / look / "v.ome.zarr", 0, range(2 * SLABS)) for look in LOOKS
+    )
+    for one in others:
+        np.testing.assert_array_equal(one[..., 3], first[..., 3])
+        assert (one[..., :3] != first[..., :3]).any()

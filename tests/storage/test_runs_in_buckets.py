@@ -17,6 +17,7 @@ from trees import tree_bytes
 
 import medcolor
 from medcolor.config import load_settings
+from medcolor.run import workers
 from medcolor.run.index_copies import local_index, updating
 from medcolor.storage import copy_tree, local_copy, place_of
 from medcolor.volume.shards import LostShardError
@@ -165,14 +166,22 @@ def test_what_is_not_there_is_one_line_and_leaves_nothing(bucket):
         assert not place_of(f"{bucket}/new").exists()
 
 
-def test_a_volume_in_a_bucket_that_lost_shards_is_noticed_named_and_made_good(
-    bucket, inputs, tmp_path
+def test_a_volume_in_a_bucket_that_lost_shards_is_noticed_named_and_made_good_without_matching(
+    bucket, inputs, tmp_path, monkeypatch
 ):
     output = f"{bucket}/out/v.ome.zarr"
     settings = load_settings(None, [*QUICK, "store.smallest_side=24"])
     medcolor.colorize_volume(*inputs, output, settings=settings)
     volume = place_of(output)
     before = {key: (volume / key).read_bytes() for key, _ in volume.walk()}
+    kept = {key for key, _ in place_of(f"{output}.run").walk()}
+    assert "model.npz" in kept
+    assert not [key for key in kept if key.startswith("votes/")]
+
+    def match(*_):
+        raise AssertionError("matched")
+
+    monkeypatch.setattr(workers.MatchSlab, "__call__", match)
 
     def colorize():
         report = medcolor.colorize_volume(*inputs, output, settings=settings)
