@@ -59,7 +59,7 @@ def test_render_prints_the_page(coloured, tmp_path):
 
 
 def test_other_settings_on_one_output_end_with_status_2(coloured, inputs):
-    done = medcolor("colorize", *inputs, coloured[1], *QUICK, "--set", "transfer.gamma=0.5")
+    done = medcolor("colorize", *inputs, coloured[1], *QUICK, "--set", "transfer.gamma=0.7")
     assert done.returncode == 2
     assert "begun with other settings" in done.stderr
 
