@@ -59,7 +59,7 @@ def test_render_prints_the_page(coloured, tmp_path):
 
 
 def test_other_settings_on_one_output_end_with_status_2(coloured, inputs):
-    done = medcolor("colorize", *inputs, coloured[1], *QUICK, "--set", "transfer.gamma=0.7")
+    done = medcolor("colorize", *inputs, coloured[1], *QUICK, "--set", "transfer.gamma=0.75")
     assert done.returncode == 2
     assert "begun with other settings" in done.stderr
 
@@ -129,7 +129,7 @@ def workers_without_ray(folder):
         (absent_target, "no such file or folder"),
         (mixed_sizes, "slices differ"),
         (unknown_key, "a"),
-        (value_out_of_range, "guide_sigma, luminance_sigma"),
+        (value_out_of_range, "guide_sigma, spatial_sigma_px and range_sigma must be > 0"),
         (absent_settings_file, "no readable settings file"),
         (workers_without_ray, "Add --ray auto"),
     ],

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from medcolor import config
 from medcolor.config import RunSettings, describe_settings, load_settings
 from medcolor.errors import InputError
 
@@ -71,6 +72,18 @@ def test_an_unusable_setting_is_named(override, message):
     with pytest.raises(InputError, match=r"settings|Quote") as caught:
         load_settings(None, [override])
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("key", config._GONE)
+def test_a_setting_of_an_earlier_version_is_told_what_took_its_place(tmp_path, key):
+    stage, _, name = key.partition(".")
+    path = tmp_path / "s.yaml"
+    path.write_text(f"{stage}: {{{name or 'reach_mm'}: 3}}\n")
+    for given in ((None, [f"{stage}.{name or 'reach_mm'}=3"]), (path, [])):
+        with pytest.raises(InputError) as caught:
+            load_settings(*given)
+        assert config._GONE[key] in str(caught.value)
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", ["- a\n- b\n", "smoothing: 3\n", "a: [", "\x00"])

@@ -115,7 +115,10 @@ class GrayVGG19(nn.Module):
         for stage, count in enumerate(spec.channels(), 1):
             for layer in range(1, self._depth(stage) + 1):
                 conv = nn.Conv2d(previous, count, 3, padding=1, padding_mode=spec.padding_mode)
-                nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+                # On the meta device it does nothing but load torch's compiler and Triton, which
+                # crashes in a process in which Mesa has drawn: each brings an LLVM.
+                if not conv.weight.is_meta:
+                    nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
                 if conv.bias is not None:
                     nn.init.zeros_(conv.bias)
                 self.add_module(f"conv{stage}_{layer}", conv)
