@@ -1,16 +1,20 @@
-"""Draws the pictures of README and docs/ from procedural persons, with the product itself.
+"""Draws the pictures of README and docs/, with the product itself.
 
-    python jobs/draw_docs.py [--work out/docs]      writes docs/pictures; some minutes
+    python jobs/draw_docs.py [--work out/docs]      of procedural persons; some minutes
+    python jobs/draw_docs.py --real HEAD PELVIS     of volumes coloured from what may be shown
 
-Each scene of `configs/scenes` is drawn of a trunk (CT) or a head (T1); what was coloured or drawn
-before is kept in the work folder.
+The first writes docs/pictures; each scene of `configs/scenes` is drawn of a trunk (CT) or a head
+(T1), and what was coloured or drawn before is kept in the work folder. The second writes
+docs/pictures/real-*.webp: scans and photographs of the Visible Human, which want its credit line.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 import medcolor
@@ -28,6 +32,11 @@ _SIDE_PX = 320
 _CASES = {"trunk": Case("trunk", "ct", 2.0), "head": Case("head", "t1", 2.0)}
 _OF_HEAD = ("halved", "flight", "paper", "somersault")
 """Scenes that show more in a head."""
+
+_REAL = {
+    "head": ("scene.clip_sagittal=[0,0.5]", "scene.start_deg=80", "scene.zoom=1.3"),
+    "pelvis": ("scene.clip_axial=[0,0.6]", "scene.tilt_deg=50", "scene.zoom=1.2"),
+}
 
 Rgb = np.ndarray
 
@@ -62,6 +71,18 @@ def drawn(
     return found
 
 
+def beside(volume: Path, work: Path, cut: Sequence[str]) -> Rgb:
+    """Return an axial section and a cut-away of a volume, the scan beside the colours."""
+    size = ["render.size_px=560", "render.frames=2", *cut]
+    medcolor.render_volume(volume, work, settings=load_settings(None, size))
+    section = decode_png((work / "sections" / "axial.png").read_bytes())
+    frames = [decode_png((work / kind / "0000.png").read_bytes()) for kind in ("grey", "frames")]
+    pair = figure([frames], (16, 17, 20))
+    height = round(section.shape[0] * pair.shape[1] / section.shape[1])
+    above = cv2.resize(section, (pair.shape[1], height), interpolation=cv2.INTER_AREA)
+    return np.concatenate([above, pair])
+
+
 def save(name: str, picture: Rgb) -> None:
     """Write one picture."""
     path = _PICTURES / f"{name}.webp"
@@ -73,8 +94,14 @@ def main() -> None:
     """Draw all."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", type=Path, default=_ROOT / "out" / "docs")
-    work = parser.parse_args().work
+    parser.add_argument("--real", type=Path, nargs="*", default=[])
+    given = parser.parse_args()
+    work: Path = given.work
     _PICTURES.mkdir(parents=True, exist_ok=True)
+    if given.real:
+        for volume, (name, cut) in zip(given.real, _REAL.items(), strict=False):
+            save(f"real-{name}", beside(volume, work / f"real-{name}", cut))
+        return
     volumes = {name: colored(name, work) for name in _CASES}
     black = (16, 17, 20)
 

@@ -144,7 +144,7 @@ def statistics_of(drawn: Pictures, size: int) -> ScanStatistics:
         size,
         window=(0.0, 1.0),
         is_hounsfield=False,
-        air_level=0.0,
+        air_below=0.0,
     )
 
 

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medcolor.cli_data import data_app
+from medcolor.cli_evaluate import evaluate_app
 from medcolor.cli_export import export
 from medcolor.cli_fetch import fetch
 from medcolor.cli_logs import log_to_standard_error
 from medcolor.cli_progress import progress as progress_shown
+from medcolor.cli_settings import Config, Set, chosen_settings
 from medcolor.cli_verify import verify
 from medcolor.errors import InputError, MedcolorError
 
@@ -38,7 +40,6 @@ app = typer.Typer(
 index_app = typer.Typer(no_args_is_help=True, help="Reference indexes.")
 reference_app = typer.Typer(no_args_is_help=True, help="Photographs, before they are used.")
 weights_app = typer.Typer(no_args_is_help=True, help="Networks: published ones and our own.")
-evaluate_app = typer.Typer(no_args_is_help=True, help="Quality where the truth is known.")
 app.command()(export)
 app.command()(fetch)
 app.command()(verify)
@@ -48,13 +49,6 @@ app.add_typer(reference_app, name="reference")
 app.add_typer(weights_app, name="weights")
 app.add_typer(evaluate_app, name="evaluate")
 
-Config = Annotated[
-    Path | None, typer.Option("--config", help="Settings file (YAML).", show_default=False)
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="One setting, e.g. volume.spacing_mm=[1,1,1]. Repeatable."),
-]
 Ray = Annotated[
     str | None,
     typer.Option(
@@ -94,7 +88,7 @@ def colorize(
     _refuse_absent(target)
     from medcolor.api import colorize_volume, plan_volume
 
-    settings = _settings(config, overrides)
+    settings = chosen_settings(config, overrides)
     runner = _runner(ray, workers, settings)
     if plan:
         found = plan_volume(target, references, output, settings=settings, runner=runner)
@@ -135,7 +129,7 @@ def render(
     extra = [f"{key}={value}" for key, value in aliases.items() if value is not None]
     if opacity is not None:  # of a settings file points would take precedence
         extra.append("scene.opacity_points=null")
-    settings = _settings(config, [*(overrides or []), *extra])
+    settings = chosen_settings(config, [*(overrides or []), *extra])
     runner = _runner(ray, workers, settings)
     with progress_shown() as progress:
         page = render_volume(volume, output, settings=settings, runner=runner, progress=progress)
@@ -156,7 +150,7 @@ def compare(
     """Compare the three looks, reconstruction, filters and gamma on one slice."""
     from medcolor.evaluate.compare import compare as write_sheets
 
-    chosen = _settings(config, overrides)
+    chosen = chosen_settings(config, overrides)
     for path in write_sheets(target, reference, output, chosen, number=number):
         typer.echo(path)
 
@@ -179,7 +173,7 @@ def cohort(
     """Colour the volumes of MANIFEST that are new or changed."""
     from medcolor.api import colorize_cohort, plan_cohort
 
-    settings = _settings(config, overrides)
+    settings = chosen_settings(config, overrides)
     runner = _runner(ray, workers, settings)
     if plan:
         found = plan_cohort(manifest, references, output, settings=settings, runner=runner)
@@ -230,7 +224,7 @@ def doctor(
     from medcolor.doctor import examine, greet_every_node
     from medcolor.storage import place_of
 
-    settings = _settings(config, overrides)
+    settings = chosen_settings(config, overrides)
     where = None if place is None else place_of(place)
 
     def join() -> str:
@@ -264,7 +258,7 @@ def settings(
     """Print every setting with its documentation; with --config or --set, check those."""
     from medcolor.config import describe_settings
 
-    _settings(config, overrides)
+    chosen_settings(config, overrides)
     typer.echo(describe_settings(), nl=False)
 
 
@@ -282,7 +276,7 @@ def index_build(
     from medcolor.run.index_copies import updating
     from medcolor.storage import place_of
 
-    chosen = _settings(config, overrides)
+    chosen = chosen_settings(config, overrides)
     runner = _runner(ray, workers, chosen)
     with progress_shown() as progress, updating(place_of(index)) as folder:
         built = build_index(place_of(references), folder, chosen, runner, progress)
@@ -303,7 +297,7 @@ def index_append(
     from medcolor.run.index_copies import updating
     from medcolor.storage import place_of
 
-    chosen = _settings(config, overrides)
+    chosen = chosen_settings(config, overrides)
     runner = _runner(ray, workers, chosen)
     with progress_shown() as progress, updating(place_of(index)) as folder:
         done = append_index(place_of(references), folder, chosen, runner, progress)
@@ -339,7 +333,7 @@ def index_query(
     from medcolor.run.index_pictures import query_index
     from medcolor.storage import place_of
 
-    chosen = _settings(config, overrides)
+    chosen = chosen_settings(config, overrides)
     for match in query_index(local_index(place_of(index)), image, chosen, count, picture=output):
         typer.echo(f"{match.cosine:7.4f}  {match.record.reference_id}")
 
@@ -369,7 +363,7 @@ def reference_prepare(
     """Cut the bodies out of raw FRAMES: no gel, card or label; white balance; a contact sheet."""
     from medcolor.run.prepare import prepare_references
 
-    chosen = _settings(config, overrides)
+    chosen = chosen_settings(config, overrides)
     runner = _runner(ray, workers, chosen)
     with progress_shown() as progress:
         report = prepare_references(frames, output, chosen, runner, progress)
@@ -426,140 +420,6 @@ def weights_verify() -> None:
     raise typer.Exit(0 if all(is_good for _, is_good, _ in found) else 1)
 
 
-@evaluate_app.command("color")
-def evaluate_color(
-    references: Annotated[
-        Path | None,
-        typer.Argument(help="Cryosections to recolour from each other; without, phantoms."),
-    ] = None,
-    distance_mm: Annotated[
-        float, typer.Option(help="References nearer than this to a slice are not used for it.")
-    ] = 7.0,
-    every: Annotated[int, typer.Option(min=1, help="Take every n-th photograph only.")] = 1,
-    by_position: Annotated[
-        bool, typer.Option(help="Take the nearest photograph that is far enough, not by fc6.")
-    ] = False,
-    disguise: Annotated[
-        bool, typer.Option(help="Bend the photographs and give them a T1-like contrast first.")
-    ] = False,
-    distilled: Annotated[
-        Path | None,
-        typer.Option(help="Match with distilled-vgg19-16x.pth, for comparison; by position."),
-    ] = None,
-    case: Annotated[
-        list[str] | None,
-        typer.Option(help="Phantom case: head-ct, head-t1, head-t2, trunk-ct. Repeatable."),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Folder for figures and sample pictures.")
-    ] = None,
-    config: Config = None,
-    overrides: Set = None,
-) -> None:
-    """Measure colour errors: recoloured photographs, and phantom CT, T1 and T2 across persons."""
-    from medcolor.evaluate.across import choose_cases, evaluate_across
-    from medcolor.evaluate.features.rivals import DistilledVGG19
-    from medcolor.evaluate.recolor import evaluate_recolored
-
-    chosen = _settings(config, overrides)
-    with progress_shown() as progress:
-        if references is None:
-            table = evaluate_across(choose_cases(case or []), chosen, progress, pictures=output)
-        else:
-            table = evaluate_recolored(
-                references,
-                chosen,
-                progress,
-                distance_mm=distance_mm,
-                every=every,
-                by_position=by_position or distilled is not None,
-                taps=None if distilled is None else DistilledVGG19(distilled),
-                disguise=disguise,
-                pictures=output,
-            )
-    typer.echo(table)
-
-
-@evaluate_app.command("structure")
-def evaluate_structure(
-    volume: Annotated[Path, typer.Argument(help="Volume written by colorize.")],
-    scan: Annotated[Path, typer.Argument(help="The scan it was coloured from.")],
-    config: Config = None,
-    overrides: Set = None,
-) -> None:
-    """Measure how a coloured volume keeps its scan's structure and how its colours flicker."""
-    from medcolor.evaluate.structure import evaluate_structure as evaluate
-
-    chosen = _settings(config, overrides)
-    with progress_shown() as progress:
-        words = evaluate(volume, scan, chosen, progress)
-    typer.echo(words)
-
-
-@evaluate_app.command("places")
-def evaluate_places(
-    scan: Annotated[
-        Path | None, typer.Argument(help="A scan whose photographs are known; without, phantoms.")
-    ] = None,
-    photographs: Annotated[
-        Path | None, typer.Argument(help="Cryosections, places in mm in their names.")
-    ] = None,
-    config: Config = None,
-    overrides: Set = None,
-) -> None:
-    """Measure whether slices find their place, also with names, order and frames spoilt."""
-    from medcolor.evaluate import places
-
-    chosen = _settings(config, overrides)
-    with progress_shown() as progress:
-        if scan is None:
-            table = places.evaluate_phantom_places(chosen, progress)
-        elif photographs is None:
-            raise InputError("evaluate places", "a scan alone", "Name its photographs, too")
-        else:
-            table = places.evaluate_places(scan, photographs, chosen, progress)
-    typer.echo(table)
-
-
-@evaluate_app.command("features")
-def evaluate_features(
-    photographs: Annotated[
-        Path | None, typer.Option(help="Real cryosections, positions in mm in their names.")
-    ] = None,
-    mri: Annotated[Path | None, typer.Option(help="A real MRI of the same part.")] = None,
-    ct: Annotated[Path | None, typer.Option(help="A real CT of the same part.")] = None,
-    distilled: Annotated[
-        Path | None, typer.Option(help="distilled-vgg19-16x.pth, to compare with.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of deformations, tones and phantoms.")] = 0,
-    config: Config = None,
-    overrides: Set = None,
-) -> None:
-    """Measure whether features and fc6 find what belongs together; phantoms need no files."""
-    from medcolor.evaluate.features.report import FeatureEvaluation
-    from medcolor.evaluate.features.report import evaluate_features as evaluate
-
-    what = FeatureEvaluation(
-        photographs=photographs, mri=mri, ct=ct, distilled=distilled, seed=seed
-    )
-    with progress_shown() as progress:
-        report = evaluate(what, _settings(config, overrides), progress)
-    typer.echo(report)
-
-
-@evaluate_app.command("phantom")
-def evaluate_phantom(
-    output: Annotated[Path, typer.Argument(help="Folder to write.")],
-    seed: Annotated[int, typer.Option(help="Which person.")] = 1,
-    region: Annotated[str, typer.Option(help="head, trunk or whole.")] = "head",
-    spacing_mm: Annotated[int, typer.Option(min=1, help="Voxel size.")] = 2,
-) -> None:
-    """Write a procedural person: CT, T1 and T2 as NIfTI, cryosections as numbered photographs."""
-    from medcolor.phantom.files import write_person
-
-    typer.echo(write_person(output, seed, region, float(spacing_mm)))
-
-
 def _refuse_absent(scan: str) -> None:
     """Answer a mistyped path before all that takes seconds to load."""
     from medcolor.storage import place_of
@@ -567,12 +427,6 @@ def _refuse_absent(scan: str) -> None:
     place = place_of(scan)
     if isinstance(place, Path) and not place.exists():
         raise InputError(place, "no such file or folder", "Check the path")
-
-
-def _settings(config: Path | None, overrides: list[str] | None) -> RunSettings:
-    from medcolor.config import load_settings
-
-    return load_settings(config, overrides or [])
 
 
 def _runner(address: str | None, workers: int | None, settings: RunSettings) -> Runner:

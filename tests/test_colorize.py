@@ -31,7 +31,7 @@ def color(network, target, reference, **transfer):
         64,
         window=(0.0, 1.0),
         is_hounsfield=False,
-        air_level=0.0,
+        air_below=0.0,
     )
     prepared = prepare_reference(reference, network.module, settings)
     given = [(prepared, 1.0)], network.module, settings, statistics, Stopwatch()

@@ -59,6 +59,11 @@ def _level(grey: Float[np.ndarray, "*grid"]) -> Int[np.ndarray, "*grid"]:
     return np.asarray(np.clip(np.rint(grey * (_BINS - 1)), 0, _BINS - 1), np.int64)
 
 
+def grey_in_lab(grey: Grey) -> Lab:
+    """Return display grey as it is."""
+    return srgb_to_lab(np.repeat(grey[..., None], 3, axis=-1))
+
+
 class MeanColor:
     """The reference's mean a*, b* everywhere; the scan's own lightness."""
 
@@ -151,7 +156,7 @@ def by_statistics(
         look_up: A transfer function of the references, by the name to list it under.
     """
     return {
-        "grey": lambda grey: srgb_to_lab(np.repeat(grey[..., None], 3, axis=-1)),
+        "grey": grey_in_lab,
         "mean colour": MeanColor(colors),
         **look_up,
         "Welsh": Welsh(references, greys, np.random.default_rng(0)),

@@ -7,8 +7,9 @@ from pathlib import Path
 from medcolor.api import colorize_volume, render_volume
 from medcolor.config import load_settings
 from medcolor.errors import RunError
-from medcolor.evaluate.across import Case, judge, write_case
-from medcolor.evaluate.metrics import LEGEND, ColorReport
+from medcolor.evaluate.across import Case, judge_case, write_case
+from medcolor.evaluate.judge import LEGENDS, tables_of
+from medcolor.evaluate.metrics import ColorReport
 from medcolor.extras import require
 from medcolor.progress import ProgressReport
 from medcolor.volume.images import write_png
@@ -40,11 +41,10 @@ def run_demo(output: Path, progress: ProgressReport) -> str:
     if not report.is_complete:
         raise RunError(volume, f"{len(report.failures)} slabs failed", "Run the demo again")
     figures = ColorReport()
-    sheet = judge(_CASE, files, volume, figures)
-    write_png(output / "scan-result-truth.png", sheet)
+    judgement = judge_case(_CASE, files, volume, figures)
+    write_png(output / "scan-result-truth.png", judgement.sheet)
     page = render_volume(volume, output / "pictures", settings=settings, progress=progress)
     return (
-        "Mean figures inside the body, against the phantom's truth:\n"
-        f"{figures.table(_CASE.name)}\n(* knows the truth, or where which tissue is)\n{LEGEND}"
-        f"\n\nOpen {page}"
+        "Figures inside the body, against the phantom's truth:\n"
+        f"{tables_of(_CASE.name, figures, judgement)}\n{LEGENDS}\n\nOpen {page}"
     )

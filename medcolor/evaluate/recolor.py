@@ -269,7 +269,7 @@ def _recolor(
         settings.features.working_size_px,
         window=(0.0, 1.0),
         is_hounsfield=False,
-        air_level=0.0,
+        air_below=0.0,
     )
     target = TargetSlice(grey, matched, tissue, 0, grey)
     colored = colorize_slice(target, references, network, settings, statistics, Stopwatch())

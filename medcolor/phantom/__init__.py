@@ -16,7 +16,8 @@ shown as a picture is the radiological view.
     phantom.py    the order in which a person is painted
     drawing/      noise, coordinates, distances, brushes: knows nothing of anatomy
     anatomy/      one organ system a file, mostly tables of points in canonical millimetres
-    rendering/    what CT, MR and camera see of each tissue, with the literature
+    rendering/    what CT, MR and camera see of each tissue, with the literature: scanners drawn
+                  plainly (scans.py), and as in a clinic (clinical.py: noise, partial volume)
 
 Two persons differ in measures, folding and positions, but all are variations on one plan: there
 is no disease, no asymmetry of organs beyond the normal, and hands and legs end at the frame.
@@ -26,6 +27,7 @@ from __future__ import annotations
 
 from medcolor.phantom.drawing.lattice import Region
 from medcolor.phantom.phantom import Phantom, make_phantom
+from medcolor.phantom.rendering.clinical import render_clinical_ct, render_clinical_mri
 from medcolor.phantom.rendering.cryosection import render_cryosection
 from medcolor.phantom.rendering.scans import render_ct, render_mri
 from medcolor.phantom.tissues import Tissue
@@ -35,6 +37,8 @@ __all__ = [
     "Region",
     "Tissue",
     "make_phantom",
+    "render_clinical_ct",
+    "render_clinical_mri",
     "render_cryosection",
     "render_ct",
     "render_mri",

@@ -19,6 +19,8 @@ from medcolor.phantom import (
     Phantom,
     Region,
     make_phantom,
+    render_clinical_ct,
+    render_clinical_mri,
     render_cryosection,
     render_ct,
     render_mri,
@@ -27,19 +29,25 @@ from medcolor.volume.geometry import affine_from_code
 from medcolor.volume.images import write_png
 
 Modality = Literal["ct", "t1", "t2"]
+Scanner = Literal["plain", "clinical"]
+"""plain: as drawn, a little soft and noisy. clinical: averaged from a finer drawing, with the
+noise of a routine examination and an uneven coil."""
+
 MODALITIES: tuple[Modality, ...] = ("ct", "t1", "t2")
 _FIRST_NUMBER = 1000
 _LIBRARY_SEED, _LIBRARY_MM = 1, 2.0
 
 
-def write_person(folder: Path, seed: int, region: str, spacing_mm: float) -> str:
+def write_person(
+    folder: Path, seed: int, region: str, spacing_mm: float, scanner: str = "plain"
+) -> str:
     """Write every modality and the photographs of one person; return what was written.
 
     Raises:
-        InputError: No such region, or a negative seed.
+        InputError: No such region or scanner, or a negative seed.
     """
-    phantom = _make(seed, region, spacing_mm)
-    scans = [write_scan(phantom, modality, folder) for modality in MODALITIES]
+    chosen, phantom = scanner_of(scanner), _make(seed, region, spacing_mm)
+    scans = [write_scan(phantom, modality, folder, chosen) for modality in MODALITIES]
     photographs = write_photographs(phantom, folder / "photographs")
     return "\n".join(str(path) for path in (*scans, photographs))
 
@@ -61,9 +69,27 @@ def _make(seed: int, region: str, spacing_mm: float) -> Phantom:
     return make_phantom(seed, region=cast(Region, region), spacing_mm=spacing_mm)
 
 
-def write_scan(phantom: Phantom, modality: Modality, folder: Path) -> Path:
+def scanner_of(name: str) -> Scanner:
+    """Return a scanner by its name.
+
+    Raises:
+        InputError: There is none.
+    """
+    scanners = get_args(Scanner)
+    if name not in scanners:
+        raise InputError(f"--scanner {name}", "no such scanner", f"Give {' or '.join(scanners)}")
+    return cast(Scanner, name)
+
+
+def write_scan(
+    phantom: Phantom, modality: Modality, folder: Path, scanner: Scanner = "plain"
+) -> Path:
     """Write one modality of a phantom as `<modality>.nii.gz`."""
-    array = render_ct(phantom) if modality == "ct" else render_mri(phantom, _contrast(modality))
+    ct, mri = {
+        "plain": (render_ct, render_mri),
+        "clinical": (render_clinical_ct, render_clinical_mri),
+    }[scanner]
+    array = ct(phantom) if modality == "ct" else mri(phantom, _contrast(modality))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{modality}.nii.gz"
     spacing = phantom.spacing_mm

@@ -80,6 +80,11 @@ def make_phantom(seed: int, *, region: Region = "head", spacing_mm: float = 2.0)
         spacing_mm: voxel size. A person at 4 mm is the same person as at 2 mm.
     """
     lattice = Lattice.of_region(region, spacing_mm)
+    return Phantom(draw_labels(seed, lattice), spacing_mm, lattice.origin_mm, seed, region)
+
+
+def draw_labels(seed: int, lattice: Lattice) -> NDArray[np.uint8]:
+    """Paint the person of `seed` on any box of voxels; the result is read-only, (z, y, x)."""
     canvas = Canvas(make_person(seed), lattice.grown(HALO))
     _paint_skin(canvas)
     paint_trunk_muscles(canvas)
@@ -94,7 +99,7 @@ def make_phantom(seed: int, *, region: Region = "head", spacing_mm: float = 2.0)
     inner = (slice(HALO, -HALO),) * 3
     labels = np.ascontiguousarray(canvas.labels[inner])
     labels.flags.writeable = False
-    return Phantom(labels, spacing_mm, lattice.origin_mm, seed, region)
+    return labels
 
 
 def _paint_skin(canvas: Canvas) -> None:

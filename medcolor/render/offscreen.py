@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,10 @@ def _import_pyvista() -> Any:
     if sys.platform == "linux":
         os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
         choose_device()
+        # Mesa and Triton bring an LLVM each. Loaded after the other's, Triton's ends the process:
+        # one that draws and then colours would die of it. In this order both work.
+        with suppress(ImportError):
+            import triton  # noqa: F401
     try:
         import pyvista
     except ImportError as error:

@@ -160,6 +160,15 @@ def read_assignment(
         return None
 
 
+def photographs_used(path: Place) -> set[str] | None:
+    """Return the ids of the photographs that a run takes colours from; None without a record."""
+    try:
+        rows = pq.read_table(io.BytesIO(path.read_bytes()), columns=["sources"])
+        return {str(one["reference_id"]) for row in rows["sources"].to_pylist() for one in row}
+    except (FileNotFoundError, NotADirectoryError, pa.ArrowInvalid, KeyError, TypeError):
+        return None
+
+
 def _marker(path: Place) -> Place:
     """Return the file that says whose the table is, and what its bytes are."""
     return path.with_name(f"{path.stem}.json")

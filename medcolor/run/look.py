@@ -103,5 +103,5 @@ def measure_target(volume: GrayVolume, window: Window, settings: RunSettings) ->
         settings.features.working_size_px,
         window=(window.black, window.white),
         is_hounsfield=window.unit == "HU",
-        air_level=window.air,
+        air_below=window.air_below,
     )

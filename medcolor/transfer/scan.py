@@ -36,8 +36,13 @@ _LEAST_SIGMA_PX = 1.0
 _SIGMA_WORKING_PX = 0.8
 _HU_RANGE = -300.0, 1200.0
 _HU_AIR = -750.0, -650.0
-_AIR_NOISE = 2.0, 6.0
-"""Standard deviations of noise above the level of air, where the unit is a scanner's own."""
+_AIR_RADIUS_PX = 4.0
+"""Of the smallest disc of air where the unit is a scanner's own, in working pixels: the skull is
+thinner."""
+
+_AIR_STEP = 0.15
+"""Of the distance from black to the border of air, in which tissue sets in where the unit is a
+scanner's own: compact bone of MRI is hardly brighter."""
 
 _NEIGHBOURS = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 _DEVIATION = 6 * 0.6745
@@ -67,6 +72,10 @@ class ScanStatistics:
     air: tuple[float, float]
     """Value up to which nothing is there, and from which on all is tissue."""
 
+    air_radius_px: int
+    """Radius in voxels of the smallest disc of air. In MRI compact bone and fluid may be as dark,
+    and are thin; 0 where values tell air for sure."""
+
     soft: tuple[float, float]
     """Values between which most tissue lies: without the densest and the emptiest."""
 
@@ -88,7 +97,7 @@ def measure_scan(
     *,
     window: tuple[float, float],
     is_hounsfield: bool,
-    air_level: float,
+    air_below: float,
 ) -> ScanStatistics:
     """Find the statistics of a scan from some slices of it.
 
@@ -98,7 +107,7 @@ def measure_scan(
         working_size_px: Of matching.
         window: Values displayed as black and as white.
         is_hounsfield: Whether values are Hounsfield units.
-        air_level: Value of air, where they are not.
+        air_below: Value between air and tissue, where they are not.
     """
     shown, boxes = _bodies(slices)
     noise = _noise(shown)
@@ -113,7 +122,7 @@ def measure_scan(
     else:
         low, high = (float(one) for one in np.percentile(tissue, [0.5, 99.5]))
         high = max(high, low + noise)
-        air = air_level + _AIR_NOISE[0] * noise, air_level + _AIR_NOISE[1] * noise
+        air = air_below, air_below + _AIR_STEP * (air_below - window[0])
     knots = np.linspace(low, high, _KNOTS)
     rank = np.searchsorted(tissue, knots, side="right") / len(tissue)
     axis = _RANK_SHARE * rank + (1 - _RANK_SHARE) * np.linspace(0, 1, _KNOTS)
@@ -126,6 +135,7 @@ def measure_scan(
         contrast=tuple(np.round(axis, 6).tolist()),
         lightness=tuple(shown_as.tolist()),
         air=air,
+        air_radius_px=0 if is_hounsfield else round(_AIR_RADIUS_PX * working_mm / min(spacing_mm)),
         soft=_soft_range(tissue, air, noise),
         working_px=(working_mm / spacing_mm[0], working_mm / spacing_mm[1]),
         sigma_px=sigma,
@@ -261,4 +271,10 @@ def tissue_share(
     values: Float[np.ndarray, "row col"], statistics: ScanStatistics
 ) -> Float[np.ndarray, "row col"]:
     """Return how far a voxel holds tissue and not air, 0..1."""
-    return smooth_ramp(values, *statistics.air)
+    share = smooth_ramp(values, *statistics.air)
+    if not statistics.air_radius_px:
+        return share
+    side = 2 * statistics.air_radius_px + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    # What a disc fits into is left: closing tissue is opening air.
+    return np.asarray(cv2.morphologyEx(share, cv2.MORPH_CLOSE, disc), np.float32)

@@ -66,8 +66,10 @@ class Window:
     unit: Literal["HU", "raw"] = "raw"
     """Of stored values: Hounsfield units, or a scanner's own."""
 
-    air: float = 0.0
-    """Stored value of air, where the unit is a scanner's own."""
+    @property
+    def air_below(self) -> float:
+        """Stored value between air and body."""
+        return self.black + self.body_threshold * (self.white - self.black)
 
     def position(self, values: Float[np.ndarray, "row col"]) -> Float[np.ndarray, "row col"]:
         """Return luminance before it is cut off at 0 and 1; air where nothing was scanned."""
@@ -146,7 +148,7 @@ def window_of_values(
     luminance = (values - black) / (white - black)
     body = np.clip(luminance[luminance > threshold], 0, 1)
     tone = tone_curve(body, equalization)
-    return Window(black, white, float(threshold), tone, levels.origin, levels.unit, levels.air)
+    return Window(black, white, float(threshold), tone, levels.origin, levels.unit)
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,6 @@ class _Levels:
 
     origin: str
     unit: Literal["HU", "raw"]
-    air: float
 
 
 def _find_levels(
@@ -184,15 +185,15 @@ def _find_levels(
         )
     if is_hounsfield:
         black, white, origin = chosen or (*_HU_WINDOW, "Hounsfield units")
-        return _Levels(black, white, _HU_BODY, origin, "HU", _HU_AIR)
+        return _Levels(black, white, _HU_BODY, origin, "HU")
     air, between = _air_and_threshold(np.clip(values, low, top))
     cut = air + _THRESHOLD_SHARE * (between - air)
     if chosen is not None:
         black, white, origin = chosen
-        return _Levels(black, white, cut, origin, "raw", air)
+        return _Levels(black, white, cut, origin, "raw")
     white = float(np.percentile(values[values > between], settings.white_percentile))
     origin = f"level of air and percentile {settings.white_percentile:g} of tissue"
-    return _Levels(air, max(white, air + 1e-6), cut, origin, "raw", air)
+    return _Levels(air, max(white, air + 1e-6), cut, origin, "raw")
 
 
 def _chosen_window(settings: VolumeSettings) -> tuple[float, float, str] | None:

@@ -44,6 +44,7 @@ READERS = {
     "weights.py": "guarded",
     "config.py": "the user's own settings; paths in them are the user's",
     "download.py": "the caller names the file; nothing a server says becomes a name",
+    "evaluate/registered.py": "numbers of levels, looked up among the photographs",
     "evaluate/features/rivals.py": "tensors by name, compared with the network's",
     "features/published.py": "tensors by name, compared with a table",
     "features/store.py": "tensors by name, compared with the network's",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 from typing import Literal
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from phantoms import digest
 from scipy import ndimage
 
 from medcolor.phantom import (
@@ -96,12 +96,6 @@ def part_of(whole: Phantom, part: Phantom) -> NDArray[np.uint8]:
         slice(round(o), round(o) + size) for o, size in zip(offset, part.labels.shape, strict=True)
     )
     return whole.labels[box]
-
-
-def digest(volume: NDArray[np.generic]) -> str:
-    """First 16 digits of the SHA-256 of an array's bytes, little-endian."""
-    little = volume.astype(volume.dtype.newbyteorder("<"))
-    return hashlib.sha256(np.ascontiguousarray(little).tobytes()).hexdigest()[:16]
 
 
 def test_the_same_seed_gives_the_same_person_and_pictures_twice() -> None:

@@ -159,6 +159,17 @@ def test_a_turn_shows_all_and_fills_the_frame(axis, tilt_deg, sides):
     assert max(np.ptp(rows), np.ptp(cols)) > 0.7 * 64
 
 
+def test_a_process_that_has_drawn_may_load_triton_afterwards():
+    """Both load LLVM; in the other order that ends the process."""
+    code = (
+        "from medcolor.render.offscreen import _import_pyvista; _import_pyvista();"
+        "import importlib.util;"
+        "importlib.util.find_spec('triton') and __import__('triton'); print('alive')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.stdout.strip() == "alive", done.stderr[-500:]
+
+
 def test_the_same_frame_twice_is_identical(rgba):
     scene = SceneSettings(opacity="ramp")
     frames = [draw(rgba, scene, Frame(30.0), Frame(30.0), size_px=64)[0] for _ in range(2)]

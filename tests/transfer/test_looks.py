@@ -39,7 +39,7 @@ def statistics(target):
         SIDE,
         window=(-350.0, 650.0),
         is_hounsfield=True,
-        air_level=0.0,
+        air_below=0.0,
     )
 
 

@@ -36,7 +36,7 @@ def statistics():
         SIDE,
         window=(-350.0, 650.0),
         is_hounsfield=True,
-        air_level=0.0,
+        air_below=0.0,
     )
 
 

@@ -24,14 +24,14 @@ def body_of(rows=80, cols=100, noise=NOISE):
     return (values + np.random.default_rng(0).normal(0, noise, values.shape)).astype("f4"), body
 
 
-def statistics_of(slices, spacing_mm=(1.0, 1.0), is_hounsfield=True, air_level=0.0):
+def statistics_of(slices, spacing_mm=(1.0, 1.0), is_hounsfield=True, air_below=0.0):
     return measure_scan(
         slices,
         spacing_mm,
         64,
-        window=(-350.0, 650.0),
+        window=(-350.0 if is_hounsfield else -1000.0, 650.0),
         is_hounsfield=is_hounsfield,
-        air_level=air_level,
+        air_below=air_below,
     )
 
 
@@ -87,9 +87,20 @@ def test_slices_without_a_body_say_nothing_unless_all_are_so():
 @pytest.mark.parametrize("is_hounsfield", [True, False])
 def test_air_is_no_tissue(is_hounsfield):
     values, body = body_of()
-    statistics = statistics_of([(values, body)], is_hounsfield=is_hounsfield, air_level=-1000.0)
-    share = tissue_share(np.array([[-1000.0, FAT, MUSCLE]], np.float32), statistics)
-    np.testing.assert_array_equal(share, [[0, 1, 1]])
+    statistics = statistics_of([(values, body)], is_hounsfield=is_hounsfield, air_below=-500.0)
+    lines = np.repeat([-1000.0, FAT, MUSCLE], 20).astype(np.float32)
+    share = tissue_share(np.tile(lines, (40, 1)), statistics)
+    np.testing.assert_array_equal(share[:, ::20], 40 * [[0, 1, 1]])
+
+
+def test_dark_lines_of_mri_are_bone_or_fluid_and_no_air():
+    values, body = body_of()
+    statistics = statistics_of([(values, body)], is_hounsfield=False, air_below=-500.0)
+    dark = np.full((40, 60), MUSCLE, np.float32)
+    dark[:, 10:13], dark[:, 30:50] = -1000.0, -1000.0
+    share = tissue_share(dark, statistics)
+    assert share[:, 10:13].min() == 1
+    assert share[5:35, 32:48].max() == 0
 
 
 def test_three_tissues_may_have_any_three_colours():

@@ -29,7 +29,7 @@ def placed(colors, scan):
         SIDE,
         window=(-350.0, 650.0),
         is_hounsfield=True,
-        air_level=0.0,
+        air_below=0.0,
     )
     contrast = describe_scan(torch.from_numpy(scan), statistics)
     return on_structure(colors, contrast, body, statistics, SETTINGS).numpy()
@@ -81,7 +81,7 @@ def test_outside_the_body_there_is_nothing(scan):
         SIDE,
         window=(-350.0, 650.0),
         is_hounsfield=True,
-        air_level=0.0,
+        air_below=0.0,
     )
     contrast = describe_scan(torch.from_numpy(scan), statistics)
     found = on_structure(flat(50.0, 20.0, 20.0), contrast, body, statistics, SETTINGS)

@@ -28,14 +28,14 @@ MRI_NOISE = 0.008
 def render_ct(phantom: Phantom) -> NDArray[np.int16]:
     """CT numbers in HU, axes (z, y, x), as of a scan without contrast medium."""
     hu = per_tissue(phantom, [PROPERTIES[t].hu for t in Tissue])
-    hu = hu + _ct_texture(phantom)
+    hu = hu + ct_texture(phantom)
     hu = soften(hu, (0, 1, 2), PARTIAL_VOLUME)
     noise = soften(grain(phantom, "ct"), (1, 2), 0.15)
     hu = hu + noise * CT_NOISE_HU
     return rounded(hu, -1024, 3071).astype(np.int16)
 
 
-def _ct_texture(phantom: Phantom) -> Field:
+def ct_texture(phantom: Phantom) -> Field:
     """Unevenness in HU: trabeculae in spongy bone, gravity in the lung, a little everywhere."""
     amount = {
         Tissue.AIR: 0.0, Tissue.CAVITY: 0.0, Tissue.SPONGY_BONE: 75.0, Tissue.CORTICAL_BONE: 110.0,
@@ -49,7 +49,7 @@ def _ct_texture(phantom: Phantom) -> Field:
     return texture + weight * depth * 0.5
 
 
-def _spin_echo(tissue: Tissue, contrast: Literal["T1", "T2"]) -> float:
+def spin_echo(tissue: Tissue, contrast: Literal["T1", "T2"]) -> float:
     """Signal of a spin echo, PD (1 - exp(-TR/T1)) exp(-TE/T2); free water at rest gives 1."""
     repetition, echo = ECHO[contrast]
     p = PROPERTIES[tissue]
@@ -65,7 +65,7 @@ def render_mri(phantom: Phantom, contrast: Literal["T1", "T2"]) -> NDArray[np.ui
         contrast: T1 (TR 550 ms, TE 12 ms) or T2 (TR 4500 ms, TE 95 ms).
     """
     axes = phantom.lattice.axes_mm()
-    signal = per_tissue(phantom, [_spin_echo(t, contrast) for t in Tissue])
+    signal = per_tissue(phantom, [spin_echo(t, contrast) for t in Tissue])
     uneven = smooth_noise(stream_key(phantom.seed, "mri/texture"), axes, 4.0)
     signal = signal * (1 + 0.03 * uneven)
     signal = soften(signal, (0, 1, 2), PARTIAL_VOLUME)

@@ -46,7 +46,10 @@ def test_ranks_follow_slices_whichever_way_they_run():
     from medcolor.domain import TargetSlice
 
     photographs = bodies()
-    slices = [TargetSlice(p.grey, p.grey, p.tissue, z) for z, p in enumerate(reversed(photographs))]
+    slices = [
+        TargetSlice(p.grey, p.grey, p.tissue, z, p.grey)
+        for z, p in enumerate(reversed(photographs))
+    ]
     # The crops differ by a margin, which may confuse two neighbours.
     assert rank_correlation(slices, photographs, ByMean()) > 0.99
 
