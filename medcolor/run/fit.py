@@ -20,9 +20,9 @@ Refine = Callable[[str, Sequence[SlabTask]], bool]
 could be."""
 
 
-_NODE_BYTES = 100
+_NODE_BYTES = 90
 """Of a node of the lattice while the model is fitted: sums of 4 channels, a copy of them smoothed,
-the curves, and one channel on its way; measured 92."""
+the curves, and one channel on its way; measured 74 to 82."""
 
 
 def fit_bytes(plan: Plan) -> int:

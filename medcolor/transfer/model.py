@@ -10,6 +10,7 @@ What is summed up, and how votes that went astray lose their weight, is in `tran
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -91,8 +92,8 @@ def fit_model(
 ) -> ColorModel:
     """Fit the model to the sums of all votes.
 
-    Of a whole body they are large: beside them there is never more than twice their half, one copy
-    in float32 and the curves, as all else is done for a few layers at a time.
+    Of a whole body they are large. Beside them there are one smoothed copy in float32 and the
+    curves; all else is done for one channel or a few layers at a time.
 
     Args:
         sums: Of `lattice.splat`, by layer.
@@ -116,6 +117,7 @@ def fit_model(
             curve[:, some] = _toward(curve[:, some], own, weight, settings.wide_doubt * cell)
         marginal, mass = mean_lab(blurred.sum(4, keepdim=True))
         mean = _toward(mean, marginal, mass, settings.mean_doubt * cell)
+        del blurred  # before there is another
     blurred = _blur(sums, (*settings.narrow_cells, 0.0))
     mean = mean.expand(3, *lattice.shape[:3], 1)
     for some in _layers(lattice):
@@ -123,20 +125,24 @@ def fit_model(
         local = _local_correction(blurred[:, some], here, lattice, statistics, settings)
         moved = (stretch - 1) * (here + _LOCAL_SHARE * local - mean[:, some])
         curve[:, some] = here + moved + local
-    error = _lightness_error(sums, curve, statistics)
+    del blurred
+    error = _lightness_error(sums, curve, lattice, statistics)
     return ColorModel(lattice, curve.permute(1, 0, 4, 2, 3).half().contiguous(), error)
 
 
 def _lightness_error(
     sums: Int[Tensor, "4 z y x contrast"],
     curve: Float[Tensor, "3 z y x contrast"],
+    lattice: Lattice,
     statistics: ScanStatistics,
 ) -> float:
     """Return the root mean square distance in L* between curves and the displayed scan."""
     axis = torch.linspace(0, 1, sums.shape[4], device=sums.device)
-    missed = curve[0] - displayed_lightness(axis, statistics)
-    weight = sums[0].double()
-    return float(((weight * missed.square()).sum() / weight.sum().clamp(min=_FEW)).sqrt())
+    shown, total = displayed_lightness(axis, statistics), 0.0
+    for some in _layers(lattice):
+        missed = curve[0, some] - shown
+        total += float((sums[0, some].double() * missed.square()).sum())
+    return math.sqrt(total / max(float(sums[0].sum()), _FEW))
 
 
 def _toward(
