@@ -8,6 +8,10 @@ import types
 from pathlib import Path
 
 import pytest
+from conftest import make_photographs, make_scan
+
+import medcolor
+from medcolor.volume.store import read_slices
 
 JOBS = Path(__file__).parent.parent / "jobs"
 
@@ -24,10 +28,17 @@ def run(script, *options):
     return done.stdout
 
 
-@pytest.mark.parametrize(
-    "section",
-    ["inventory", "agreement", "pairs", "stages", "kernels", "paper", "throughput", "training"],
+SECTIONS = (
+    *("inventory", "agreement", "pairs", "stages", "kernels", "paper", "color", "throughput"),
+    "training",
 )
+
+
+def test_the_sections_that_are_tried_are_all_of_the_gpu_check():
+    assert tuple(importlib.import_module("check_gpu").LIMITS_S) == SECTIONS
+
+
+@pytest.mark.parametrize("section", SECTIONS)
 def test_every_section_of_the_gpu_check_runs_on_a_cpu(section):
     line = json.loads(
         run("check_gpu.py", section, "--device", "cpu", "--size", "64", "--slack", "9")
@@ -68,6 +79,24 @@ def test_bench_index_builds_opens_and_searches(monkeypatch, capsys):
     assert len(lines) == len(told)
     assert told["build"]["peak_mb"] > 0
     assert told["search"]["ratio"] > 0
+
+
+def test_the_constant_colour_of_bench_run_goes_the_way_of_every_run(tmp_path, quick):
+    """Sums, model, markers: what stands in for the workers leaves nothing of that out."""
+    script = importlib.import_module("bench_run")
+    scan, photographs = make_scan(tmp_path / "s.nii"), make_photographs(tmp_path / "p")
+    output, reports = tmp_path / "v.ome.zarr", []
+
+    def colorize():
+        report = medcolor.colorize_volume(scan, photographs, output, settings=quick)
+        reports.append((report.is_complete, report.slabs_done, report.slabs_kept))
+
+    for _ in range(2):
+        script.constant(colorize)
+    assert reports == [(True, 3, 0), (True, 0, 3)]
+    assert (tmp_path / "v.ome.zarr.run" / "model.npz").is_file()
+    rgba = read_slices(output, 0, range(10))
+    assert (rgba[..., :3] == script._COLOR).all()
 
 
 @pytest.mark.parametrize(
