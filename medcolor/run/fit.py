@@ -20,7 +20,7 @@ Refine = Callable[[str, Sequence[SlabTask]], bool]
 could be."""
 
 
-_NODE_BYTES = 90
+_NODE_BYTES = 110
 """Of a node of the lattice while the model is fitted: sums of 4 channels, a copy of them smoothed,
 the curves, and one channel on its way; measured 74 to 82."""
 
