@@ -22,7 +22,7 @@ could be."""
 
 _NODE_BYTES = 110
 """Of a node of the lattice while the model is fitted: sums of 4 channels, a copy of them smoothed,
-the curves, and one channel on its way; measured 74 to 82."""
+the curves, and one channel on its way; measured 74 to 94."""
 
 
 def fit_bytes(plan: Plan) -> int:
