@@ -24,8 +24,7 @@ from medcolor.matching.settings import MatchingSettings
 from medcolor.pair_limit import PairLimit
 from medcolor.prepared import PreparedReference, crop_slice
 from medcolor.stopwatch import Stopwatch
-from medcolor.transfer.ballot import learn_colors
-from medcolor.transfer.lattice import Lattice
+from medcolor.transfer.ballot import learn_from_slice
 from medcolor.transfer.looks import LookSettings, color_slice, needs_votes
 from medcolor.transfer.scan import ScanStatistics, describe_scan, known
 from medcolor.votes import gather_votes
@@ -70,8 +69,7 @@ def colorize_slice(
     with stopwatch("model"):
         model = None
         if votes is not None and settings.transfer.look != "paper":
-            lattice = Lattice.over(target.z + 1, (1.0, 1.0, 1.0), statistics, settings.model)
-            model = learn_colors([votes], lattice, statistics, settings.model).to(network.device)
+            model = learn_from_slice(votes, statistics, settings.model).to(network.device)
     with stopwatch("transfer"):
         own = votes if needs_votes(model, settings) else None
         return color_slice(target, model, own, settings, statistics, network.device)

@@ -24,11 +24,10 @@ from medcolor.run.look import measure_target
 from medcolor.run.plan import open_network
 from medcolor.run.threads import one_thread_each
 from medcolor.stopwatch import Stopwatch
-from medcolor.transfer.ballot import learn_colors
-from medcolor.transfer.equation_1 import mean_vote
-from medcolor.transfer.lattice import Lattice
+from medcolor.transfer.ballot import learn_from_slice
 from medcolor.transfer.looks import color_slice, needs_votes
 from medcolor.transfer.scan import ScanStatistics
+from medcolor.transfer.vote_mean import mean_vote
 from medcolor.volume.images import write_png
 from medcolor.volume.open import open_volume
 from medcolor.volume.target import TargetReader
@@ -105,8 +104,7 @@ def _sheets(
     grey = _bytes(np.repeat(scan[..., None], 3, axis=-1))
     raw = _bytes(np.where(votes.body[..., None], lab_to_srgb(mean_vote(votes)[0]), 0))
     cpu = torch.device("cpu")
-    lattice = Lattice.over(target.z + 1, (1.0, 1.0, 1.0), statistics, settings.model)
-    model = learn_colors([votes], lattice, statistics, settings.model)
+    model = learn_from_slice(votes, statistics, settings.model)
 
     own = votes if needs_votes(model, settings) else None
 

@@ -35,7 +35,7 @@ _SHEET_COLUMNS, _SHEET_ROWS = 6, 3
 _SHEET_CELL_PX = 220
 _FADE = 0.06, 0.12
 """Display grey below which colours are black, and from which they are as they are: frames do not
-show what is darker, and air inside the body has colours too, which nobody should see."""
+show what is darker, and in the look `paper` air inside the body has colours, too."""
 
 _MARGIN_MM = 4.0
 """Around the body."""

@@ -182,13 +182,13 @@ def _color(
     """Match and colour the slabs that are not finished, and write the coarser levels."""
     model = model_of(plan)
     need_votes = needs_votes(model, plan.settings)
-    learns = plan.uses_model and model is None
-    if open_tasks(plan, 0) and need_votes:
+    learns, is_open = plan.uses_model and model is None, bool(open_tasks(plan, 0))
+    if is_open and need_votes:
         with report.stage("match"):
             turn = assignment.bearing.turn
             tasks = match_tasks(plan, assignment, all_are_needed=learns)
             _run(plan, MATCH, lambda: MatchSlab(plan, turn), tasks, runner, progress, report)
-    if open_tasks(plan, 0) and learns and report.is_complete:
+    if is_open and learns and report.is_complete:
         with report.stage("model"):
             _make_model(plan, runner, progress, report)
         need_votes = needs_votes(model_of(plan), plan.settings)

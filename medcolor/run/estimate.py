@@ -40,8 +40,7 @@ from medcolor.run.threads import map_slices
 from medcolor.run.votes_files import bytes_of_votes
 from medcolor.stopwatch import Stopwatch
 from medcolor.storage import Place
-from medcolor.transfer.ballot import count_votes, learn_colors
-from medcolor.transfer.lattice import Lattice
+from medcolor.transfer.ballot import count_votes, learn_from_slice
 from medcolor.transfer.looks import color_slice, needs_votes
 from medcolor.transfer.model import ColorModel
 
@@ -168,8 +167,9 @@ def _add_up(
     begun = plan.ledger.begun_identity()
     is_assigned = begun == plan.ledger.identity and plan.ledger.is_assigned()
     to_color = len(open_tasks(plan, 0))
-    learns = plan.uses_model and model_of(plan) is None
-    to_match = _count_to_match(plan, learns=learns)
+    model = model_of(plan)
+    learns = plan.uses_model and model is None
+    to_match = _count_to_match(plan, model)
     described = 0 if is_assigned else level.shape[0] + (0 if is_indexed else photographs)
     hands = runner.workers * plan.threads
     # Of few slabs some workers have none.
@@ -203,12 +203,12 @@ def _add_up(
     )
 
 
-def _count_to_match(plan: Plan, *, learns: bool) -> int:
+def _count_to_match(plan: Plan, model: ColorModel | None) -> int:
     """Return how many slabs are to be matched: for a model all, with one often none."""
     needed = open_tasks(plan, 0)
-    if needed and learns:
+    if needed and plan.uses_model and model is None:
         needed = all_tasks(plan, 0)
-    elif not needs_votes(model_of(plan), plan.settings):
+    elif not needs_votes(model, plan.settings):
         needed = []
     return len({task.number for task in needed} - plan.ledger.done(MATCH))
 
@@ -285,12 +285,10 @@ class TrySlices:
 
     def _learn(self, z: int) -> None:
         """Make a model of one slice to go on with, that gives its colours to all."""
-        plan, settings = self._plan, self._plan.settings.model
-        votes = list(self._vote([self._read(z)], PairLimit(1)))
+        plan, votes = self._plan, list(self._vote([self._read(z)], PairLimit(1)))
         if plan.uses_model and votes:
-            spacing_mm = plan.levels[0].spacing_mm
-            lattice = Lattice.over(1, spacing_mm, plan.statistics, settings)
-            model = learn_colors([replace(votes[0], z=0)], lattice, plan.statistics, settings)
+            first = replace(votes[0], z=0)
+            model = learn_from_slice(first, plan.statistics, plan.settings.model)
             self._model = model.to(self._device)
 
     def _count(self, votes: Iterable[SliceVotes]) -> None:

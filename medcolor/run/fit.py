@@ -59,7 +59,6 @@ def make_model(plan: Plan, refine: Refine) -> None:
 def _fit(plan: Plan, tasks: Sequence[SlabTask], draft: str, *, is_draft: bool) -> bytes:
     """Fit the model, or another draft, to the sums of all slabs, weighted by a draft."""
     settings = plan.settings.model
-    stretch = settings.stretch if is_draft else 1.0
     lost: dict[int, LostVotesError] = {}
 
     def found() -> Iterator[Ballot]:
@@ -75,5 +74,5 @@ def _fit(plan: Plan, tasks: Sequence[SlabTask], draft: str, *, is_draft: bool) -
             if not draft:
                 plan.ledger.forget(MATCH, lost)
             raise next(iter(lost.values()))
-        model = fit_model(total, plan.lattice, plan.statistics, settings, stretch)
+        model = fit_model(total, plan.lattice, plan.statistics, settings, is_draft=is_draft)
         return model_bytes(model, plan.ledger.identity)

@@ -7,8 +7,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from medcolor.config import RunSettings
 from medcolor.domain import GrayVolume, VolumeGeometry
 from medcolor.run.index import library_digest
@@ -21,7 +19,7 @@ from medcolor.volume.files import digest_files
 from medcolor.volume.levels import plan_levels
 from medcolor.volume.open import open_volume
 from medcolor.volume.target import TargetReader
-from medcolor.volume.window import Window, find_window
+from medcolor.volume.window import Window, find_window, sampled_slices
 
 
 @dataclass(frozen=True)
@@ -93,10 +91,7 @@ def look_at(
 def measure_target(volume: GrayVolume, window: Window, settings: RunSettings) -> ScanStatistics:
     """Find the statistics of a scan, from slices that are spread evenly over it."""
     read = TargetReader(volume, window, settings.volume)
-    depth = read.shape[0]
-    count = min(depth, settings.volume.sampled_slices)
-    chosen = np.unique(np.round(np.linspace(0, depth - 1, count)).astype(int))
-    slices = (read(int(z)) for z in chosen)
+    slices = (read(z) for z in sampled_slices(volume, settings.volume))
     return measure_scan(
         ((one.values, one.body) for one in slices),
         volume.geometry.spacing_mm[1:],

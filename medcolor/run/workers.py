@@ -31,6 +31,7 @@ from medcolor.retrieval.record import Source
 from medcolor.run.model_file import find_model
 from medcolor.run.plan import Plan, SlabTask, open_network
 from medcolor.run.reference_cache import ReferenceCache
+from medcolor.run.slabs import model_of
 from medcolor.run.threads import map_slices, overlapped
 from medcolor.run.votes_files import (
     LostVotesError,
@@ -44,7 +45,6 @@ from medcolor.stopwatch import Stopwatch
 from medcolor.storage import Place, size_of
 from medcolor.transfer.ballot import Ballot, count_votes, join
 from medcolor.transfer.looks import color_slice, needs_votes
-from medcolor.transfer.model import ColorModel
 from medcolor.volume.files import digest_file
 from medcolor.volume.pyramid import coarse_slab
 from medcolor.volume.shards import checksum_of, shard_key
@@ -297,12 +297,10 @@ class ColorSlab:
         self._plan = plan
         self._read = plan.open_target()
         self._device = torch.device(plan.settings.compute.device)
-        self._model: ColorModel | None = None
-        if plan.uses_model:
-            found = find_model(plan.model, plan.lattice, plan.ledger.identity)
-            if found is None:
-                raise RunError(plan.model, "no whole colour model", "Run the same command again")
-            self._model = found.to(self._device)
+        found = model_of(plan)
+        if plan.uses_model and found is None:
+            raise RunError(plan.model, "no whole colour model", "Run the same command again")
+        self._model = None if found is None else found.to(self._device)
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Colour, write, mark as done."""

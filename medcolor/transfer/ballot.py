@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medcolor.domain import SliceVotes
-from medcolor.transfer.equation_1 import vote_weights
 from medcolor.transfer.lattice import Lattice, splat
 from medcolor.transfer.model import ColorModel, fit_model
 from medcolor.transfer.scan import ScanStatistics
 from medcolor.transfer.settings import ModelSettings
+from medcolor.transfer.vote_mean import vote_weights
 
 _CPU = torch.device("cpu")
 _LEAST_RELIABILITY = 0.03
@@ -77,18 +77,22 @@ def join(ballots: Sequence[Ballot]) -> Ballot:
     """Return the sums of several; they are whole numbers, so that the order does not matter."""
     lowest = min(one.first_layer for one in ballots)
     layers = max(one.first_layer + one.sums.shape[1] for one in ballots) - lowest
-    total = torch.zeros(4, layers, *ballots[0].sums.shape[2:], dtype=torch.int64)
-    for one in ballots:
-        start = one.first_layer - lowest
-        total[:, start : start + one.sums.shape[1]] += one.sums
-    return Ballot(lowest, total)
+    return Ballot(lowest, _sum(ballots, lowest, (layers, *ballots[0].sums.shape[2:])))
 
 
 def add_up(ballots: Iterable[Ballot], lattice: Lattice) -> Int[Tensor, "4 z y x contrast"]:
     """Return the sums of all on the whole lattice."""
-    total = torch.zeros(4, *lattice.shape, dtype=torch.int64)
+    return _sum(ballots, 0, lattice.shape)
+
+
+def _sum(
+    ballots: Iterable[Ballot], lowest: int, shape: tuple[int, ...]
+) -> Int[Tensor, "4 layer y x contrast"]:
+    """Add up sums on the layers from `lowest` on."""
+    total = torch.zeros(4, *shape, dtype=torch.int64)
     for one in ballots:
-        total[:, one.first_layer : one.first_layer + one.sums.shape[1]] += one.sums
+        start = one.first_layer - lowest
+        total[:, start : start + one.sums.shape[1]] += one.sums
     return total
 
 
@@ -102,10 +106,18 @@ def learn_colors(
     model, slices = None, range(votes[-1].z + 1)
     for left in reversed(range(settings.rounds + 1)):
         ballot = count_votes(votes, slices, lattice, model, settings)
-        stretch = settings.stretch if left else 1.0
-        model = fit_model(add_up([ballot], lattice), lattice, statistics, settings, stretch)
+        total = add_up([ballot], lattice)
+        model = fit_model(total, lattice, statistics, settings, is_draft=left > 0)
     assert model is not None
     return model
+
+
+def learn_from_slice(
+    votes: SliceVotes, statistics: ScanStatistics, settings: ModelSettings
+) -> ColorModel:
+    """Fit the model to the votes of one slice alone."""
+    lattice = Lattice.over(votes.z + 1, (1.0, 1.0, 1.0), statistics, settings)
+    return learn_colors([votes], lattice, statistics, settings)
 
 
 def _weights(

@@ -11,8 +11,7 @@ from medcolor.color import encode_gamma, lab_to_srgb, lightness, srgb_to_lab
 from medcolor.domain import SliceVotes
 from medcolor.filters.settings import SmoothingSettings
 from medcolor.filters.smoothing import make_smoother, smooth_weighted
-
-_LEAST = 1e-9
+from medcolor.transfer.vote_mean import mean_vote
 
 
 def equation_1(
@@ -45,19 +44,3 @@ def equation_1(
         moved = np.zeros_like(moved)
     moved[..., :1] += own
     return encode_gamma(lab_to_srgb(moved), 1 / gamma)
-
-
-def mean_vote(
-    votes: SliceVotes,
-) -> tuple[Float[np.ndarray, "row col 3"], Float[np.ndarray, "row col"]]:
-    """Return T' of several photographs, Lab, and how far it is to be trusted, 0..1."""
-    weight = vote_weights(votes)
-    share = weight / np.maximum(weight.sum(0), _LEAST)
-    lab = (share[:, None] * votes.lab.astype(np.float32)).sum(0)
-    return np.moveaxis(lab, 0, -1), (share * votes.trust.astype(np.float32)).sum(0)
-
-
-def vote_weights(votes: SliceVotes) -> Float[np.ndarray, "vote row col"]:
-    """Return nearness sqrt(trust) of every vote."""
-    nearness = np.array(votes.nearness, np.float32)[:, None, None]
-    return np.asarray(nearness * np.sqrt(votes.trust.astype(np.float32)))

@@ -24,6 +24,7 @@ WEIGHT_STEPS = 255
 
 _LAB_STEPS = np.array([2.55, 1.0, 1.0], np.float32)
 _LAB_SHIFT = np.array([0.0, 128.0, 128.0], np.float32)
+_FEW = 1e-6
 _MOST_CELLS = 64
 """Along rows and columns: bodies that are small in their image have no finer ones."""
 
@@ -136,11 +137,11 @@ def splat(
 
 
 def mean_lab(
-    sums: Float[Tensor, "4 z y x contrast"], least: float = 1e-6
+    sums: Float[Tensor, "4 z y x contrast"],
 ) -> tuple[Float[Tensor, "3 z y x contrast"], Float[Tensor, "z y x contrast"]]:
     """Return the mean colour of sums of votes in Lab, and their weight in votes."""
     weight = sums[0] / WEIGHT_STEPS
-    whole = sums[1:] / sums[:1].clamp(min=least)
+    whole = sums[1:] / sums[:1].clamp(min=_FEW)
     shape = (3,) + (1,) * weight.dim()
     shift, steps = (
         torch.from_numpy(one).view(shape).to(sums.device) for one in (_LAB_SHIFT, _LAB_STEPS)

@@ -88,7 +88,8 @@ def fit_model(
     lattice: Lattice,
     statistics: ScanStatistics,
     settings: ModelSettings,
-    stretch: float = 1.0,
+    *,
+    is_draft: bool = False,
 ) -> ColorModel:
     """Fit the model to the sums of all votes.
 
@@ -100,9 +101,9 @@ def fit_model(
         lattice: Their nodes.
         statistics: Of the scan: its basis.
         settings: How much must be known to be believed.
-        stretch: How far the distance of wide neighbourhoods' curves from their mean colour is
-            stretched.
+        is_draft: Whether votes are to be judged by it: its contrast is stretched.
     """
+    stretch = settings.stretch if is_draft else 1.0
     total = sums.sum((1, 2, 3), keepdim=True).float()
     curve, _ = mean_lab(total)  # of the whole body
     whole, _ = mean_lab(total.sum(4, keepdim=True))

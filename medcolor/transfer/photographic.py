@@ -9,15 +9,13 @@ import numpy as np
 from jaxtyping import Float
 
 from medcolor.domain import SliceVotes
-from medcolor.transfer.equation_1 import vote_weights
+from medcolor.transfer.vote_mean import shares, vote_weights
 
 _TOLERANCE = 8.0
 """In L*, at which the weight of a vote has fallen to 0.61."""
 
 _LEAST_WEIGHT = 1e-3
 """Of a vote that disagrees entirely: where all do, they still share the pixel."""
-
-_LEAST = 1e-9
 
 
 def agreed_chroma(
@@ -32,5 +30,4 @@ def agreed_chroma(
     lab = votes.lab.astype(np.float32)
     missed = (lab[:, 0] - lightness) / _TOLERANCE
     weight = vote_weights(votes) * (_LEAST_WEIGHT + np.exp(-0.5 * missed**2))
-    share = weight / np.maximum(weight.sum(0), _LEAST)
-    return np.moveaxis((share[:, None] * lab[:, 1:]).sum(0), 0, -1)
+    return np.moveaxis((shares(weight)[:, None] * lab[:, 1:]).sum(0), 0, -1)

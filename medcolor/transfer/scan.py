@@ -229,10 +229,9 @@ def contrast_of(values: Float[Tensor, ...], statistics: ScanStatistics) -> Float
     """Return the place of values on the axis, 0..1."""
     low, high = statistics.knots[0], statistics.knots[-1]
     axis = torch.tensor(statistics.contrast, dtype=torch.float32, device=values.device)
-    place = ((values - low) * ((len(axis) - 1) / (high - low))).clamp(0, len(axis) - 1)
-    below = place.floor().clamp(max=len(axis) - 2)
-    index, part = below.long(), place - below
-    return axis[index] * (1 - part) + axis[index + 1] * part
+    return _between(
+        axis, ((values - low) * ((len(axis) - 1) / (high - low))).clamp(0, len(axis) - 1)
+    )
 
 
 def basis(contrast: Float[Tensor, ...], statistics: ScanStatistics) -> Float[Tensor, ...]:
@@ -261,8 +260,12 @@ def _along_axis(
     """Return what is known at the knots, at places on the axis."""
     even = np.interp(np.linspace(0, 1, _KNOTS), statistics.contrast, at_knots)
     table = torch.tensor(even.astype(np.float32), device=contrast.device)
-    place = contrast.clamp(0, 1) * (_KNOTS - 1)
-    below = place.floor().clamp(max=_KNOTS - 2)
+    return _between(table, contrast.clamp(0, 1) * (_KNOTS - 1))
+
+
+def _between(table: Float[Tensor, " knot"], place: Float[Tensor, ...]) -> Float[Tensor, ...]:
+    """Interpolate linearly between the entries of a table, at places 0 .. its last entry."""
+    below = place.floor().clamp(max=len(table) - 2)
     index, part = below.long(), place - below
     return table[index] * (1 - part) + table[index + 1] * part
 

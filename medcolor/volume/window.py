@@ -96,12 +96,9 @@ def find_window(volume: GrayVolume, settings: VolumeSettings, equalization: floa
     Raises:
         InputError: If the volume is of one value throughout.
     """
-    depth = volume.geometry.shape[0]
-    count = min(depth, settings.sampled_slices)
-    at = np.unique(np.round(np.linspace(0, depth - 1, count)).astype(int))
     samples = []
-    for z in at:
-        values = read_slice(volume, int(z), settings).ravel()
+    for z in sampled_slices(volume, settings):
+        values = read_slice(volume, z, settings).ravel()
         samples.append(values[:: max(1, len(values) // _SAMPLES_PER_SLICE)])
     scanned = _scanned(np.concatenate(samples), volume)
     return window_of_values(
@@ -113,6 +110,13 @@ def find_window(volume: GrayVolume, settings: VolumeSettings, equalization: floa
         # Of a phase image of MRI the values lie as those of CT do.
         may_be_hounsfield=volume.facts.get("modality", "") in ("", "CT"),
     )
+
+
+def sampled_slices(volume: GrayVolume, settings: VolumeSettings) -> list[int]:
+    """Return the slices, spread evenly over a scan, from which is found what holds for all."""
+    depth = volume.geometry.shape[0]
+    count = min(depth, settings.sampled_slices)
+    return [int(z) for z in np.unique(np.round(np.linspace(0, depth - 1, count)))]
 
 
 def _scanned(values: Float[np.ndarray, " sample"], volume: GrayVolume) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from conftest import make_photographs, make_scan
 from model_runs import LOOKS, OTHER, SLABS, settings_of
+from trees import tree_bytes
 
 import medcolor
 
@@ -32,3 +33,13 @@ def otherwise(small, tmp_path_factory):
     output = tmp_path_factory.mktemp("other") / "v.ome.zarr"
     assert medcolor.colorize_volume(*small, output, settings=OTHER).is_complete
     return output
+
+
+@pytest.fixture
+def truth(made):
+    return tree_bytes(made / "photograph" / "v.ome.zarr")
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "v.ome.zarr"

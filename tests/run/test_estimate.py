@@ -82,8 +82,7 @@ def to_match(scan, photographs, output, settings):
     with tempfile.TemporaryDirectory() as staging:
         given = scan, photographs, output, settings, SerialRunner(1), Path(staging)
         plan = look_at(*given).plan
-        learns = plan.uses_model and model_of(plan) is None
-        return estimate._count_to_match(plan, learns=learns)
+        return estimate._count_to_match(plan, model_of(plan))
 
 
 @pytest.mark.parametrize("look", ["photograph", "paper"])

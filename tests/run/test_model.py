@@ -33,16 +33,6 @@ from medcolor.volume.store import read_slices
 pytestmark = pytest.mark.xdist_group("model")
 
 
-@pytest.fixture
-def truth(made):
-    return tree_bytes(made / "photograph" / "v.ome.zarr")
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "v.ome.zarr"
-
-
 # A shard that is lost
 
 

@@ -30,16 +30,6 @@ from medcolor.storage import durable
 pytestmark = pytest.mark.xdist_group("model_cut_off")
 
 
-@pytest.fixture
-def truth(made):
-    return tree_bytes(made / "photograph" / "v.ome.zarr")
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "v.ome.zarr"
-
-
 # A run that is cut off between any two writes
 
 

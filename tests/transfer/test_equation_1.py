@@ -7,8 +7,9 @@ from medcolor.color import lab_to_srgb, lightness, srgb_to_lab
 from medcolor.config import load_settings
 from medcolor.domain import Box, SliceVotes
 from medcolor.filters.settings import PAPER_FIGURE_6
-from medcolor.transfer.equation_1 import equation_1, mean_vote
+from medcolor.transfer.equation_1 import equation_1
 from medcolor.transfer.settings import TransferSettings
+from medcolor.transfer.vote_mean import mean_vote
 
 
 def votes_for(lab, trust=1.0):

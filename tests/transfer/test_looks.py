@@ -17,6 +17,7 @@ from medcolor.transfer.scan import describe_scan, measure_scan
 SIDE = 64
 CPU = torch.device("cpu")
 FLESH = [50.0, 25.0, 20.0]
+CROP = Box(4, 60, 4, 60)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,19 @@ def votes_of(target, statistics, labs):
     )
 
 
+def inside(votes):
+    """Return votes as they are given for the box of the body."""
+    crop = CROP.slices
+    return replace(
+        votes,
+        box=CROP,
+        body=votes.body[crop],
+        contrast=votes.contrast[crop],
+        lab=votes.lab[(..., *crop)],
+        trust=votes.trust[(..., *crop)],
+    )
+
+
 def lab_of(slice_):
     return srgb_to_lab(slice_.rgba[..., :3].astype(np.float32) / 255)
 
@@ -98,15 +112,8 @@ def test_the_look_of_the_scan_has_its_lightness_and_the_models_chroma(target, st
 def test_the_look_of_the_paper_is_equation_1(target, statistics):
     settings, votes = settings_of("paper"), votes_of(target, statistics, [FLESH])
     found = color_slice(target, None, votes, settings, statistics, CPU)
-    crop = (slice(4, 60), slice(4, 60))
-    cut = replace(
-        votes,
-        box=Box(4, 60, 4, 60),
-        body=votes.body[crop],
-        contrast=votes.contrast[crop],
-        lab=votes.lab[(..., *crop)],
-        trust=votes.trust[(..., *crop)],
-    )
+    crop = CROP.slices
+    cut = inside(votes)
     expected = equation_1(
         target.luminance[crop], target.body[crop], cut, settings.transfer.gamma, settings.smoothing
     )
@@ -123,15 +130,7 @@ def test_a_scan_like_a_photograph_takes_the_chroma_of_votes_of_its_lightness(tar
     shown = lightness(target.luminance)
     fat, muscle = shown[44:54, 10:24].mean(), shown[44:54, 40:54].mean()
     votes = votes_of(target, statistics, [[fat, 5.0, 15.0], [muscle, 12.0, 3.0]])
-    crop = (slice(4, 60), slice(4, 60))
-    votes = replace(
-        votes,
-        box=Box(4, 60, 4, 60),
-        body=votes.body[crop],
-        contrast=votes.contrast[crop],
-        lab=votes.lab[(..., *crop)],
-        trust=votes.trust[(..., *crop)],
-    )
+    votes = inside(votes)
     found = lab_of(color_slice(target, model, votes, settings, statistics, CPU))
     np.testing.assert_allclose(found[44:54, 10:24].mean((0, 1)), [fat, 5, 15], atol=2.5)
     np.testing.assert_allclose(found[44:54, 40:54].mean((0, 1)), [muscle, 12, 3], atol=2.5)

@@ -21,8 +21,8 @@ def scan():
     return values
 
 
-def placed(colors, scan):
-    body = torch.ones(SIDE, SIDE, dtype=torch.bool)
+def placed(colors, scan, body=None):
+    body = torch.ones(SIDE, SIDE, dtype=torch.bool) if body is None else body
     statistics = measure_scan(
         [(scan, body.numpy())],
         (1.0, 1.0),
@@ -75,15 +75,6 @@ def test_what_the_scan_shows_and_the_colours_do_not_is_added_up_to_a_limit(scan)
 def test_outside_the_body_there_is_nothing(scan):
     body = torch.ones(SIDE, SIDE, dtype=torch.bool)
     body[:, :10] = False
-    statistics = measure_scan(
-        [(scan, body.numpy())],
-        (1.0, 1.0),
-        SIDE,
-        window=(-350.0, 650.0),
-        is_hounsfield=True,
-        air_below=0.0,
-    )
-    contrast = describe_scan(torch.from_numpy(scan), statistics)
-    found = on_structure(flat(50.0, 20.0, 20.0), contrast, body, statistics, SETTINGS)
+    found = placed(flat(50.0, 20.0, 20.0), scan, body)
     assert not found[:, :, :10].any()
     assert float(found[1, :, 10:].std()) < 0.5
