@@ -73,7 +73,7 @@ def run(folder: Path, slices: int) -> None:
     write_scan(scan, slices)
     volume = open_volume(scan, VolumeSettings(), folder / "staging")
     begin = time.perf_counter()
-    read = TargetReader.finding_window(volume, VolumeSettings(), 0.5)
+    read = TargetReader.finding(volume, VolumeSettings(), 0.5)
     print(f"window of {slices} slices: {time.perf_counter() - begin:.2f} s")
     output = folder / "scan.ome.zarr"
     levels = create_store(output, volume.geometry, _SETTINGS, {})

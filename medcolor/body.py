@@ -1,4 +1,4 @@
-"""Where the body is: masks, the box around it, and the grid that matching works on."""
+"""Masks of bodies, boxes around them, and the grid that matching works on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Shaped
 
 from medcolor.domain import Box
 
@@ -15,8 +15,6 @@ _STRIDE_PX = 16
 
 HALF_SIDE = 2.6
 """Half side of what fc6 is shown around a body, in its standard deviations."""
-
-_LEAST_BRIGHTNESS = 0.35
 
 
 def largest_parts(
@@ -42,46 +40,11 @@ def largest_parts(
     return fill_holes(kept)
 
 
-def _bright_parts(
-    mask: Bool[np.ndarray, "row col"], luminance: Float[np.ndarray, "row col"]
-) -> Bool[np.ndarray, "row col"]:
-    """Drop parts that are dark against the brightest large one: pillows and head holders."""
-    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-    if count < 3:
-        return mask
-    medians = np.array([np.median(luminance[labels == part]) for part in range(1, count)])
-    areas = np.bincount(labels.ravel())[1:]
-    brightest = medians[areas >= areas.max() / 4].max()
-    kept = np.concatenate([[False], medians >= _LEAST_BRIGHTNESS * brightest])
-    return np.asarray(kept[labels])
-
-
 def fill_holes(mask: Bool[np.ndarray, "row col"]) -> Bool[np.ndarray, "row col"]:
     """Fill what the outside cannot reach."""
     padded = np.pad(~mask, 1, constant_values=True).astype(np.uint8)
     cv2.floodFill(padded, None, (0, 0), 2)
     return np.asarray(padded[1:-1, 1:-1] != 2)
-
-
-def body_mask(
-    luminance: Float[np.ndarray, "row col"], *, threshold: float
-) -> Bool[np.ndarray, "row col"]:
-    """Return the body of one slice: what is brighter than air, with its cavities.
-
-    Args:
-        luminance: 0..1.
-        threshold: Of the whole volume, so that empty slices stay empty.
-    """
-    bright = (cv2.GaussianBlur(luminance, (0, 0), 1.0) > threshold).astype(np.uint8)
-    # Cut thin bridges to a table or a head holder, then restore the outline.
-    reach = max(1, round(min(luminance.shape) / 100))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    opened = cv2.morphologyEx(bright, cv2.MORPH_OPEN, kernel)
-    core = _bright_parts(largest_parts(opened.astype(bool)), luminance)
-    near = cv2.dilate(core.astype(np.uint8), kernel).astype(bool)
-    outline = (core | (near & bright.astype(bool))).astype(np.uint8)
-    # Close cracks in dark skin, so that the cavities behind them are inside.
-    return fill_holes(cv2.morphologyEx(outline, cv2.MORPH_CLOSE, kernel, iterations=2) > 0)
 
 
 def bounding_box(mask: Bool[np.ndarray, "row col"], *, margin: float = 0.04) -> Box | None:

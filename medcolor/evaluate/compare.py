@@ -31,7 +31,6 @@ from medcolor.transfer.vote_mean import mean_vote
 from medcolor.volume.images import write_png
 from medcolor.volume.open import open_volume
 from medcolor.volume.target import TargetReader
-from medcolor.volume.window import find_window
 
 Rgb = UInt8[np.ndarray, "_row _col 3"]
 
@@ -87,9 +86,8 @@ def _read_slice(
         z = depth // 2 if number is None else number
         if not 0 <= z < depth:
             raise InputError(f"--slice {z}", f"{path} has {depth}", f"Give 0 .. {depth - 1}")
-        window = find_window(volume, settings.volume, settings.features.equalization)
-        statistics = measure_target(volume, window, settings)
-        return TargetReader(volume, window, settings.volume)(z), statistics
+        read = TargetReader.finding(volume, settings.volume, settings.features.equalization)
+        return read(z), measure_target(volume, read, settings)
 
 
 def _sheets(

@@ -45,7 +45,7 @@ def evaluate_structure(
                 f"its shape is {opened.geometry.shape}, that of {volume} {shape}",
                 "Give the scan the volume was coloured from, with the same settings",
             )
-        read = TargetReader.finding_window(opened, settings.volume, settings.features.equalization)
+        read = TargetReader.finding(opened, settings.volume, settings.features.equalization)
         report, following = ColorReport(), None
         progress.begin("measure", shape[0])
         for z in range(shape[0] - 1, -1, -1):

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from medcolor.body import body_mask, bounding_box
+from medcolor.body import bounding_box
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
 from medcolor.features.extract import describe
@@ -21,7 +21,9 @@ from medcolor.retrieval.parts import read_thumbnails
 from medcolor.retrieval.search import top_k
 from medcolor.run.index_parts import origin_of
 from medcolor.run.plan import open_network
+from medcolor.volume.body_mask import body_mask
 from medcolor.volume.images import read_image, write_png
+from medcolor.volume.surroundings import find_surroundings
 from medcolor.volume.window import window_of_values
 
 _MOST_TILES = 120
@@ -61,7 +63,9 @@ def query_index(
     grey = values if values.ndim == 2 else values.mean(axis=-1)
     window = window_of_values(grey, settings.volume, settings.features.equalization)
     luminance = np.clip(window.position(grey), 0, 1)
-    body = body_mask(window.position(grey), threshold=window.body_threshold)
+    position = window.position(grey)
+    around = find_surroundings([position], window.body_threshold, window.air)
+    body = body_mask(position, around)
     box = bounding_box(body)
     if box is None:
         raise InputError(image, "no body found", "Give one slice on a dark background")

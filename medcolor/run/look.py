@@ -19,7 +19,7 @@ from medcolor.volume.files import digest_files
 from medcolor.volume.levels import plan_levels
 from medcolor.volume.open import open_volume
 from medcolor.volume.target import TargetReader
-from medcolor.volume.window import Window, find_window, sampled_slices
+from medcolor.volume.window import sampled_slices
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def look_at(
     network = digest_network(settings)
     folder = staging or staging_of(output)
     volume = open_volume(local_copy(target, folder), settings.volume, folder)
-    window = find_window(volume, settings.volume, settings.features.equalization)
+    read = TargetReader.finding(volume, settings.volume, settings.features.equalization)
     about = {
         "settings": settings.digest(),
         "target": digest_files(volume.files),
@@ -78,8 +78,9 @@ def look_at(
         ledger=Ledger.of(output, identity),
         settings=settings,
         threads=resolve_threads(settings, runner),
-        window=window,
-        statistics=measure_target(volume, window, settings),
+        window=read.window,
+        surroundings=read.surroundings,
+        statistics=measure_target(volume, read, settings),
         levels=plan_levels(volume.geometry, settings.store),
         network_digest=network,
         staging=staging,
@@ -88,9 +89,9 @@ def look_at(
     return Look(plan, about, volume.geometry, photographs)
 
 
-def measure_target(volume: GrayVolume, window: Window, settings: RunSettings) -> ScanStatistics:
+def measure_target(volume: GrayVolume, read: TargetReader, settings: RunSettings) -> ScanStatistics:
     """Find the statistics of a scan, from slices that are spread evenly over it."""
-    read = TargetReader(volume, window, settings.volume)
+    window = read.window
     slices = (read(z) for z in sampled_slices(volume, settings.volume))
     return measure_scan(
         ((one.values, one.body) for one in slices),
@@ -98,5 +99,6 @@ def measure_target(volume: GrayVolume, window: Window, settings: RunSettings) ->
         settings.features.working_size_px,
         window=(window.black, window.white),
         is_hounsfield=window.unit == "HU",
-        air_below=window.air_below,
+        air_below=window.value_of(window.body_threshold),
+        cavity_below=window.value_of(read.surroundings.dark),
     )

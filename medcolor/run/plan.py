@@ -24,7 +24,9 @@ from medcolor.storage import Place, local_copy
 from medcolor.transfer.lattice import Lattice
 from medcolor.transfer.scan import ScanStatistics
 from medcolor.volume.levels import Level
+from medcolor.volume.open import open_volume
 from medcolor.volume.staging import version_of
+from medcolor.volume.surroundings import Surroundings
 from medcolor.volume.target import TargetReader
 from medcolor.volume.window import Window
 
@@ -207,6 +209,7 @@ class Plan:
     """Slices a worker computes side by side."""
 
     window: Window
+    surroundings: Surroundings
     statistics: ScanStatistics
     levels: tuple[Level, ...]
     network_digest: str
@@ -219,9 +222,8 @@ class Plan:
     def open_target(self) -> TargetReader:
         """Open the scan; what must be fetched or inflated first lies in the staging folder."""
         staging = self.staging_folder
-        reader = TargetReader.open(
-            local_copy(self.target, staging), self.window, self.settings.volume, staging
-        )
+        volume = open_volume(local_copy(self.target, staging), self.settings.volume, staging)
+        reader = TargetReader(volume, self.window, self.surroundings, self.settings.volume)
         if reader.shape != self.levels[0].shape:
             raise InputError(
                 self.target,

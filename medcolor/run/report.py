@@ -16,6 +16,7 @@ from medcolor.run.plan import Plan
 from medcolor.run.tasks import Failed, Runner
 from medcolor.run.workers import SlabReport
 from medcolor.storage import Place, write_atomic, write_json
+from medcolor.volume.surroundings import Surroundings
 
 _TASK = ("stage", "level", "number", "start", "stop")
 _PACKAGES = ("medcolor", "torch", "numpy", "opencv-contrib-python", "zarr", "pyarrow")
@@ -113,6 +114,7 @@ def write_report(plan: Plan, report: RunReport, runner: Runner) -> None:
         "network": plan.network_digest,
         "photographs": None if report.bearing is None else asdict(report.bearing),
         "input": plan.input_facts,
+        "surroundings": _words(plan.surroundings),
         "window": {key: value for key, value in asdict(plan.window).items() if key != "tone"},
         "shape_zyx": plan.levels[0].shape,
         "spacing_mm_zyx": plan.levels[0].spacing_mm,
@@ -139,6 +141,15 @@ def write_failures(plan: Plan, report: RunReport) -> None:
         write_atomic(failures, ("\n".join(lines) + "\n").encode())
     else:
         failures.unlink(missing_ok=True)
+
+
+def _words(around: Surroundings) -> dict[str, bool | float | None]:
+    """Return what was found around the body."""
+    return {
+        "air_luminance": None if around.air is None else round(around.air, 4),
+        "fat_is_lost": around.fat_is_lost,
+        "table": around.table is not None and bool(around.table.any()),
+    }
 
 
 def _rounded(seconds: dict[str, float]) -> dict[str, float]:

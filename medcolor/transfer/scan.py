@@ -76,6 +76,9 @@ class ScanStatistics:
     """Radius in voxels of the smallest disc of air. In MRI compact bone and fluid may be as dark,
     and are thin; 0 where values tell air for sure."""
 
+    cavity_below: float
+    """Value up to which the mean of such a disc is that of air, and not of a dark organ."""
+
     soft: tuple[float, float]
     """Values between which most tissue lies: without the densest and the emptiest."""
 
@@ -98,6 +101,7 @@ def measure_scan(
     window: tuple[float, float],
     is_hounsfield: bool,
     air_below: float,
+    cavity_below: float | None = None,
 ) -> ScanStatistics:
     """Find the statistics of a scan from some slices of it.
 
@@ -108,6 +112,8 @@ def measure_scan(
         window: Values displayed as black and as white.
         is_hounsfield: Whether values are Hounsfield units.
         air_below: Value between air and tissue, where they are not.
+        cavity_below: Value up to which the mean of a cavity is that of air, where they are not; by
+            default the same.
     """
     shown, boxes = _bodies(slices)
     noise = _noise(shown)
@@ -136,6 +142,7 @@ def measure_scan(
         lightness=tuple(shown_as.tolist()),
         air=air,
         air_radius_px=0 if is_hounsfield else round(_AIR_RADIUS_PX * working_mm / min(spacing_mm)),
+        cavity_below=air_below if cavity_below is None else cavity_below,
         soft=_soft_range(tissue, air, noise),
         working_px=(working_mm / spacing_mm[0], working_mm / spacing_mm[1]),
         sigma_px=sigma,
@@ -277,7 +284,12 @@ def tissue_share(
     share = smooth_ramp(values, *statistics.air)
     if not statistics.air_radius_px:
         return share
-    side = 2 * statistics.air_radius_px + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    # What a disc fits into is left: closing tissue is opening air.
-    return np.asarray(cv2.morphologyEx(share, cv2.MORPH_CLOSE, disc), np.float32)
+    radius = statistics.air_radius_px
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    # Single voxels of noise are no tissue, and none is air: means decide. Opened, they leave what a
+    # disc fits into; its voxels reach a little beyond the means that are dark enough.
+    mean = cv2.GaussianBlur(values, (0, 0), radius / 2)
+    is_dark = (mean <= statistics.cavity_below).astype(np.uint8)
+    cavities = cv2.dilate(cv2.morphologyEx(is_dark, cv2.MORPH_OPEN, disc), disc)
+    near = cv2.GaussianBlur(cavities.astype(np.float32), (0, 0), max(radius / 4, 0.5))
+    return np.asarray(np.maximum(share, 1 - near), np.float32)

@@ -57,6 +57,10 @@ class VolumeSettings(Settings):
     -500 HU for CT in Hounsfield units, else a share of Otsu's threshold between air and
     tissue."""
 
+    body: Literal["auto", "everything"] = "auto"
+    """What of the scan is body: auto finds the air around it; everything for crops from inside a
+    body in which dark organs are taken for air."""
+
     nonfinite_value: float | None = None
     """Stored value to take for NaN and infinity. Unset: they are an error."""
 

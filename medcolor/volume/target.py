@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from jaxtyping import Float
 
-from medcolor.body import body_mask, fill_holes
+from medcolor.body import fill_holes
 from medcolor.domain import OUTSIDE, GrayVolume, TargetSlice
-from medcolor.volume.open import open_volume, read_slice
+from medcolor.volume.body_mask import body_mask
+from medcolor.volume.open import read_slice
 from medcolor.volume.settings import VolumeSettings
-from medcolor.volume.window import Window, find_window
+from medcolor.volume.surroundings import EVERYTHING, Surroundings, find_surroundings
+from medcolor.volume.window import Window, find_window, sampled_slices
+
+_SLICES_FOR_SURROUNDINGS = 24
 
 
 class TargetReader:
     """Reads slices of an open scan."""
 
-    def __init__(self, volume: GrayVolume, window: Window, settings: VolumeSettings) -> None:
+    def __init__(
+        self,
+        volume: GrayVolume,
+        window: Window,
+        surroundings: Surroundings,
+        settings: VolumeSettings,
+    ) -> None:
         """Keep the scan open."""
-        self._volume, self._window, self._settings = volume, window, settings
+        self._volume, self._settings = volume, settings
+        self.window, self.surroundings = window, surroundings
 
     @classmethod
-    def open(
-        cls, path: Path, window: Window, settings: VolumeSettings, staging: Path
-    ) -> TargetReader:
-        """Open a scan whose window is known."""
-        return cls(open_volume(path, settings, staging), window, settings)
-
-    @classmethod
-    def finding_window(
+    def finding(
         cls, volume: GrayVolume, settings: VolumeSettings, equalization: float
     ) -> TargetReader:
-        """Read an open scan through the window that a run would find for it."""
-        return cls(volume, find_window(volume, settings, equalization), settings)
+        """Read an open scan as a run would: through its window, and with what is around its body.
+
+        Raises:
+            InputError: If the volume is of one value throughout.
+        """
+        window = find_window(volume, settings, equalization)
+        return cls(volume, window, look_around(volume, window, settings), settings)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -43,12 +50,12 @@ class TargetReader:
     def __call__(self, z: int) -> TargetSlice:
         """Read slice `z`."""
         values = read_slice(self._volume, z, self._settings)
-        position = self._window.position(values)
+        position = self.window.position(values)
         luminance = np.clip(position, 0, 1)
-        body = body_mask(position, threshold=self._window.body_threshold)
+        body = body_mask(position, self.surroundings)
         return TargetSlice(
             luminance=luminance,
-            matched_luminance=self._window.matched(luminance),
+            matched_luminance=self.window.matched(luminance),
             # Inside a body, a value of padding is air that happens to have it.
             body=body & fill_holes(values != OUTSIDE),
             z=z,
@@ -57,5 +64,18 @@ class TargetReader:
 
     def luminance(self, z: int) -> Float[np.ndarray, "row col"]:
         """Read the display grey of slice `z`, 0..1, and nothing else."""
-        position = self._window.position(read_slice(self._volume, z, self._settings))
+        position = self.window.position(read_slice(self._volume, z, self._settings))
         return np.asarray(np.clip(position, 0, 1), np.float32)
+
+
+def look_around(volume: GrayVolume, window: Window, settings: VolumeSettings) -> Surroundings:
+    """Find what is around the body of a scan whose window is known."""
+    if settings.body == "everything":
+        return EVERYTHING
+    chosen = sampled_slices(volume, settings)
+    step = -(-len(chosen) // _SLICES_FOR_SURROUNDINGS)
+    return find_surroundings(
+        (window.position(read_slice(volume, z, settings)) for z in chosen[::step]),
+        window.body_threshold,
+        window.air,
+    )

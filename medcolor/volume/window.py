@@ -31,6 +31,7 @@ _PRESETS = {
 _HU_BODY = -500.0
 """Half way between air and skin: where the smoothed edge of the body lies."""
 
+_HU_OF_AIR = -1000.0
 _HU_AIR = -900.0
 _HU_HIGHEST = 4100.0
 _THRESHOLD_SHARE = 0.45
@@ -67,9 +68,13 @@ class Window:
     """Of stored values: Hounsfield units, or a scanner's own."""
 
     @property
-    def air_below(self) -> float:
-        """Stored value between air and body."""
-        return self.black + self.body_threshold * (self.white - self.black)
+    def air(self) -> float | None:
+        """Luminance of air before it is cut off, where the unit says it."""
+        return (_HU_OF_AIR - self.black) / (self.white - self.black) if self.unit == "HU" else None
+
+    def value_of(self, luminance: float) -> float:
+        """Return the stored value that is shown as a luminance."""
+        return self.black + luminance * (self.white - self.black)
 
     def position(self, values: Float[np.ndarray, "row col"]) -> Float[np.ndarray, "row col"]:
         """Return luminance before it is cut off at 0 and 1; air where nothing was scanned."""

@@ -157,8 +157,8 @@ def test_the_value_of_padding_decides_neither_window_nor_body_nor_picture(tmp_pa
         assert not (stack[~is_padding] == word).any()
         write_series(folder, stack, PixelPaddingValue=word, **fields)
         volume = opened(folder)
-        window = find_window(volume, DEFAULT, 0.5)
-        shown = TargetReader(volume, window, DEFAULT)(3)
+        reader = TargetReader.finding(volume, DEFAULT, 0.5)
+        shown, window = reader(3), reader.window
         assert not shown.body[is_padding[3]].any()
         assert not shown.luminance[is_padding[3]].any()
         assert shown.body[is_body & ~is_padding[3]].mean() > 0.99
@@ -186,7 +186,7 @@ def test_padding_filled_with_air_by_hand_gives_the_same_body(tmp_path):
     ):
         (tmp_path / name).mkdir()
         write_series(tmp_path / name, planes, **MR, **fields)
-        reader = TargetReader.finding_window(opened(tmp_path / name), DEFAULT, 0.5)
+        reader = TargetReader.finding(opened(tmp_path / name), DEFAULT, 0.5)
         masks.append(reader(2).body)
     assert (masks[0] == masks[1])[~is_padding[2]].mean() > 0.99
 
@@ -200,7 +200,7 @@ def test_padding_that_is_all_there_is_of_air_makes_no_tissue_air(folder):
     stack[:, is_body] = random.normal(250, 10, (6, is_body.sum()))  # as dark as tissue gets
     stack[:, np.hypot(rows, cols) < 15] = 900
     write_series(folder, stack, PixelPaddingValue=0, **MR)
-    shown = TargetReader.finding_window(opened(folder), DEFAULT, 0.5)(3)
+    shown = TargetReader.finding(opened(folder), DEFAULT, 0.5)(3)
     assert (shown.body == is_body).mean() > 0.99
 
 
@@ -208,7 +208,7 @@ def test_air_inside_a_body_that_has_the_value_of_padding_is_inside(folder):
     stack, *_ = body_in_a_circle(24, 1064, 9)
     stack[:, 28:36, 30:34] = 9
     write_series(folder, stack, PixelPaddingValue=9, **CT)
-    shown = TargetReader.finding_window(opened(folder), DEFAULT, 0.5)(3)
+    shown = TargetReader.finding(opened(folder), DEFAULT, 0.5)(3)
     assert shown.body[28:36, 30:34].all()
     assert not shown.luminance[28:36, 30:34].any()
 
@@ -224,7 +224,7 @@ def test_a_slice_of_padding_alone_is_an_empty_slice(folder):
     stack[5] = 7
     write_series(folder, stack, PixelPaddingValue=7, **MR)
     volume = opened(folder)
-    shown = TargetReader.finding_window(volume, DEFAULT, 0.5)(5)
+    shown = TargetReader.finding(volume, DEFAULT, 0.5)(5)
     assert not shown.body.any()
     assert not shown.luminance.any()
 

@@ -25,7 +25,6 @@ from medcolor.retrieval.assignment import cosine_similarity
 from medcolor.run.threads import map_slices, usable_cores
 from medcolor.volume.open import open_volume
 from medcolor.volume.target import TargetReader
-from medcolor.volume.window import find_window
 
 Descriptors = Float[np.ndarray, "image descriptor"]
 
@@ -58,8 +57,7 @@ def read_scan(path: Path, settings: RunSettings) -> tuple[list[TargetSlice], flo
     """Read every slice of a scan as the product does; return them and their distance in mm."""
     with tempfile.TemporaryDirectory() as staging:
         volume = open_volume(path, settings.volume, Path(staging))
-        window = find_window(volume, settings.volume, settings.features.equalization)
-        reader = TargetReader(volume, window, settings.volume)
+        reader = TargetReader.finding(volume, settings.volume, settings.features.equalization)
         slices = [reader(z) for z in range(volume.geometry.shape[0])]
         return slices, volume.geometry.spacing_mm[0]
 
