@@ -1,4 +1,4 @@
-"""Slices and photographs at the working size, as they are matched."""
+"""Slices and photographs as the network sees them: in square pixels, at the working size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from medcolor.body import bounding_box, pad_to_cells, resize, resize_mask, working_shape
+from medcolor.body import (
+    body_box,
+    pad_to_cells,
+    resize,
+    resize_mask,
+    square_shape,
+    working_shape,
+)
 from medcolor.color import grey_of, srgb_to_lab
 from medcolor.domain import Box, ReferenceSlice, TargetSlice
 from medcolor.features.extract import Picture, extract_pyramids
@@ -36,7 +43,7 @@ class MatchedSettings(Protocol):
 
 @dataclass(frozen=True)
 class Crop:
-    """The body of a slice at the working size."""
+    """The body of a slice at the working size, in square pixels."""
 
     z: int
     box: Box
@@ -50,12 +57,18 @@ class Crop:
         return self.matched, self.body
 
 
+def described_picture(target: TargetSlice) -> Picture:
+    """Return what of a slice is described: as it is matched, uncut, in square pixels."""
+    shape = square_shape(target.body.shape, target.pixel)
+    return resize(target.matched_luminance, shape), resize_mask(target.body, shape)
+
+
 def crop_slice(target: TargetSlice, settings: FeatureSettings) -> Crop | None:
     """Cut out the body and scale it to the working size; None without one."""
-    box = bounding_box(target.body)
+    box = body_box(target)
     if box is None:
         return None
-    shape = working_shape(box, settings.working_size_px)
+    shape = working_shape(box, settings.working_size_px, pixel=target.pixel)
     grey, matched = (
         resize(image[box.slices], shape) for image in (target.luminance, target.matched_luminance)
     )

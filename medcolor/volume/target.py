@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from medcolor.body import body_mask, fill_holes
+from medcolor.body import body_mask, fill_holes, resize, resize_mask, square_shape
 from medcolor.domain import OUTSIDE, GrayVolume, TargetSlice
 from medcolor.volume.open import open_volume, read_slice
 from medcolor.volume.settings import VolumeSettings
@@ -45,7 +45,7 @@ class TargetReader:
         values = read_slice(self._volume, z, self._settings)
         position = self._window.position(values)
         luminance = np.clip(position, 0, 1)
-        body = body_mask(position, threshold=self._window.body_threshold)
+        body = self._body(position)
         return TargetSlice(
             luminance=luminance,
             matched_luminance=self._window.matched(luminance),
@@ -53,7 +53,15 @@ class TargetReader:
             body=body & fill_holes(values != OUTSIDE),
             z=z,
             values=values,
+            pixel=self._volume.geometry.pixel,
         )
+
+    def _body(self, position: Float[np.ndarray, "row col"]) -> Bool[np.ndarray, "row col"]:
+        """Find the body on square pixels: its shape decides what is body, and what a table."""
+        shape = square_shape(position.shape, self._volume.geometry.pixel)
+        square = resize(position, shape)
+        found = body_mask(square, threshold=self._window.body_threshold)
+        return resize_mask(found, position.shape)
 
     def luminance(self, z: int) -> Float[np.ndarray, "row col"]:
         """Read the display grey of slice `z`, 0..1, and nothing else."""
