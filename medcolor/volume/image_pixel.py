@@ -37,8 +37,8 @@ def stated_pixel(path: Place, content: bytes) -> PixelShape:
     if max(pixel) > _MOST:
         raise InputError(
             path,
-            f"its header says {across:g} pixels across for {down:g} down, expected {_MOST:g} times "
-            "as many at most",
+            f"its header says pixels {pixel[0] / pixel[1]:.3g} times as high as wide, expected "
+            f"{1 / _MOST:g} .. {_MOST:g}",
             "Correct its resolution, or save it without one",
         )
     return pixel

@@ -77,20 +77,15 @@ def _size_and_bits(path: Path) -> tuple[int, int, int]:
 
 def read_image(path: Place) -> NDArray[np.generic]:
     """Decode a file as stored: (row, col) or (row, col, RGB), 8 or 16 bit or float."""
-    return read_image_and_alpha(path)[0]
-
-
-def read_image_and_alpha(path: Place) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
-    """Decode a file as `read_image` does, and its alpha channel (row, col), if it has one."""
     if is_raw_photograph(path.name):
-        return read_raw_cryosection(path), None
-    return _decoded(path, path.read_bytes())
+        return read_raw_cryosection(path)
+    return _decoded(path, path.read_bytes())[0]
 
 
 def read_image_in_pixels(
     path: Place,
 ) -> tuple[NDArray[np.generic], NDArray[np.generic] | None, PixelShape]:
-    """Decode a file as `read_image_and_alpha` does; return the shape of its pixels, too."""
+    """Decode a file as `read_image` does, with alpha (row, col), if any, and its pixels' shape."""
     if is_raw_photograph(path.name):
         return read_raw_cryosection(path), None, SQUARE
     content = path.read_bytes()
