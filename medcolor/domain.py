@@ -139,7 +139,11 @@ class TargetSlice:
     """What the scan measured, in its own unit; `OUTSIDE` where it did not."""
 
     pixel: PixelShape
-    """Of all arrays. What compares shapes works on square pixels: see `prepared`."""
+    """Of these arrays. What compares shapes works on square pixels: see `prepared`."""
+
+    outline: Bool[np.ndarray, "row2 col2"] | None = None
+    """The body on square pixels (`body.square_shape`), smoother than long ones can say; None where
+    it is what `body` says."""
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,15 @@ class Crop:
 
 def described_picture(target: TargetSlice) -> Picture:
     """Return what of a slice is described: as it is matched, uncut, in square pixels."""
-    shape = square_shape(target.body.shape, target.pixel)
-    return resize(target.matched_luminance, shape), resize_mask(target.body, shape)
+    outline = _outline(target)
+    return resize(target.matched_luminance, outline.shape), outline
+
+
+def _outline(target: TargetSlice) -> Bool[np.ndarray, "row2 col2"]:
+    """Return the body of a slice on square pixels."""
+    if target.outline is not None:
+        return target.outline
+    return resize_mask(target.body, square_shape(target.body.shape, target.pixel))
 
 
 def crop_slice(target: TargetSlice, settings: FeatureSettings) -> Crop | None:
@@ -72,7 +79,21 @@ def crop_slice(target: TargetSlice, settings: FeatureSettings) -> Crop | None:
     grey, matched = (
         resize(image[box.slices], shape) for image in (target.luminance, target.matched_luminance)
     )
-    return Crop(target.z, box, grey, matched, resize_mask(target.body[box.slices], shape))
+    outline = _outline(target)
+    inside = outline[_on_grid(box, target.body.shape, outline.shape).slices]
+    return Crop(target.z, box, grey, matched, resize_mask(inside, shape))
+
+
+def _on_grid(box: Box, shape: tuple[int, int], other: tuple[int, int]) -> Box:
+    """Return a box of an image of one shape in the same image of another."""
+    rows, cols = (new / old for new, old in zip(other, shape, strict=True))
+    first_row, first_col = int(box.row_start * rows), int(box.col_start * cols)
+    return Box(
+        first_row,
+        max(first_row + 1, round(box.row_stop * rows)),
+        first_col,
+        max(first_col + 1, round(box.col_stop * cols)),
+    )
 
 
 @dataclass(frozen=True)

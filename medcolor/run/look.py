@@ -30,9 +30,9 @@ from medcolor.volume.window import Window, find_window, sampled_slices
 _LEAST_PX = 3
 """Across a body along both axes of a slice: fewer have no shape."""
 
-_ENOUGH_PX = 9
-"""Where they are longer than wide. A head is matched as from square pixels where 10 of them lie
-across it, and is not where there are 8 (LOG.md)."""
+_ENOUGH_PX = 6
+"""Where they are longer than wide. A head finds the photographs that it finds in square pixels
+where 6 lie across it, and where there are 4 it does not (LOG.md)."""
 
 _log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from medcolor.body import body_mask, fill_holes, resize, resize_mask, square_shape
 from medcolor.domain import OUTSIDE, GrayVolume, TargetSlice
@@ -44,24 +44,21 @@ class TargetReader:
         """Read slice `z`."""
         values = read_slice(self._volume, z, self._settings)
         position = self._window.position(values)
-        luminance = np.clip(position, 0, 1)
-        body = self._body(position)
+        luminance, pixel = np.clip(position, 0, 1), self._volume.geometry.pixel
+        # Shape decides what is body and what a table: it is looked at in square pixels.
+        shape = square_shape(position.shape, pixel)
+        outline = body_mask(resize(position, shape), threshold=self._window.body_threshold)
+        # Inside a body, a value of padding is air that happens to have it.
+        scanned = fill_holes(values != OUTSIDE)
         return TargetSlice(
             luminance=luminance,
             matched_luminance=self._window.matched(luminance),
-            # Inside a body, a value of padding is air that happens to have it.
-            body=body & fill_holes(values != OUTSIDE),
+            body=resize_mask(outline, position.shape) & scanned,
             z=z,
             values=values,
-            pixel=self._volume.geometry.pixel,
+            pixel=pixel,
+            outline=outline & resize_mask(scanned, shape),
         )
-
-    def _body(self, position: Float[np.ndarray, "row col"]) -> Bool[np.ndarray, "row col"]:
-        """Find the body on square pixels: its shape decides what is body, and what a table."""
-        shape = square_shape(position.shape, self._volume.geometry.pixel)
-        square = resize(position, shape)
-        found = body_mask(square, threshold=self._window.body_threshold)
-        return resize_mask(found, position.shape)
 
     def luminance(self, z: int) -> Float[np.ndarray, "row col"]:
         """Read the display grey of slice `z`, 0..1, and nothing else."""

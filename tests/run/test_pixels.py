@@ -136,7 +136,7 @@ def test_what_headers_round_is_square(head, color, square):
 
 def test_few_pixels_across_a_body_are_named_and_hardly_any_refused(head, tmp_path, caplog):
     photographs = head[1]
-    for count, is_refused in ((12, False), (40, True)):
+    for count, is_refused in ((20, False), (40, True)):
         scan = write(tmp_path / f"{count}.nii", averaged(head[0], Y, count), spacing_of(Y, count))
         output = tmp_path / f"{count}.ome.zarr"
         mm = f"rows of {SPACING_MM * count:g} mm"
