@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Generator
 
-from medcolor.domain import ReferenceSlice, TargetSlice
+from medcolor.domain import SQUARE, ReferenceSlice, TargetSlice
 from medcolor.features.extract import extract_pyramids
 from medcolor.features.network import GrayVGG19, NetworkSpec, channels_last
 from medcolor.features.settings import FeatureSettings
@@ -112,7 +112,7 @@ class Pictures:
             kept = slice(0, one.body.shape[1] - 20 * (number % 2))
             parts = one.luminance, one.matched_luminance, one.body
             grey, matched, body = (part[:, kept] for part in parts)
-            cut.append(TargetSlice(grey, matched, body, one.z, grey))
+            cut.append(TargetSlice(grey, matched, body, one.z, grey, SQUARE))
         return Pictures(cut, self.references)
 
 
@@ -127,7 +127,9 @@ def pictures(size: int, slices: int, seed: int = 0) -> Pictures:
     inks = torch.stack([render_contrast(source, drawn[slices:])[:, 0] for _ in range(3)], -1)
     inside = (drawn > 0).numpy()
     scans = (grey.clamp(0, 1) * (drawn > 0)).numpy()
-    targets = [TargetSlice(scans[z], scans[z], inside[z], z, scans[z]) for z in range(slices)]
+    targets = [
+        TargetSlice(scans[z], scans[z], inside[z], z, scans[z], SQUARE) for z in range(slices)
+    ]
     photographs = (255 * inks.clamp(0, 1)).round().to(torch.uint8).numpy()
     references = [
         ReferenceSlice(str(number), photographs[number], inside[slices + number])

@@ -8,13 +8,16 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Shaped
 
-from medcolor.domain import Box
+from medcolor.domain import SQUARE, Box, PixelShape, TargetSlice
 
 _STRIDE_PX = 16
 """Coarsest stride of the features: working images are padded to whole cells."""
 
 HALF_SIDE = 2.6
 """Half side of what fc6 is shown around a body, in its standard deviations."""
+
+_MOST_SQUARE_PX = 2048
+"""Long side that images may grow to when their pixels are made square, unless they are larger."""
 
 
 def largest_parts(
@@ -47,34 +50,54 @@ def fill_holes(mask: Bool[np.ndarray, "row col"]) -> Bool[np.ndarray, "row col"]
     return np.asarray(padded[1:-1, 1:-1] != 2)
 
 
-def bounding_box(mask: Bool[np.ndarray, "row col"], *, margin: float = 0.04) -> Box | None:
+def bounding_box(
+    mask: Bool[np.ndarray, "row col"], *, margin: float = 0.04, pixel: PixelShape = SQUARE
+) -> Box | None:
     """Return the box around a mask with a margin (share of its long side), or None if empty."""
     rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if len(rows) == 0:
         return None
-    extent = max(rows[-1] - rows[0], cols[-1] - cols[0]) + 1
+    extent = max((at[-1] - at[0] + 1) * side for at, side in zip((rows, cols), pixel, strict=True))
     pad = max(1, round(margin * extent))
+    above, beside = (round(pad / side) for side in pixel)
     return Box(
-        max(0, int(rows[0]) - pad),
-        min(mask.shape[0], int(rows[-1]) + 1 + pad),
-        max(0, int(cols[0]) - pad),
-        min(mask.shape[1], int(cols[-1]) + 1 + pad),
+        max(0, int(rows[0]) - above),
+        min(mask.shape[0], int(rows[-1]) + 1 + above),
+        max(0, int(cols[0]) - beside),
+        min(mask.shape[1], int(cols[-1]) + 1 + beside),
     )
 
 
-def working_shape(box: Box, long_side_px: int) -> tuple[int, int]:
-    """Return the (row, col) size of a box scaled so that its long side is `long_side_px`."""
-    rows, cols = box.shape
+def body_box(target: TargetSlice) -> Box | None:
+    """Return the box around the body of a slice, or None without one."""
+    return bounding_box(target.body, pixel=target.pixel)
+
+
+def working_shape(box: Box, long_side_px: int, *, pixel: PixelShape = SQUARE) -> tuple[int, int]:
+    """Return the (row, col) size of a box in square pixels whose long side is `long_side_px`."""
+    rows, cols = (count * side for count, side in zip(box.shape, pixel, strict=True))
     scale = long_side_px / max(rows, cols)
     return max(1, round(rows * scale)), max(1, round(cols * scale))
+
+
+def square_shape(shape: tuple[int, int], pixel: PixelShape) -> tuple[int, int]:
+    """Return the (row, col) size of an image whose pixels are made square.
+
+    They are as large as its pixels are at their shorter side, unless that made a huge image.
+    """
+    if pixel == SQUARE:
+        return shape
+    rows, cols = (count * side for count, side in zip(shape, pixel, strict=True))
+    side = max(1.0, max(rows, cols) / max(_MOST_SQUARE_PX, *shape))
+    return max(1, round(rows / side)), max(1, round(cols / side))
 
 
 def body_square(mask: Bool[np.ndarray, "row col"]) -> tuple[int, int, int] | None:
     """Return first row, first column and side of the square a body fills, or None if empty.
 
-    It is centred on the body's centre of mass, its half side 2.6 times the larger standard
-    deviation (a disc has its radius at 2): stretched arms or a speck move it little, as
-    they would move a bounding box. It may reach beyond the image.
+    Pixels are square. It is centred on the body's centre of mass, its half side 2.6 times the
+    larger standard deviation (a disc has its radius at 2): stretched arms or a speck move it
+    little, as they would move a bounding box. It may reach beyond the image.
     """
     rows, cols = np.nonzero(mask)
     if len(rows) == 0:
@@ -87,10 +110,32 @@ def body_square(mask: Bool[np.ndarray, "row col"]) -> tuple[int, int, int] | Non
 def resize(
     image: Shaped[np.ndarray, "row col *channel"], shape: tuple[int, int]
 ) -> Shaped[np.ndarray, ...]:
-    """Resample to (row, col) `shape`: area mean when shrinking, linear when growing."""
+    """Resample to (row, col) `shape`: area mean when shrinking, linear when growing.
+
+    Where the shape of pixels changes each axis does one or the other: OpenCV's area mean of an
+    image that grows along one axis leaves out pixels along the other.
+    """
+    rows, cols = image.shape[:2]
+    if (rows, cols) == shape:
+        return image
+    if _is_scaled((rows, cols), shape) or _is_scaled(shape, (rows, cols)):
+        return _resampled(image, shape, shrinks=shape[0] < rows)
+    upright = _resampled(image, (shape[0], cols), shrinks=shape[0] < rows)
+    return _resampled(upright, shape, shrinks=shape[1] < cols)
+
+
+def _is_scaled(large: tuple[int, int], small: tuple[int, int]) -> bool:
+    """Tell whether one size is another times a number, rounded, and 1 at least."""
+    pairs = list(zip(small, large, strict=True))
+    low = max((part - 0.5) / whole if part > 1 else 0 for part, whole in pairs)
+    return low <= min((part + 0.5) / whole for part, whole in pairs)
+
+
+def _resampled(
+    image: Shaped[np.ndarray, "row col *channel"], shape: tuple[int, int], *, shrinks: bool
+) -> Shaped[np.ndarray, ...]:
     if image.shape[:2] == shape:
         return image
-    shrinks = shape[0] < image.shape[0]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (shape[1], shape[0]), interpolation=method))
 

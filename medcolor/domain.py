@@ -20,9 +20,25 @@ if TYPE_CHECKING:
 Affine = tuple[tuple[float, float, float, float], ...]
 """Four rows: voxel index (x, y, z, 1) to millimetres in RAS."""
 
+PixelShape = tuple[float, float]
+"""Height and width of a pixel, in its shorter side: (4, 1) is four times as high as wide."""
+
+SQUARE: PixelShape = (1.0, 1.0)
+
+_SQUARE_WITHIN = 1e-3
+"""Of 1: headers round spacings, and affines give them back with errors in the last digits."""
+
 OUTSIDE = float("-inf")
 """Intensity where nothing was scanned: padding of a file, or beyond the rim of a shifted slice.
 It is below every value, is never body, shows black, and counts in no statistics."""
+
+
+def pixel_shape(row_mm: float, col_mm: float) -> PixelShape:
+    """Return the shape of a pixel from the distances of rows and of columns, > 0 in any unit."""
+    shorter = min(row_mm, col_mm)
+    if max(row_mm, col_mm) <= (1 + _SQUARE_WITHIN) * shorter:
+        return SQUARE
+    return row_mm / shorter, col_mm / shorter
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,11 @@ class VolumeGeometry:
 
     steps: tuple[str, ...] = ()
     """What was done to the stored axes to arrive at (z, y, x) in LPS."""
+
+    @property
+    def pixel(self) -> PixelShape:
+        """Shape of the pixels of a slice."""
+        return pixel_shape(*self.spacing_mm[1:])
 
 
 @dataclass(frozen=True)
@@ -117,10 +138,20 @@ class TargetSlice:
     values: Float[np.ndarray, "row col"]
     """What the scan measured, in its own unit; `OUTSIDE` where it did not."""
 
+    pixel: PixelShape
+    """Of these arrays. What compares shapes works on square pixels: see `prepared`."""
+
+    outline: Bool[np.ndarray, "row2 col2"] | None = None
+    """The body on square pixels (`body.square_shape`), smoother than long ones can say; None where
+    it is what `body` says."""
+
 
 @dataclass(frozen=True)
 class ReferenceSlice:
-    """One prepared colour cross-section, cropped to the body, in the target's orientation."""
+    """One prepared colour cross-section, cropped to the body, in the target's orientation.
+
+    Its pixels are square.
+    """
 
     reference_id: str
     rgb: UInt8[np.ndarray, "row col 3"]
@@ -135,7 +166,7 @@ class SliceVotes:
 
     z: int
     box: Box
-    """Of the body in the slice; the arrays show it at the working size."""
+    """Of the body in the slice; the arrays show it at the working size, in square pixels."""
 
     body: Bool[np.ndarray, "row col"]
 

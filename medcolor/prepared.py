@@ -1,4 +1,4 @@
-"""Slices and photographs at the working size, as they are matched."""
+"""Slices and photographs as the network sees them: in square pixels, at the working size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from medcolor.body import bounding_box, pad_to_cells, resize, resize_mask, working_shape
+from medcolor.body import (
+    body_box,
+    pad_to_cells,
+    resize,
+    resize_mask,
+    square_shape,
+    working_shape,
+)
 from medcolor.color import grey_of, srgb_to_lab
 from medcolor.domain import Box, ReferenceSlice, TargetSlice
 from medcolor.features.extract import Picture, extract_pyramids
@@ -36,7 +43,7 @@ class MatchedSettings(Protocol):
 
 @dataclass(frozen=True)
 class Crop:
-    """The body of a slice at the working size."""
+    """The body of a slice at the working size, in square pixels."""
 
     z: int
     box: Box
@@ -50,16 +57,43 @@ class Crop:
         return self.matched, self.body
 
 
+def described_picture(target: TargetSlice) -> Picture:
+    """Return what of a slice is described: as it is matched, uncut, in square pixels."""
+    outline = _outline(target)
+    return resize(target.matched_luminance, outline.shape), outline
+
+
+def _outline(target: TargetSlice) -> Bool[np.ndarray, "row2 col2"]:
+    """Return the body of a slice on square pixels."""
+    if target.outline is not None:
+        return target.outline
+    return resize_mask(target.body, square_shape(target.body.shape, target.pixel))
+
+
 def crop_slice(target: TargetSlice, settings: FeatureSettings) -> Crop | None:
     """Cut out the body and scale it to the working size; None without one."""
-    box = bounding_box(target.body)
+    box = body_box(target)
     if box is None:
         return None
-    shape = working_shape(box, settings.working_size_px)
+    shape = working_shape(box, settings.working_size_px, pixel=target.pixel)
     grey, matched = (
         resize(image[box.slices], shape) for image in (target.luminance, target.matched_luminance)
     )
-    return Crop(target.z, box, grey, matched, resize_mask(target.body[box.slices], shape))
+    outline = _outline(target)
+    inside = outline[_on_grid(box, target.body.shape, outline.shape).slices]
+    return Crop(target.z, box, grey, matched, resize_mask(inside, shape))
+
+
+def _on_grid(box: Box, shape: tuple[int, int], other: tuple[int, int]) -> Box:
+    """Return a box of an image of one shape in the same image of another."""
+    rows, cols = (new / old for new, old in zip(other, shape, strict=True))
+    first_row, first_col = int(box.row_start * rows), int(box.col_start * cols)
+    return Box(
+        first_row,
+        max(first_row + 1, round(box.row_stop * rows)),
+        first_col,
+        max(first_col + 1, round(box.col_stop * cols)),
+    )
 
 
 @dataclass(frozen=True)

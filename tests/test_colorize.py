@@ -7,7 +7,7 @@ from skimage.color import deltaE_ciede2000
 from medcolor.color import grey_of, lightness, srgb_to_lab
 from medcolor.colorize import colorize_slice
 from medcolor.config import RunSettings
-from medcolor.domain import ReferenceSlice, TargetSlice
+from medcolor.domain import SQUARE, ReferenceSlice, TargetSlice
 from medcolor.features.settings import FeatureSettings
 from medcolor.prepared import prepare_reference
 from medcolor.stopwatch import Stopwatch
@@ -42,7 +42,7 @@ def as_target(reference, disguise=None):
     grey = grey_of(reference.rgb.astype(np.float32) / 255)
     if disguise is not None:
         grey = np.where(reference.tissue, disguise(grey), 0).astype(np.float32)
-    return TargetSlice(grey, grey, reference.tissue, 3, grey)
+    return TargetSlice(grey, grey, reference.tissue, 3, grey, SQUARE)
 
 
 @pytest.mark.parametrize("look", ["photograph", "scan"])
@@ -91,5 +91,5 @@ def test_alpha_is_the_luminance_and_the_background_is_empty(network, look):
 
 def test_an_empty_slice_stays_empty(network):
     nothing = np.zeros((30, 40), np.float32)
-    target = TargetSlice(nothing, nothing, nothing > 0, 0, nothing)
+    target = TargetSlice(nothing, nothing, nothing > 0, 0, nothing, SQUARE)
     assert not color(network, target, photograph()).rgba.any()

@@ -20,7 +20,9 @@ from medcolor.matching.coarse_to_fine import match_coarse_to_fine
 from medcolor.matching.finish_triton import vote_at_once
 from medcolor.matching.searches import Searches
 from medcolor.matching.settings import MatchingSettings
+from medcolor.transfer.scan import describe_scan, measure_scan
 from medcolor.transfer.settings import TransferSettings
+from medcolor.transfer.structure import on_structure
 
 SPEC = NetworkSpec(
     name="d", width=0.25, descriptor_size=8, descriptor_taps=("relu3_1",), input_scale=1.0,
@@ -77,6 +79,21 @@ def test_nothing_leaves_the_device_between_network_and_votes():
             assert tensor.shape[-2:] == (64, 64)
     with torch.device("meta"):
         assert network.describe(torch.rand(2, 1, 224, 224)).device.type == "meta"
+
+
+@pytest.mark.parametrize("spacing_mm", [(1.0, 1.0), (8.0, 1.0), (1.0, 30.0)])
+def test_colours_are_put_on_the_scan_where_they_are_whatever_its_pixels(spacing_mm):
+    """The third pass; of pixels that are not square each axis has its own windows."""
+    values = np.random.default_rng(0).normal(40, 20, (24, 90)).astype(np.float32)
+    body = np.ones(values.shape, bool)
+    statistics = measure_scan(
+        [(values, body)], spacing_mm, 64, window=(-350.0, 650.0), is_hounsfield=True, air_below=0.0
+    )
+    scan, inside = (torch.from_numpy(one).to("meta") for one in (values, body))
+    contrast = describe_scan(scan, statistics)
+    colors = torch.zeros(3, *values.shape, device="meta")
+    shown = on_structure(colors, contrast, inside, statistics, TransferSettings())
+    assert (shown.device.type, shown.shape) == ("meta", (3, *values.shape))
 
 
 class Counting(TorchDispatchMode):

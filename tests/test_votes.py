@@ -12,7 +12,7 @@ from conftest import COLORS, draw_slice
 
 from medcolor import votes
 from medcolor.config import RunSettings
-from medcolor.domain import ReferenceSlice, TargetSlice
+from medcolor.domain import SQUARE, ReferenceSlice, TargetSlice
 from medcolor.errors import RunError
 from medcolor.features.extract import extract_pyramids
 from medcolor.features.network import GrayVGG19, NetworkSpec
@@ -33,7 +33,7 @@ def heard(network):
     """Three crops of several shapes, each with photographs of its own in an order of its own."""
     grey, labels = zip(*(draw_slice(level, 48) for level in (0.1, 0.5, 0.9)), strict=True)
     targets = [
-        TargetSlice(shown := one.astype(np.float32), shown, tissue > 0, z, shown)
+        TargetSlice(shown := one.astype(np.float32), shown, tissue > 0, z, shown, SQUARE)
         for z, (one, tissue) in enumerate(zip(grey, labels, strict=True))
     ]
     crops = [crop_slice(target, SETTINGS.features) for target in targets]

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
+from medcolor.body import resize, square_shape
 from medcolor.color import lab_to_srgb
 from medcolor.colorize import vote_on_slices
 from medcolor.config import RunSettings
-from medcolor.domain import SliceVotes, TargetSlice
+from medcolor.domain import ColorSlice, SliceVotes, TargetSlice
 from medcolor.errors import InputError
 from medcolor.filters.settings import PAPER_FIGURE_6
 from medcolor.prepared import prepare_reference
@@ -98,21 +99,25 @@ def _sheets(
     settings: RunSettings,
 ) -> dict[str, Rgb]:
     where = votes.box.slices
+    shape = square_shape(votes.box.shape, target.pixel)
     scan = np.where(target.body[where], target.luminance[where], 0)
-    grey = _bytes(np.repeat(scan[..., None], 3, axis=-1))
+    grey = resize(_bytes(np.repeat(scan[..., None], 3, axis=-1)), shape)
     raw = _bytes(np.where(votes.body[..., None], lab_to_srgb(mean_vote(votes)[0]), 0))
     cpu = torch.device("cpu")
     model = learn_from_slice(votes, statistics, settings.model)
 
     own = votes if needs_votes(model, settings) else None
 
+    def shown(colored: ColorSlice) -> Rgb:
+        return np.asarray(resize(colored.rgba[where][..., :3], shape))
+
     def with_model(look: Literal["photograph", "scan"]) -> Rgb:
         changed = settings.model_copy(update={"transfer": replace(settings.transfer, look=look)})
-        return color_slice(target, model, own, changed, statistics, cpu).rgba[where][..., :3]
+        return shown(color_slice(target, model, own, changed, statistics, cpu))
 
     def printed(changed: dict[str, object]) -> Rgb:
         given = settings.model_copy(update=changed), statistics, cpu
-        return color_slice(target, None, votes, *given).rgba[where][..., :3]
+        return shown(color_slice(target, None, votes, *given))
 
     looks = {
         "photograph": with_model("photograph"),

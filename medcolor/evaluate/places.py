@@ -22,6 +22,7 @@ from medcolor.evaluate.features.retrieval import read_photographs, read_scan
 from medcolor.features.extract import describe
 from medcolor.features.network import GrayVGG19
 from medcolor.phantom import make_phantom, render_cryosection, render_ct
+from medcolor.prepared import described_picture
 from medcolor.progress import ProgressReport
 from medcolor.reference.orientation import VIEW, from_view
 from medcolor.retrieval.assignment import choose_references
@@ -93,7 +94,7 @@ def evaluate_places(
     read = read_photographs(photographs, settings)
     network = open_network(settings).module
     material = _Material(
-        _Describer([(part.matched_luminance, part.body) for part in shown], network),
+        _Describer([described_picture(part) for part in shown], network),
         _Describer([(photograph.grey, photograph.tissue) for photograph in read], network),
         len(shown),
         np.array([photograph.position_mm for photograph in read]),

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from medcolor.color import grey_of, lab_to_srgb, lightness, srgb_to_lab
 from medcolor.colorize import colorize_slice
 from medcolor.config import RunSettings
-from medcolor.domain import ReferenceSlice, TargetSlice
+from medcolor.domain import SQUARE, ReferenceSlice, TargetSlice
 from medcolor.errors import InputError
 from medcolor.evaluate.baselines import (
     Colorizer,
@@ -271,7 +271,7 @@ def _recolor(
         is_hounsfield=False,
         air_below=0.0,
     )
-    target = TargetSlice(grey, matched, tissue, 0, grey)
+    target = TargetSlice(grey, matched, tissue, 0, grey, SQUARE)
     colored = colorize_slice(target, references, network, settings, statistics, Stopwatch())
     return colored.rgba[..., :3].astype(np.float32) / 255
 

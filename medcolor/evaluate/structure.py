@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medcolor.body import resize, resize_mask, square_shape
 from medcolor.color import srgb_to_lab
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
@@ -51,10 +52,12 @@ def evaluate_structure(
         for z in range(shape[0] - 1, -1, -1):
             target = read(z)
             rgb = read_slices(volume, 0, range(z, z + 1))[0, ..., :3].astype(np.float32) / 255
-            lab = srgb_to_lab(rgb)
-            figures = measure(lab, None, target.body, target.luminance, following)
+            square = square_shape(target.body.shape, target.pixel)
+            lab, grey = (resize(one, square) for one in (srgb_to_lab(rgb), target.luminance))
+            body = resize_mask(target.body, square)
+            figures = measure(lab, None, body, grey, following)
             report.add(volume.name, "medcolor", z, figures)
-            following = lab, target.body, target.luminance
+            following = lab, body, grey
             progress.advance(1)
     mean = report.mean(volume.name, "medcolor")
     return "  ".join(f"{name} {getattr(mean, name):.3f}" for name in _COLUMNS)

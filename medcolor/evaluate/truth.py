@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from medcolor.api import colorize_volume
+from medcolor.body import resize, resize_mask, square_shape
 from medcolor.color import srgb_to_lab
 from medcolor.config import RunSettings
 from medcolor.errors import InputError, RunError
@@ -200,8 +201,10 @@ def _measure(
         body = np.asarray(rgb.any(axis=-1))
         if body.mean() >= _LEAST_BODY:
             (hu,) = scan.hu(range(z, z + 1))
+            shape = square_shape(body.shape, scan.volume.geometry.pixel)
+            square, inside = resize(hu, shape), resize_mask(body, shape)
             for one, lab in all_of(hu, srgb_to_lab(rgb.astype(np.float32) / 255)).items():
-                measures[one].relate(lab, hu, body)
+                measures[one].relate(resize(lab, shape), square, inside)
         progress.advance(1)
     return {one: {**likeness[one].figures, **measures[one].figures} for one in names}
 

@@ -12,6 +12,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from medcolor.domain import SQUARE, PixelShape
+
 _COARSE_RADIUS = 3
 """Radius of the windows on the coarser grid, in its pixels, at least."""
 
@@ -25,6 +27,7 @@ def explain_locally(
     mask: Bool[Tensor, "row col"],
     radius_px: float,
     ridge: float,
+    pixel: PixelShape = SQUARE,
 ) -> Float[Tensor, "image row col"]:
     """Return what local linear functions of the guides explain of images, and their local means.
 
@@ -35,11 +38,14 @@ def explain_locally(
         images: Any unit; the result keeps it. Zero outside the mask.
         guides: Three.
         mask: Pixels that count.
-        radius_px: Half side of the windows.
+        radius_px: Half side of the windows, in pixels' shorter sides; 1 at least.
         ridge: Added to the variance of each guide: less varied ones explain nothing.
+        pixel: Shape of the pixels. Windows are square in what they show.
     """
-    step = max(1, int(radius_px / _COARSE_RADIUS))
-    radius = max(1, round(radius_px / step))
+    radii = [max(1.0, radius_px) / side for side in pixel]
+    rows_a_step, cols_a_step = (max(1, int(radius / _COARSE_RADIUS)) for radius in radii)
+    step = rows_a_step, cols_a_step
+    radius = round(radii[0] / step[0]), round(radii[1] / step[1])
     weight = mask.float()
     share = _shrink(weight[None], step)
     small_images, small_guides = (
@@ -72,20 +78,24 @@ def explain_locally(
     return explained * weight
 
 
-def _shrink(images: Float[Tensor, "image row col"], step: int) -> Float[Tensor, "image row2 col2"]:
-    """Average squares; those at the end as if zeros followed."""
-    if step == 1:
+def _shrink(
+    images: Float[Tensor, "image row col"], step: tuple[int, int]
+) -> Float[Tensor, "image row2 col2"]:
+    """Average rectangles of (row, col) pixels; those at the end as if zeros followed."""
+    if step == (1, 1):
         return images
     rows, cols = images.shape[1:]
-    framed = F.pad(images, (0, -cols % step, 0, -rows % step))
+    framed = F.pad(images, (0, -cols % step[1], 0, -rows % step[0]))
     return F.avg_pool2d(framed[None], step)[0]
 
 
-def _box(images: Float[Tensor, "image row col"], radius: int) -> Float[Tensor, "image row col"]:
-    """Sum over square windows, by their side; zeros lie outside."""
-    side = 2 * radius + 1
-    rows = F.avg_pool2d(images[None], (side, 1), 1, (radius, 0))
-    return F.avg_pool2d(rows, (1, side), 1, (0, radius))[0]
+def _box(
+    images: Float[Tensor, "image row col"], radius: tuple[int, int]
+) -> Float[Tensor, "image row col"]:
+    """Average over windows of these half sides; zeros lie outside."""
+    high, wide = radius
+    rows = F.avg_pool2d(images[None], (2 * high + 1, 1), 1, (high, 0))
+    return F.avg_pool2d(rows, (1, 2 * wide + 1), 1, (0, wide))[0]
 
 
 def _solve_three(

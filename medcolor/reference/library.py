@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from medcolor.body import resize, resize_mask, square_shape
 from medcolor.domain import ReferenceSlice
 from medcolor.errors import InputError
 from medcolor.reference.manifest import MANIFEST, PreparedFrame, read_manifest
@@ -24,7 +25,7 @@ from medcolor.volume.files import (
     list_photographs,
     photograph_stem,
 )
-from medcolor.volume.images import read_image_and_alpha
+from medcolor.volume.images import read_image_in_pixels
 
 _THIRDS = {"": 0.0, "a": 0.0, "b": 1 / 3, "c": 2 / 3}
 
@@ -156,10 +157,12 @@ def read_photograph(
 ) -> tuple[UInt8[np.ndarray, "row col 3"], Bool[np.ndarray, "row col"] | None]:
     """Return a photograph in 8 bits, and where it is opaque unless it is so throughout.
 
+    Pixels that its file says are not square are made so.
+
     Raises:
         InputError: Unreadable, grey, or of another type.
     """
-    image, alpha = read_image_and_alpha(path)
+    image, alpha, pixel = read_image_in_pixels(path)
     if image.ndim != 3:
         raise InputError(path, "a grey image has no colours to give", "Take it out")
     if image.dtype.name not in _HALF_OPAQUE:
@@ -167,7 +170,10 @@ def read_photograph(
     is_opaque = None if alpha is None else alpha.astype(np.int32) > _HALF_OPAQUE[image.dtype.name]
     if image.dtype == np.uint16:
         image = np.round(image.astype(np.float32) / 257)
-    return image.astype(np.uint8), None if is_opaque is None or is_opaque.all() else is_opaque
+    rgb, shape = image.astype(np.uint8), square_shape(image.shape[:2], pixel)
+    if is_opaque is None or is_opaque.all():
+        return resize(rgb, shape), None
+    return resize(rgb, shape), resize_mask(is_opaque, shape)
 
 
 def _of_manifest(folder: Place, prepared: tuple[PreparedFrame, ...]) -> list[ReferenceRecord]:

@@ -90,7 +90,13 @@ def _shown(rgba: Rgba, *, has_grey: bool) -> Rgb:
 
 
 def _scaled(image: Rgb, size: tuple[int, int]) -> Rgb:
-    is_smaller = size[0] < image.shape[1]
+    (cols, rows), (own_rows, own_cols) = size, image.shape[:2]
+    if (cols - own_cols) * (rows - own_rows) < 0:
+        # Of pixels that are not square one axis shrinks, and is averaged, before the other grows.
+        less = min(cols, own_cols), min(rows, own_rows)
+        image = np.asarray(cv2.resize(image, less, interpolation=cv2.INTER_AREA))
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC))
+    is_smaller = cols < own_cols
     method = cv2.INTER_AREA if is_smaller else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(image, size, interpolation=method))
 

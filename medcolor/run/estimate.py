@@ -25,7 +25,7 @@ from medcolor.errors import EmptyFrameError, InputError, RunError
 from medcolor.features.extract import describe
 from medcolor.gpu import turn
 from medcolor.pair_limit import PairLimit, pairs_at_once
-from medcolor.prepared import PreparedReference, prepare_references
+from medcolor.prepared import PreparedReference, described_picture, prepare_references
 from medcolor.reference.library import ReferenceRecord, list_references, load_reference
 from medcolor.retrieval.index import read_index
 from medcolor.run.fit import fit_bytes
@@ -311,8 +311,9 @@ class TrySlices:
         return color_slice(target, self._model, own, *given).rgba
 
     def _describe(self, target: TargetSlice) -> None:
-        if target.body.any():
-            describe(self._network, target.matched_luminance, target.body)
+        grey, body = described_picture(target)
+        if body.any():
+            describe(self._network, grey, body)
 
     @staticmethod
     def _seconds(action: Callable[[], object]) -> float:

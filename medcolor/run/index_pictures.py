@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from medcolor.body import bounding_box
+from medcolor.body import bounding_box, resize, square_shape
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
 from medcolor.features.extract import describe
@@ -22,7 +22,7 @@ from medcolor.retrieval.search import top_k
 from medcolor.run.index_parts import origin_of
 from medcolor.run.plan import open_network
 from medcolor.volume.body_mask import body_mask
-from medcolor.volume.images import read_image, write_png
+from medcolor.volume.images import read_image_in_pixels, write_png
 from medcolor.volume.surroundings import find_surroundings
 from medcolor.volume.window import window_of_values
 
@@ -59,8 +59,10 @@ def query_index(
     index = read_index(folder, origin_of(settings))
     if not image.is_file():
         raise InputError(image, "no such image", "Give one grey slice: PNG, JPEG or TIFF")
-    values = read_image(image).astype(np.float32)
-    grey = values if values.ndim == 2 else values.mean(axis=-1)
+    values, _, pixel = read_image_in_pixels(image)
+    grey = values.astype(np.float32)
+    grey = grey if grey.ndim == 2 else grey.mean(axis=-1)
+    grey = resize(grey, square_shape(grey.shape, pixel))
     window = window_of_values(grey, settings.volume, settings.features.equalization)
     luminance = np.clip(window.position(grey), 0, 1)
     position = window.position(grey)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Bool, Float
+
 from medcolor.config import RunSettings
 from medcolor.domain import GrayVolume, VolumeGeometry
+from medcolor.errors import InputError
 from medcolor.run.index import library_digest
 from medcolor.run.ledger import Ledger
 from medcolor.run.plan import Plan, digest_network, resolve_threads, staging_of
@@ -20,6 +26,15 @@ from medcolor.volume.levels import plan_levels
 from medcolor.volume.open import open_volume
 from medcolor.volume.target import TargetReader
 from medcolor.volume.window import sampled_slices
+
+_LEAST_PX = 3
+"""Across a body along both axes of a slice: fewer have no shape."""
+
+_ENOUGH_PX = 6
+"""Where they are longer than wide. A head finds the photographs that it finds in square pixels
+where 6 lie across it, and where there are 4 it does not (LOG.md)."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,11 +105,22 @@ def look_at(
 
 
 def measure_target(volume: GrayVolume, read: TargetReader, settings: RunSettings) -> ScanStatistics:
-    """Find the statistics of a scan, from slices that are spread evenly over it."""
-    window = read.window
-    slices = (read(z) for z in sampled_slices(volume, settings.volume))
-    return measure_scan(
-        ((one.values, one.body) for one in slices),
+    """Find the statistics of a scan, from slices that are spread evenly over it.
+
+    Raises:
+        InputError: Its slices are too thin to show a shape.
+    """
+    window, across = read.window, []
+
+    def bodies() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for z in sampled_slices(volume, settings.volume):
+            one = read(z)
+            if one.body.any():
+                across.append(_across(one.body))
+            yield one.values, one.body
+
+    found = measure_scan(
+        bodies(),
         volume.geometry.spacing_mm[1:],
         settings.features.working_size_px,
         window=(window.black, window.white),
@@ -102,3 +128,25 @@ def measure_target(volume: GrayVolume, read: TargetReader, settings: RunSettings
         air_below=window.value_of(window.body_threshold),
         cavity_below=window.value_of(read.surroundings.dark),
     )
+    if across:
+        _check_shapes(volume, np.median(across, axis=0))
+    return found
+
+
+def _across(body: Bool[np.ndarray, "row col"]) -> tuple[int, int]:
+    """Return the rows and the columns that a body spans."""
+    rows, cols = (np.flatnonzero(body.any(axis=axis)) for axis in (1, 0))
+    return int(rows[-1] - rows[0]) + 1, int(cols[-1] - cols[0]) + 1
+
+
+def _check_shapes(volume: GrayVolume, across: Float[np.ndarray, " axis"]) -> None:
+    """Refuse bodies that have no shape in their slices; warn where there is little of one."""
+    sides_mm, pixel = volume.geometry.spacing_mm[1:], volume.geometry.pixel
+    for count, name, mm, side in zip(across, ("rows", "columns"), sides_mm, pixel, strict=True):
+        found = f"the body spans {count:g} {name} of {mm:g} mm in most slices, expected"
+        if count < _LEAST_PX:
+            remedy = "Give a scan whose slices show its shape"
+            raise InputError(volume.source, f"{found} {_LEAST_PX} or more", remedy)
+        if side > 1 and count < _ENOUGH_PX:
+            problem = f"{volume.source}: {found} {_ENOUGH_PX} or more"
+            _log.warning("%s: colours may be those of other places", problem)

@@ -22,7 +22,7 @@ from medcolor.errors import DiskFullError, EmptyFrameError, RunError
 from medcolor.features.extract import describe
 from medcolor.gpu import turn
 from medcolor.pair_limit import PairLimit, pairs_at_once
-from medcolor.prepared import PreparedReference, prepare_references
+from medcolor.prepared import PreparedReference, described_picture, prepare_references
 from medcolor.reference.library import ReferenceRecord, load_reference
 from medcolor.reference.orientation import from_view
 from medcolor.reference.sheet import fit
@@ -128,13 +128,10 @@ class DescribeSlices:
         return np.stack(map_slices(self._describe, slices, self._plan.threads))
 
     def _describe(self, z: int) -> Float[np.ndarray, "code descriptor"]:
-        target = self._read(z)
-        if not target.body.any():
+        grey, body = described_picture(self._read(z))
+        if not body.any():
             return np.zeros((len(self._codes), self._network.spec.descriptor_size), np.float32)
-        turned = [
-            (from_view(target.matched_luminance, code), from_view(target.body, code))
-            for code in self._codes
-        ]
+        turned = [(from_view(grey, code), from_view(body, code)) for code in self._codes]
         return np.stack([describe(self._network, *map(np.ascontiguousarray, t)) for t in turned])
 
 

@@ -116,7 +116,8 @@ def learn_from_slice(
     votes: SliceVotes, statistics: ScanStatistics, settings: ModelSettings
 ) -> ColorModel:
     """Fit the model to the votes of one slice alone."""
-    lattice = Lattice.over(votes.z + 1, (1.0, 1.0, 1.0), statistics, settings)
+    # Slices as far apart as pixels are at their shorter side.
+    lattice = Lattice.over(votes.z + 1, (1.0, *statistics.pixel), statistics, settings)
     return learn_colors([votes], lattice, statistics, settings)
 
 

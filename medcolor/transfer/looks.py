@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from medcolor.body import bounding_box, resize
+from medcolor.body import body_box, resize
 from medcolor.color import lab_to_srgb, lightness
 from medcolor.domain import Box, ColorSlice, SliceVotes, TargetSlice
 from medcolor.filters.settings import SmoothingSettings
@@ -71,13 +71,14 @@ def color_slice(
         statistics: Of the scan.
         device: To compute on.
     """
-    box = bounding_box(target.body)
+    box = body_box(target)
     if box is None or (votes is None and needs_votes(model, settings)):
         return _composed(target, None, settings)
     if model is None:
         assert votes is not None
         scan, body = target.luminance[box.slices], target.body[box.slices]
-        rgb = equation_1(scan, body, votes, settings.transfer.gamma, settings.smoothing, device)
+        given = settings.transfer.gamma, settings.smoothing, device, target.pixel
+        rgb = equation_1(scan, body, votes, *given)
         return _composed(target, (box, rgb), settings)
     shown = lightness(target.luminance[box.slices])
     measured = known(target.values[box.slices])

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from medcolor.body import bounding_box
 from medcolor.color import lightness
-from medcolor.domain import Box
+from medcolor.domain import Box, PixelShape, pixel_shape
 from medcolor.filters.bilateral import bilateral
 from medcolor.transfer.ramp import smooth_ramp
 
@@ -73,8 +73,8 @@ class ScanStatistics:
     """Value up to which nothing is there, and from which on all is tissue."""
 
     air_radius_px: int
-    """Radius in voxels of the smallest disc of air. In MRI compact bone and fluid may be as dark,
-    and are thin; 0 where values tell air for sure."""
+    """Radius, in pixels' shorter sides, of the smallest disc of air. In MRI compact bone and fluid
+    may be as dark, and are thin; 0 where values tell air for sure."""
 
     cavity_below: float
     """Value up to which the mean of such a disc is that of air, and not of a dark organ."""
@@ -87,10 +87,13 @@ class ScanStatistics:
     size."""
 
     sigma_px: float
-    """Of the filter that takes noise away, in voxels."""
+    """Of the filter that takes noise away, in pixels' shorter sides."""
 
     box: Box
     """Around the bodies of all slices that were looked at."""
+
+    pixel: PixelShape
+    """Of slices."""
 
 
 def measure_scan(
@@ -115,12 +118,13 @@ def measure_scan(
         cavity_below: Value up to which the mean of a cavity is that of air, where they are not; by
             default the same.
     """
-    shown, boxes = _bodies(slices)
+    pixel = pixel_shape(*spacing_mm)
+    shown, boxes = _bodies(slices, pixel)
     noise = _noise(shown)
     side_mm = float(np.median([_long_side(box, spacing_mm) for box in boxes]))
     working_mm = side_mm / working_size_px
     sigma = max(_LEAST_SIGMA_PX, _SIGMA_WORKING_PX * working_mm / min(spacing_mm))
-    samples = [_sample(values, body, sigma, noise) for values, body in shown]
+    samples = [_sample(values, body, sigma, noise, pixel) for values, body in shown]
     tissue = np.sort(np.concatenate(samples))
     if is_hounsfield:
         low, high = _HU_RANGE
@@ -147,16 +151,17 @@ def measure_scan(
         working_px=(working_mm / spacing_mm[0], working_mm / spacing_mm[1]),
         sigma_px=sigma,
         box=_around(boxes),
+        pixel=pixel,
     )
 
 
 def _bodies(
-    slices: Iterable[tuple[np.ndarray, np.ndarray]],
+    slices: Iterable[tuple[np.ndarray, np.ndarray]], pixel: PixelShape
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[Box]]:
     """Cut the bodies out of slices that show one; of a scan that shows none, take all of it."""
     shown, boxes, empty = [], [], []
     for values, body in slices:
-        box = bounding_box(body)
+        box = bounding_box(body, pixel=pixel)
         if box is None:
             empty.append(values)
         else:
@@ -218,9 +223,9 @@ def _long_side(box: Box, spacing_mm: tuple[float, float]) -> float:
 
 
 def _sample(
-    values: np.ndarray, body: np.ndarray, sigma: float, noise: float
+    values: np.ndarray, body: np.ndarray, sigma: float, noise: float, pixel: PixelShape
 ) -> Float[np.ndarray, " sample"]:
-    smooth = bilateral(torch.from_numpy(values), sigma, _NOISE_STEPS * noise).numpy()[body]
+    smooth = bilateral(torch.from_numpy(values), sigma, _NOISE_STEPS * noise, pixel).numpy()[body]
     return np.asarray(smooth[:: max(1, len(smooth) // _SAMPLES)])
 
 
@@ -228,7 +233,8 @@ def describe_scan(
     values: Float[Tensor, "row col"], statistics: ScanStatistics
 ) -> Float[Tensor, "row col"]:
     """Return the contrast of finite values, freed of noise: their place on the axis, 0..1."""
-    denoised = bilateral(values, statistics.sigma_px, _NOISE_STEPS * statistics.noise)
+    noise = _NOISE_STEPS * statistics.noise
+    denoised = bilateral(values, statistics.sigma_px, noise, statistics.pixel)
     return contrast_of(denoised, statistics)
 
 
@@ -284,12 +290,29 @@ def tissue_share(
     share = smooth_ramp(values, *statistics.air)
     if not statistics.air_radius_px:
         return share
-    radius = statistics.air_radius_px
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    radius, pixel = statistics.air_radius_px, statistics.pixel
+    disc = _disc(radius, pixel)
     # Single voxels of noise are no tissue, and none is air: means decide. Opened, they leave what a
     # disc fits into; its voxels reach a little beyond the means that are dark enough.
-    mean = cv2.GaussianBlur(values, (0, 0), radius / 2)
+    mean = _blurred(values, radius / 2, pixel)
     is_dark = (mean <= statistics.cavity_below).astype(np.uint8)
     cavities = cv2.dilate(cv2.morphologyEx(is_dark, cv2.MORPH_OPEN, disc), disc)
-    near = cv2.GaussianBlur(cavities.astype(np.float32), (0, 0), max(radius / 4, 0.5))
-    return np.asarray(np.maximum(share, 1 - near), np.float32)
+    near = _blurred(cavities.astype(np.float32), max(radius / 4, 0.5), pixel)
+    # A blur of ones is one but for rounding.
+    return np.asarray(np.maximum(share, (1 - near).round(6)), np.float32)
+
+
+def _blurred(
+    image: Float[np.ndarray, "row col"], sigma_px: float, pixel: PixelShape
+) -> Float[np.ndarray, "row col"]:
+    """Return an image blurred by so many of its pixels' shorter sides."""
+    high, wide = (max(sigma_px / side, 1e-3) for side in pixel)
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), wide, sigmaY=high))
+
+
+def _disc(radius_px: int, pixel: PixelShape) -> UInt8[np.ndarray, "row col"]:
+    """Return which pixels a disc holds, of a radius in their shorter sides."""
+    high, wide = (round(radius_px / side) for side in pixel)
+    # OpenCV's ellipse of a single row is a single pixel.
+    form = cv2.MORPH_ELLIPSE if min(high, wide) else cv2.MORPH_RECT
+    return np.asarray(cv2.getStructuringElement(form, (2 * wide + 1, 2 * high + 1)), np.uint8)

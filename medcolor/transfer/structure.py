@@ -46,12 +46,13 @@ def on_structure(
         settings: Radii and gains.
     """
     guides = basis(contrast, statistics)
-    pixel = statistics.working_px[1]
-    radius = settings.structure_radius_px * pixel
-    explained = explain_locally(colors * body, guides * body, body, radius, _BASIS_RIDGE)
+    pixel = statistics.pixel
+    shorter = statistics.working_px[1] * pixel[1]  # sides of a pixel of the working grid
+    radius = settings.structure_radius_px * shorter
+    explained = explain_locally(colors * body, guides * body, body, radius, _BASIS_RIDGE, pixel)
     lightness = _LIGHTNESS * (guides[0] + guides[2]) * body
-    radius = settings.detail_radius_px * pixel
-    shown = explain_locally(lightness[None], explained, body, radius, _COLOR_RIDGE)[0]
+    radius = settings.detail_radius_px * shorter
+    shown = explain_locally(lightness[None], explained, body, radius, _COLOR_RIDGE, pixel)[0]
     missing = settings.detail_gain * (lightness - shown) * body
     limit = settings.detail_limit
     explained[0] += limit * torch.tanh(missing / limit)

@@ -12,12 +12,13 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from medcolor.domain import GrayVolume
+from medcolor.domain import SQUARE, GrayVolume, PixelShape
 from medcolor.errors import InputError
 from medcolor.storage import Place, write_atomic
 from medcolor.volume.bounds import check_shape
 from medcolor.volume.files import is_raw_photograph, list_images
 from medcolor.volume.geometry import affine_from_code, to_lps
+from medcolor.volume.image_pixel import stated_pixel
 from medcolor.volume.raw_cryosection import read_raw_cryosection
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.tiff_pages import is_brightness, is_tiff, luma, read_page
@@ -76,14 +77,23 @@ def _size_and_bits(path: Path) -> tuple[int, int, int]:
 
 def read_image(path: Place) -> NDArray[np.generic]:
     """Decode a file as stored: (row, col) or (row, col, RGB), 8 or 16 bit or float."""
-    return read_image_and_alpha(path)[0]
-
-
-def read_image_and_alpha(path: Place) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
-    """Decode a file as `read_image` does, and its alpha channel (row, col), if it has one."""
     if is_raw_photograph(path.name):
-        return read_raw_cryosection(path), None
-    data = np.frombuffer(path.read_bytes(), np.uint8)
+        return read_raw_cryosection(path)
+    return _decoded(path, path.read_bytes())[0]
+
+
+def read_image_in_pixels(
+    path: Place,
+) -> tuple[NDArray[np.generic], NDArray[np.generic] | None, PixelShape]:
+    """Decode a file as `read_image` does, with alpha (row, col), if any, and its pixels' shape."""
+    if is_raw_photograph(path.name):
+        return read_raw_cryosection(path), None, SQUARE
+    content = path.read_bytes()
+    return *_decoded(path, content), stated_pixel(path, content)
+
+
+def _decoded(path: Place, content: bytes) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
+    data = np.frombuffer(content, np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
     if image is None:
         raise _unreadable(path)

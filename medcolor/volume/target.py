@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from medcolor.body import fill_holes
+from medcolor.body import fill_holes, resize, resize_mask, square_shape
 from medcolor.domain import OUTSIDE, GrayVolume, TargetSlice
 from medcolor.volume.body_mask import body_mask
 from medcolor.volume.open import read_slice
@@ -51,15 +51,20 @@ class TargetReader:
         """Read slice `z`."""
         values = read_slice(self._volume, z, self._settings)
         position = self.window.position(values)
-        luminance = np.clip(position, 0, 1)
-        body = body_mask(position, self.surroundings)
+        luminance, pixel = np.clip(position, 0, 1), self._volume.geometry.pixel
+        # Shape decides what is body and what a table: it is looked at in square pixels.
+        shape = square_shape(position.shape, pixel)
+        outline = body_mask(resize(position, shape), self.surroundings)
+        # Inside a body, a value of padding is air that happens to have it.
+        scanned = fill_holes(values != OUTSIDE)
         return TargetSlice(
             luminance=luminance,
             matched_luminance=self.window.matched(luminance),
-            # Inside a body, a value of padding is air that happens to have it.
-            body=body & fill_holes(values != OUTSIDE),
+            body=resize_mask(outline, position.shape) & scanned,
             z=z,
             values=values,
+            pixel=pixel,
+            outline=outline & resize_mask(scanned, shape),
         )
 
     def luminance(self, z: int) -> Float[np.ndarray, "row col"]:
@@ -74,8 +79,13 @@ def look_around(volume: GrayVolume, window: Window, settings: VolumeSettings) ->
         return EVERYTHING
     chosen = sampled_slices(volume, settings)
     step = -(-len(chosen) // _SLICES_FOR_SURROUNDINGS)
+
+    def position(z: int) -> Float[np.ndarray, "row col"]:
+        shown = window.position(read_slice(volume, z, settings))
+        return resize(shown, square_shape(shown.shape, volume.geometry.pixel))
+
     return find_surroundings(
-        (window.position(read_slice(volume, z, settings)) for z in chosen[::step]),
+        map(position, chosen[::step]),
         window.body_threshold,
         window.air,
     )

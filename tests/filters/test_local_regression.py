@@ -18,15 +18,15 @@ def everywhere():
     return torch.ones(22, 18, dtype=torch.bool)
 
 
-def by_hand(image, guides, mask, ridge):
+def by_hand(image, guides, mask, ridge, high=RADIUS, wide=RADIUS):
     """Fit every window by itself, then average the fits of the windows that hold a pixel."""
     rows, cols = mask.shape
     fits = np.zeros((rows, cols, 4))
     windows = {}
     for row, col in np.ndindex(rows, cols):
         near = (
-            slice(max(0, row - RADIUS), row + RADIUS + 1),
-            slice(max(0, col - RADIUS), col + RADIUS + 1),
+            slice(max(0, row - high), row + high + 1),
+            slice(max(0, col - wide), col + wide + 1),
         )
         windows[row, col], kept = near, mask[near]
         x, y = guides[(slice(None), *near)][:, kept], image[near][kept]
@@ -51,6 +51,20 @@ def test_it_is_least_squares_in_every_window(guides, everywhere):
         torch.from_numpy(image)[None] * mask, guides * mask, mask, float(RADIUS), 0.01
     )
     expected = by_hand(image.astype(float), guides.double().numpy(), mask.numpy(), 0.01)
+    np.testing.assert_allclose(found[0], expected, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("pixel", "radii"), [((3.0, 1.0), (1, 3)), ((1.0, 2.0), (3, 2)), ((30.0, 1.0), (0, 3))]
+)
+def test_windows_are_square_in_millimetres(guides, everywhere, pixel, radii):
+    image = np.random.default_rng(1).random((22, 18)).astype(np.float32)
+    found = explain_locally(
+        torch.from_numpy(image)[None], guides, everywhere, float(RADIUS), 0.01, pixel
+    )
+    expected = by_hand(
+        image.astype(float), guides.double().numpy(), everywhere.numpy(), 0.01, *radii
+    )
     np.testing.assert_allclose(found[0], expected, atol=2e-4)
 
 

@@ -17,7 +17,7 @@ from medcolor.domain import GreyLevels, VolumeGeometry
 from medcolor.render.frames import FrameWorker, choose_level, plan_set
 from medcolor.render.picture_set import frame_tasks
 from medcolor.render.scene import SceneSettings
-from medcolor.render.sections import find_body, middle_sections
+from medcolor.render.sections import cut, find_body, middle_sections
 from medcolor.render.settings import RenderSettings
 from medcolor.volume.geometry import affine_from_code, as_affine
 from medcolor.volume.levels import Level
@@ -91,6 +91,19 @@ def test_sections_show_grey_beside_colour_in_true_proportion_head_up(pictures):
     quarter = len(middle) // 4
     assert middle[quarter, 2] > middle[quarter, 1]
     assert middle[-quarter, 1] > middle[-quarter, 2]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_axis_of_short_pixels_is_averaged_though_the_other_is_enlarged(turned):
+    """Stripes of one pixel, half of them bright, in pixels 30 times as long as wide."""
+    rgba = np.full((20, 1200, 4), 255, np.uint8)
+    rgba[:, ::2, :3] = 0
+    pixel_mm = (30.0, 1.0)
+    if turned:
+        rgba, pixel_mm = rgba.swapaxes(0, 1), (1.0, 30.0)
+    shown = cut(np.ascontiguousarray(rgba), pixel_mm, "axial", 400, has_grey=True).color
+    assert shown.shape[:2] == ((400, 200) if turned else (200, 400))
+    assert np.abs(shown.astype(int) - 127).max() < 45  # sampled, they are 0 and 255
 
 
 def test_air_inside_the_body_is_black_in_sections(pictures):

@@ -44,7 +44,7 @@ FIT = """
 import sys, torch
 from pathlib import Path
 from types import SimpleNamespace
-from medcolor.domain import Box
+from medcolor.domain import SQUARE, Box
 from medcolor.run.fit import fit_bytes
 from medcolor.transfer.lattice import Lattice
 from medcolor.transfer.model import fit_model
@@ -57,7 +57,7 @@ def peak():
 torch.set_num_threads(1)
 evenly = tuple(torch.linspace(0, 1, 257).tolist())
 statistics = SimpleNamespace(
-    box=Box(0, 64, 0, 64), working_px=(1.0, 1.0), knots=evenly, contrast=evenly,
+    box=Box(0, 64, 0, 64), pixel=SQUARE, working_px=(1.0, 1.0), knots=evenly, contrast=evenly,
     lightness=tuple(100 * one for one in evenly), soft=(0.2, 0.8),
 )
 settings = ModelSettings(cell_px=64 / 30, cell_depth_px=1.0)

@@ -22,7 +22,7 @@ from medcolor.reference.manifest import missing_numbers, read_manifest
 from medcolor.run.index import build_index
 from medcolor.run.prepare import prepare_references
 from medcolor.run.serial import SerialRunner
-from medcolor.volume.images import read_image_and_alpha, write_png
+from medcolor.volume.images import read_image_in_pixels, write_png
 
 ONE = load_settings(None, ["compute.threads=1"])
 
@@ -124,7 +124,7 @@ def test_a_prepared_frame_reads_as_the_raw_frame_does(folder, tmp_path):
 def test_prepared_frames_are_white_and_transparent_outside_the_body(folder, tmp_path):
     prepare(folder, tmp_path / "out")
     for one in by_status(tmp_path / "out")["prepared"]:
-        rgb, alpha = read_image_and_alpha(tmp_path / "out" / one.file)
+        rgb, alpha, _ = read_image_in_pixels(tmp_path / "out" / one.file)
         assert set(np.unique(alpha)) == {0, 255}
         assert (rgb[alpha == 0] == 255).all()
         top, bottom, left, right = one.crop

@@ -58,6 +58,24 @@ def test_equation_1_is_as_printed(images):
     np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
+@pytest.mark.parametrize(
+    ("name", "most"), [("fgs", 1e-3), ("guided", 5e-3), ("domain-nc", 1e-3), ("wls", 1e-3)]
+)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_filters_reach_as_far_in_mm_along_long_pixels(images, name, most, axis):
+    """Every third row or column of a smooth scan is coloured as in the whole of it, and not 0.01
+    to 0.03 beside it as where pixels are taken for square."""
+    scan, voted = images
+    large = cv2.resize(scan, (144, 180), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    votes, smoothing = votes_for(voted), PAPER_FIGURE_6[name]
+    everywhere = np.ones(large.shape, bool)
+    expected = equation_1(large, everywhere, votes, 0.5, smoothing)
+    chosen = np.arange(1, large.shape[axis], 3)
+    thick, pixel = large.take(chosen, axis), (3.0, 1.0) if axis == 0 else (1.0, 3.0)
+    found = equation_1(thick, thick >= 0, votes, 0.5, smoothing, pixel=pixel)
+    assert np.abs(found - expected.take(chosen, axis)).mean() < most
+
+
 def test_a_mean_vote_hears_the_near_and_trusted_most(images):
     voted = images[1].astype(np.float16)
     lab = np.moveaxis(np.stack([voted, 0 * voted]), -1, 1)

@@ -6,7 +6,7 @@ import torch
 
 from medcolor.color import lightness, srgb_to_lab
 from medcolor.config import RunSettings
-from medcolor.domain import Box, SliceVotes, TargetSlice
+from medcolor.domain import SQUARE, Box, SliceVotes, TargetSlice
 from medcolor.transfer.equation_1 import equation_1
 from medcolor.transfer.lattice import Lattice
 from medcolor.transfer.looks import color_slice, needs_votes
@@ -29,7 +29,7 @@ def target():
     values[20:36, 20:44] = -1000.0
     values += np.random.default_rng(0).normal(0, 4, values.shape).astype(np.float32)
     shown = np.clip((values + 350) / 1000, 0, 1)
-    return TargetSlice(shown, shown, body, 3, values)
+    return TargetSlice(shown, shown, body, 3, values, SQUARE)
 
 
 @pytest.fixture(scope="module")

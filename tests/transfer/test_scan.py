@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -101,6 +103,39 @@ def test_dark_lines_of_mri_are_bone_or_fluid_and_no_air():
     share = tissue_share(dark, statistics)
     assert share[:, 10:13].min() == 1
     assert share[5:35, 32:48].max() == 0
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_discs_of_air_are_round_in_mm(axis):
+    """Of pixels of 4 mm fewer make a gap that is air than of pixels of 1 mm."""
+    values, body = body_of(160, 200)
+    spacing_mm = (4.0, 1.0) if axis == 0 else (1.0, 4.0)
+    statistics = statistics_of([(values, body)], spacing_mm, is_hounsfield=False, air_below=-500.0)
+    across_mm = 2 * 4 * statistics.working_px[1 - axis]  # of the least disc: four working pixels
+    for along, side_mm in ((axis, 4.0), (1 - axis, 1.0)):
+        for share, is_air in ((0.6, False), (1.8, True)):
+            dark = np.full((160, 160), MUSCLE, np.float32)
+            gap = round(share * across_mm / side_mm)
+            dark.swapaxes(0, along)[40 : 40 + gap] = -1000.0
+            found = tissue_share(dark, statistics).swapaxes(0, along)
+            assert (found[40 + gap // 2].max() == 0) == is_air
+
+
+def test_noise_is_not_averaged_over_more_millimetres_along_the_longer_side():
+    """Rows of 8 mm, columns of 1 mm, and a filter of about 1 mm: rows stay apart."""
+    random = np.random.default_rng(0)
+    by_row, by_col = (random.normal(0, 10, shape) for shape in ((80, 1), (1, 100)))
+    values, _ = body_of()
+    found = statistics_of([body_of()], spacing_mm=(8.0, 1.0))
+    even = tuple(np.linspace(0, 1, len(found.knots)))
+    statistics = replace(found, sigma_px=1.2, noise=NOISE, contrast=even)
+    stripes = {}
+    for name, stripe in (("rows", by_row), ("columns", by_col)):
+        image = torch.from_numpy(np.broadcast_to(MUSCLE + stripe, values.shape).astype("f4"))
+        before, after = contrast_of(image, statistics), describe_scan(image, statistics)
+        stripes[name] = float(after.std() / before.std())
+    assert stripes["rows"] == pytest.approx(1, abs=1e-3)
+    assert stripes["columns"] < 0.6
 
 
 def test_three_tissues_may_have_any_three_colours():

@@ -21,11 +21,11 @@ def scan():
     return values
 
 
-def placed(colors, scan, body=None):
+def placed(colors, scan, body=None, spacing_mm=(1.0, 1.0)):
     body = torch.ones(SIDE, SIDE, dtype=torch.bool) if body is None else body
     statistics = measure_scan(
         [(scan, body.numpy())],
-        (1.0, 1.0),
+        spacing_mm,
         SIDE,
         window=(-350.0, 650.0),
         is_hounsfield=True,
@@ -70,6 +70,23 @@ def test_what_the_scan_shows_and_the_colours_do_not_is_added_up_to_a_limit(scan)
     assert 1 < step <= SETTINGS.detail_limit
     border = found[30:50, 40:47].mean() - found[30:50, 49:56].mean()
     assert -2 * SETTINGS.detail_limit <= border < -2  # fat is darker on the scan
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_colours_without_structure_spread_as_far_along_long_pixels_as_along_short_ones(axis):
+    """A border of the colours in an even scan, pixels of 6 by 1 mm: 18 mm to both sides."""
+    shape, spacing_mm = ((40, 240), (6.0, 1.0)) if axis == 0 else ((240, 40), (1.0, 6.0))
+    even = np.random.default_rng(0).normal(55, 3, shape).astype(np.float32)
+    widths_mm = []
+    for along, side_mm in enumerate(spacing_mm):
+        colors = torch.full((3, *shape), 60.0)
+        colors[1] = 0.0
+        colors[1].swapaxes(0, along)[shape[along] // 2 :] = 40.0
+        found = placed(colors, even, torch.ones(shape, dtype=torch.bool), spacing_mm)[1]
+        profile = found.swapaxes(0, along).mean(1)
+        widths_mm.append(side_mm * ((profile > 4) & (profile < 36)).sum())
+    long, short = widths_mm[axis], widths_mm[1 - axis]
+    assert abs(long - short) <= 12  # two long pixels
 
 
 def test_outside_the_body_there_is_nothing(scan):

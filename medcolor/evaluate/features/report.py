@@ -40,6 +40,7 @@ from medcolor.evaluate.features.rivals import (
 )
 from medcolor.features.network import LEVEL_NAMES, GrayVGG19, TapNetwork
 from medcolor.phantom import Region
+from medcolor.prepared import described_picture
 from medcolor.progress import ProgressReport
 from medcolor.run.plan import open_network
 from medcolor.run.threads import map_slices, usable_cores
@@ -174,9 +175,10 @@ def _sets(
     if mri:
         views = []
         for part in _spread(mri):
-            shown = bounding_box(part.body)
+            grey, body = described_picture(part)
+            shown = bounding_box(body)
             if shown is not None:
-                views.append(view_of(part.matched_luminance, part.body, shown, size_px))
+                views.append(view_of(grey, body, shown, size_px))
         sets["MRI, deformed"] = _deformed(views, seed + 1)
     for case in _cases(seed):
         every = _PHANTOM_EVERY[case.region]

@@ -20,6 +20,7 @@ from medcolor.evaluate.features.pairs import PhantomCase, matched_scan, phantom_
 from medcolor.features.extract import describe
 from medcolor.features.network import GrayVGG19
 from medcolor.phantom import make_phantom, render_cryosection, render_ct
+from medcolor.prepared import described_picture
 from medcolor.reference.library import list_references, load_reference
 from medcolor.retrieval.assignment import cosine_similarity
 from medcolor.run.threads import map_slices, usable_cores
@@ -106,7 +107,7 @@ def rank_correlation(
     shown = [part for part in slices if part.body.any()]
 
     def one(part: TargetSlice) -> Float[np.ndarray, " descriptor"]:
-        return describe(network, part.matched_luminance, part.body)
+        return describe(network, *described_picture(part))
 
     descriptors = np.stack(map_slices(one, shown, usable_cores()))
     similarity = cosine_similarity(descriptors, describe_photographs(photographs, network))

@@ -43,11 +43,11 @@ def bodies(count=9):
 
 
 def test_ranks_follow_slices_whichever_way_they_run():
-    from medcolor.domain import TargetSlice
+    from medcolor.domain import SQUARE, TargetSlice
 
     photographs = bodies()
     slices = [
-        TargetSlice(p.grey, p.grey, p.tissue, z, p.grey)
+        TargetSlice(p.grey, p.grey, p.tissue, z, p.grey, SQUARE)
         for z, p in enumerate(reversed(photographs))
     ]
     # The crops differ by a margin, which may confuse two neighbours.
