@@ -333,7 +333,8 @@ def training(device: str, size: int) -> None:
     settings = TrainingSettings(dense_steps=steps, report_every=max(1, steps // 10))
     if not on_gpu:
         settings = replace(settings, dense_sizes=((size, 2),), points=(48, 48, 32, 8))
-    settings = replace(settings, descriptor=replace(settings.descriptor, batches=10))
+    batches = 10 if on_gpu else 2
+    settings = replace(settings, descriptor=replace(settings.descriptor, batches=batches))
     history: list[dict[str, float]] = []
     begin = time.perf_counter()
 

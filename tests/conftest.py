@@ -41,9 +41,17 @@ def network() -> LoadedNetwork:
 
 @pytest.fixture(scope="session")
 def quick() -> RunSettings:
-    """Settings small enough for tests that run the whole job."""
+    """Settings small enough for tests that run the whole job.
+
+    That the photographs lie as `make_photographs` draws them is said: to find it takes longer than
+    all else of a run this small.
+    """
     return load_settings(
-        None, ["features.working_size_px=64", "store.slab_slices=4", "store.chunk=[4,16,16]"]
+        None,
+        [
+            *("features.working_size_px=64", "store.slab_slices=4", "store.chunk=[4,16,16]"),
+            f"reference.orientation={ORIENTATION}",
+        ],
     )
 
 
@@ -71,6 +79,10 @@ def make_scan(path: Path, slices: int = 10, size: int = 48) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     nib.save(nib.Nifti1Image(stored, affine), path)
     return path
+
+
+ORIENTATION = "LAI"
+"""Of the photographs that `make_photographs` writes."""
 
 
 def make_photographs(folder: Path, count: int = 6, size: int = 60) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 
+from conftest import ORIENTATION
+
 import medcolor
 from medcolor.config import load_settings
 from medcolor.run import workers
@@ -12,7 +14,7 @@ from medcolor.run.votes_files import write_votes
 
 SETS = (
     *("features.working_size_px=48", "store.slab_slices=2", "store.chunk=[2,16,16]"),
-    "compute.threads=1",
+    *("compute.threads=1", f"reference.orientation={ORIENTATION}"),
 )
 SLABS = 4
 LOOKS = {

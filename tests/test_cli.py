@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 import pytest
 from command import medcolor
-from conftest import make_photographs, make_scan
+from conftest import ORIENTATION, make_photographs, make_scan
 
 # What a module makes once is made by one worker.
 pytestmark = pytest.mark.xdist_group("cli")
 
 QUICK = ["--set", "features.working_size_px=32", "--set", "store.slab_slices=32"]
+QUICK += ["--set", f"reference.orientation={ORIENTATION}"]
 
 
 def medcolor_apart(*arguments):

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 from command import medcolor
-from conftest import draw_slice, make_photographs, make_scan
+from conftest import ORIENTATION, draw_slice, make_photographs, make_scan
 from dicom_files import write_dicom
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -28,6 +28,7 @@ from medcolor.extras import MODULES
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 QUICK = ["--set", "features.working_size_px=32", "--set", "store.slab_slices=32"]
+QUICK += ["--set", f"reference.orientation={ORIENTATION}"]
 ABSENT = """
 import sys
 absent = {absent}

@@ -41,7 +41,7 @@ def test_the_sections_that_are_tried_are_all_of_the_gpu_check():
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_section_of_the_gpu_check_runs_on_a_cpu(section):
     line = json.loads(
-        run("check_gpu.py", section, "--device", "cpu", "--size", "64", "--slack", "9")
+        run("check_gpu.py", section, "--device", "cpu", "--size", "32", "--slack", "9")
     )
     assert line["ok"]
     assert line["figures"]

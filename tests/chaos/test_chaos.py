@@ -1,4 +1,4 @@
-"""Three of the schedules that `make chaos` plays."""
+"""Two of the schedules that `make chaos` plays."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 from chaos.schedules import KINDS, Schedule, play, world
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900), pytest.mark.xdist_group("chaos")]
-SEEDS = (1, 4, 21)
-"""Two events each, few starts of a driver; one is killed as its clock is set."""
+SEEDS = (4, 7)
+"""Five events, few starts of a driver; one is killed as its clock is set."""
 
 
 @pytest.fixture(scope="module")

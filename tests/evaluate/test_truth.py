@@ -369,9 +369,13 @@ def test_figures_are_those_of_the_tool_beside_the_development_data(shared, tmp_p
     tool.lab = lambda rgb: srgb_to_lab(np.asarray(rgb, np.float32) / 255).astype(np.float64)
     truth = tool.Truth(f"{shared}/truth-head/places.npz", f"{shared}/cryosection-head", tool.JUDGED)
     hu = truth.hu
-    ramp = np.clip((hu + 200) / 1200, 0, 1)[..., None]
-    side = np.linspace(0.6, 1, hu.shape[2])[:, None]
-    rgb = np.where(ramp > 0, 255 * side * ramp ** [0.4, 0.7, 1.0], 0).astype(np.uint8)
+    ramp = np.linspace(0, 1, 1201)[:, None] ** [0.4, 0.7, 1.0]  # from -200 to 1000 HU
+    shown = ramp.astype(np.float32)[np.clip(hu + 200, 0, 1200).astype(np.int16)]
+    shown *= np.linspace(153, 255, hu.shape[2], dtype=np.float32)[:, None]
+    rgb = shown.astype(np.uint8)
+    rgb[12::24] = (
+        0  # of the slices whose structure is looked at, those without colours do not count
+    )
     took = [truth.take(rgb, k) for k in range(len(truth.levels))]
     expected = truth.measure([tool.lab(one) for one in took])
     expected["kept"], expected["invented"] = tool.structure(rgb, hu)

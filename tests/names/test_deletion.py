@@ -7,7 +7,7 @@ import re
 import shutil
 
 import pytest
-from conftest import make_photographs, make_scan
+from conftest import ORIENTATION, make_photographs, make_scan
 from hostile import Ground, make_ground, untouched
 
 import medcolor
@@ -27,6 +27,7 @@ from medcolor.volume.files import digest_file
 from medcolor.volume.images import encode_png, read_image
 
 QUICK = ["features.working_size_px=32", "store.slab_slices=4", "store.chunk=[4,16,16]"]
+QUICK += [f"reference.orientation={ORIENTATION}"]
 SETTINGS = load_settings(None, [*QUICK, "compute.threads=1"])
 OTHER = load_settings(None, [*QUICK, "compute.threads=1", "volume.spacing_mm=[1,1,1]"])
 

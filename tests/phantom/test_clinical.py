@@ -22,6 +22,9 @@ from medcolor.phantom.rendering import clinical
 from medcolor.phantom.rendering.clinical import CT_NOISE_HU, MRI_NOISE, coil_sensitivity
 from medcolor.phantom.rendering.scans import MRI_SCALE
 
+# What a module makes once is made by one worker.
+pytestmark = pytest.mark.xdist_group("clinical")
+
 # SHA-256 over CT, T1 and T2 of the whole body at 8 mm, first 16 digits; see test_phantom.py.
 DIGESTS: dict[int, tuple[str, str, str]] = {
     1: ("be4adf9664341fae", "76385fd8cf0d9820", "509e0642c941377c"),

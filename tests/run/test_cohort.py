@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import make_photographs, make_scan
+from conftest import ORIENTATION, make_photographs, make_scan
 from trees import tree_bytes
 
 import medcolor
@@ -24,7 +24,7 @@ from medcolor.storage import ObjectPath
 
 SETTINGS = [
     *("features.working_size_px=32", "store.slab_slices=4", "store.chunk=[4,16,16]"),
-    "compute.threads=1",
+    *("compute.threads=1", f"reference.orientation={ORIENTATION}"),
 ]
 QUICK = load_settings(None, SETTINGS)
 

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from conftest import make_photographs, make_scan
+from conftest import ORIENTATION, make_photographs, make_scan
 
 import medcolor
 from medcolor.cli import main
@@ -23,7 +23,7 @@ from medcolor.run.status import read_status
 
 SETTINGS = [
     *("features.working_size_px=64", "store.slab_slices=4", "store.chunk=[4,16,16]"),
-    "compute.threads=1",
+    *("compute.threads=1", f"reference.orientation={ORIENTATION}"),
 ]
 
 
@@ -51,7 +51,7 @@ def sets():
 
 
 def test_a_plan_foretells_the_run_and_writes_nothing(tmp_path, output, monkeypatch, capsys):
-    scan = make_scan(tmp_path / "scan.nii.gz", slices=24)
+    scan = make_scan(tmp_path / "scan.nii.gz", slices=12)
     photographs = make_photographs(tmp_path / "photographs")
     before = everything_in(tmp_path)
     words = ["colorize", scan, photographs, output, *sets(), "--plan", "--json"]
@@ -59,7 +59,7 @@ def test_a_plan_foretells_the_run_and_writes_nothing(tmp_path, output, monkeypat
     assert code == 0
     assert everything_in(tmp_path) == before
     plan = json.loads(told)
-    assert plan["slabs"] == {"match": 6, "level0": 6}
+    assert plan["slabs"] == {"match": 3, "level0": 3}
     assert plan["done"] == {"match": 0, "level0": 0}
 
     settings = load_settings(None, SETTINGS)
@@ -67,11 +67,11 @@ def test_a_plan_foretells_the_run_and_writes_nothing(tmp_path, output, monkeypat
     took = sum(report.stage_seconds.values())
     assert took / 4 < plan["seconds_left"] < 4 * took  # a shared machine; the ratio is in LOG.md
     written = sum(p.stat().st_size for p in output.rglob("*") if p.is_file()) / 2**20
-    assert plan["voxels_mb"] == round(24 * 48 * 48 * 4 / 2**20)
+    assert plan["voxels_mb"] == round(12 * 48 * 48 * 4 / 2**20)
     assert abs(plan["output_mb"] - written) <= 1
 
     again = medcolor.plan_volume(scan, photographs, output, settings=settings)
-    assert again.done["level0"] == 6
+    assert again.done["level0"] == 3
     assert again.seconds_left == 0
     assert output.exists()
 
@@ -116,7 +116,7 @@ def test_a_plan_counts_what_is_still_to_be_matched(tmp_path, output, monkeypatch
 
 def test_a_plan_foretells_what_votes_take_on_disk(tmp_path, output, monkeypatch):
     settings = load_settings(None, [*SETTINGS, "features.working_size_px=160"])
-    scan = make_scan(tmp_path / "scan.nii.gz", slices=12, size=160)
+    scan = make_scan(tmp_path / "scan.nii.gz", slices=8, size=160)
     given = scan, make_photographs(tmp_path / "photographs"), output
     plan = medcolor.plan_volume(*given, settings=settings)
     seen, real = [], driver.make_model

@@ -10,7 +10,7 @@ import threading
 import cv2
 import numpy as np
 import pytest
-from conftest import draw_slice, make_photographs
+from conftest import ORIENTATION, draw_slice, make_photographs
 from trees import tree_bytes
 
 import medcolor
@@ -26,7 +26,7 @@ SETTINGS = load_settings(
     None,
     [
         *("features.working_size_px=48", "store.slab_slices=2", "store.chunk=[2,16,16]"),
-        *("compute.threads=1", "volume.spacing_mm=[1,1,1]"),
+        *("compute.threads=1", "volume.spacing_mm=[1,1,1]", f"reference.orientation={ORIENTATION}"),
     ],
 )
 SLICES = 10

@@ -21,7 +21,7 @@ from medcolor.errors import InputError
 from medcolor.evaluate import demo
 from medcolor.evaluate.across import write_case
 from medcolor.reference.library import list_references
-from medcolor.run import estimate, plan, workers
+from medcolor.run import driver, estimate, plan, workers
 from medcolor.run.look import look_at
 from medcolor.run.plan import Capabilities, resolve_hardware
 from medcolor.run.serial import SerialRunner
@@ -214,6 +214,10 @@ def test_a_slab_whose_pairs_do_not_fit_is_done_by_fewer_at_once_and_says_so(
     assert tree_bytes(one) == tree_bytes(few)
 
 
+class AllIsMatchedError(Exception):
+    """Ends a run of which matching alone is looked at."""
+
+
 def test_launches_of_the_demo_are_full(tmp_path, monkeypatch):
     """Slices without a body take no place, whatever photographs the others hear."""
     launches = []
@@ -227,11 +231,16 @@ def test_launches_of_the_demo_are_full(tmp_path, monkeypatch):
         launches.append(sum(shown))
         return iter(())
 
+    def stop(*_):
+        raise AllIsMatchedError
+
     files = write_case(demo._CASE, tmp_path)
     monkeypatch.setattr(workers, "pairs_at_once", lambda *_: pair_limit.GPU_PAIRS)
     monkeypatch.setattr(workers, "vote_on_slices", count)
+    monkeypatch.setattr(driver, "make_model", stop)
     settings = load_settings(None, ["features.working_size_px=32", "compute.device=cpu"])
-    medcolor.colorize_volume(files.scan, files.photographs, tmp_path / "v", settings=settings)
+    with pytest.raises(AllIsMatchedError):
+        medcolor.colorize_volume(files.scan, files.photographs, tmp_path / "v", settings=settings)
     full = [pairs for pairs in launches if pairs]
     assert max(full) == pair_limit.GPU_PAIRS
     assert sum(full) / len(full) >= 0.9 * pair_limit.GPU_PAIRS

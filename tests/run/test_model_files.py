@@ -61,7 +61,7 @@ def sums_of(votes, slices, draft):
 
 
 @given(data=some.data(), seed=some.integers(0, 2**32 - 1), is_weighted=some.booleans())
-@limits(max_examples=60, deadline=None)
+@limits(max_examples=30, deadline=None)
 def test_sums_are_the_same_integers_however_slices_are_cut_into_slabs_and_batches(
     tmp_path_factory, data, seed, is_weighted
 ):
@@ -116,10 +116,10 @@ def test_no_damage_to_votes_makes_others_of_them(tmp_path):
 
 
 def test_no_damage_to_sums_makes_others_of_them(tmp_path):
-    whole = Ballot(2, torch.randint(0, 99, (4, 2, 3, 4, 5), generator=torch.Generator()))
+    whole = Ballot(2, torch.randint(0, 99, (4, 1, 2, 3, 2), generator=torch.Generator()))
     write_sums(tmp_path, "sums", whole)
     content, lost = (tmp_path / "sums").read_bytes(), 0
-    for changed in damaged(content, 3):
+    for changed in damaged(content, 5):
         (tmp_path / "sums").write_bytes(changed)
         try:
             found = read_sums(tmp_path, "sums")

@@ -98,7 +98,7 @@ def test_a_worker_that_cannot_be_made_ends_the_run(runner, tmp_path):
 
 def test_a_task_that_does_not_end_is_given_up(ray_runner, tmp_path, monkeypatch):
     monkeypatch.setattr("medcolor.run.ray_pool._LOOK_S", 0.5)
-    hasty = type(ray_runner)("auto", 2, patience_s=4.0)
+    hasty = type(ray_runner)("auto", 1, patience_s=4.0)
     done, failed = run(hasty, tmp_path, [(1, "never ends"), (2, "well"), (3, "well")])
     assert done == {2: 4, 3: 9}
     assert "not ended after 4 s" in failed[1]
@@ -172,6 +172,7 @@ def test_one_two_and_four_actors_write_the_bytes_of_one_process(
     ray_runner, scan, photographs, tmp_path, quick
 ):
     here = tmp_path / "here.ome.zarr"
+    quick = quick.model_validate(quick.model_dump() | {"reference": {"orientation": "auto"}})
     medcolor.colorize_volume(scan, photographs, here, settings=quick)
     ray_runner.release()
     runner = type(ray_runner)("auto", 4, uses_gpus=False)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from command import medcolor as command
-from conftest import make_photographs, make_scan
+from conftest import ORIENTATION, make_photographs, make_scan
 from disk import Disk
 from trees import tree_bytes
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.xdist_group("verify")
 
 SETS = (
     *("features.working_size_px=48", "store.slab_slices=2", "store.chunk=[2,16,16]"),
-    *("store.smallest_side=24", "compute.threads=1"),
+    *("store.smallest_side=24", "compute.threads=1", f"reference.orientation={ORIENTATION}"),
 )
 SETTINGS = load_settings(None, SETS)
 SLABS, LEVELS = 4, 2

@@ -12,7 +12,7 @@ import obstore
 import pytest
 from bucket import SECRET
 from command import medcolor as medcolor_command
-from conftest import make_photographs, make_scan
+from conftest import ORIENTATION, make_photographs, make_scan
 from trees import tree_bytes
 
 import medcolor
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.xdist_group("bucket")
 
 QUICK = [
     *("features.working_size_px=64", "store.slab_slices=4", "store.chunk=[4,16,16]"),
-    *("compute.threads=1",),
+    *("compute.threads=1", f"reference.orientation={ORIENTATION}"),
 ]
 
 
