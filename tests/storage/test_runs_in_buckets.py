@@ -84,7 +84,10 @@ def test_killed_and_resumed_from_bucket_to_bucket(bucket, inputs, tmp_path):
 
 
 def test_an_index_in_a_bucket_is_built_used_and_grown(bucket, inputs, tmp_path):
-    sets = ["--set", "features.working_size_px=64"]
+    sets = [
+        *("--set", "features.working_size_px=64"),
+        *("--set", f"reference.orientation={ORIENTATION}"),
+    ]
     place = f"{bucket}/index"
 
     def index(*words):
