@@ -95,8 +95,15 @@ def open_nrrd(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume
         geometry,
         str(path),
         tuple(dict.fromkeys((path, _voxel_file(path, header)))),
-        {"format": "NRRD"},
+        {"format": "NRRD", **_modality(header)},
     )
+
+
+def _modality(header: dict[str, Any]) -> dict[str, str]:
+    """Return CT or MR where a key of its own says so (DWMRI is the one of diffusion)."""
+    said = str(header.get("modality", "")).strip().upper()
+    known = {"CT": "CT", "MR": "MR", "MRI": "MR", "DWMRI": "MR", "PT": "PT", "PET": "PT"}
+    return {"modality": known[said]} if said in known else {}
 
 
 def _end(path: Path, header: dict[str, Any]) -> Any:

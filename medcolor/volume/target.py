@@ -42,7 +42,7 @@ class TargetReader:
 
     def __call__(self, z: int) -> TargetSlice:
         """Read slice `z`."""
-        values = read_slice(self._volume, z, self._settings)
+        values = self._scanned(z)
         position = self._window.position(values)
         luminance = np.clip(position, 0, 1)
         body = body_mask(position, threshold=self._window.body_threshold)
@@ -57,5 +57,9 @@ class TargetReader:
 
     def luminance(self, z: int) -> Float[np.ndarray, "row col"]:
         """Read the display grey of slice `z`, 0..1, and nothing else."""
-        position = self._window.position(read_slice(self._volume, z, self._settings))
+        position = self._window.position(self._scanned(z))
         return np.asarray(np.clip(position, 0, 1), np.float32)
+
+    def _scanned(self, z: int) -> Float[np.ndarray, "row col"]:
+        """Read the values of slice `z`, `OUTSIDE` where nothing was scanned."""
+        return self._window.scanned(read_slice(self._volume, z, self._settings))
