@@ -12,8 +12,8 @@ from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
 from medcolor.retrieval.assignment import choose_references
 from medcolor.retrieval.index import ReferenceIndex
-from medcolor.retrieval.orientation import Turn, find_turn
 from medcolor.retrieval.record import Assignment, Bearing, read_assignment, write_assignment
+from medcolor.run.bearing import find_known_turn
 from medcolor.run.ledger import ASSIGNMENT
 from medcolor.run.plan import Plan
 from medcolor.run.tasks import Runner, run_all
@@ -29,7 +29,8 @@ def assign(
     """Describe every slice and choose the references, or read an earlier choice.
 
     Raises:
-        InputError: If no slice shows a body, or the photographs' names do not say what they should.
+        InputError: If no slice shows a body, the photographs' names do not say what they should, or
+            some lie as recorded and others do not lie as presumed.
     """
     path = plan.ledger.folder / ASSIGNMENT
     found = read_assignment(path, plan.ledger.identity, index.records)
@@ -49,9 +50,9 @@ def assign(
                 known.update({(z, code): one for code, one in zip(codes, by_code, strict=True)})
         return np.stack([[known[z, code] for code in codes] for z in slices])
 
-    turn = Turn()
-    if settings.reference.orientation == "auto":
-        turn = find_turn(describe, level.shape[0], index.descriptors)
+    turn, said, known_by = find_known_turn(
+        describe, level.shape[0], level.spacing_mm[0], index, settings.reference
+    )
     descriptors = describe(range(level.shape[0]), (turn.code,))[:, 0]
     if not descriptors.any():
         raise InputError(
@@ -66,7 +67,7 @@ def assign(
         level.spacing_mm[0],
         settings.retrieval,
     )
-    bearing = Bearing.of(choice, turn, settings.reference.presumed_orientation)
+    bearing = Bearing.of(choice, turn, said, known_by)
     _log.info("photographs: %s", bearing)
     return write_assignment(
         path,
