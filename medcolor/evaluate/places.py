@@ -139,9 +139,9 @@ def evaluate_places(
         steps = np.diff(places)
         rank = _rank_correlation(places)
         monotone = bool((steps <= 0).all() or (steps >= 0).all())
+        jump = np.abs(steps).max(initial=0)
         lines.append(
-            f"{way.name:34}{rank:8.4f}{np.abs(steps).max(initial=0):9.1f}  {'yes' if monotone else 'NO':8}"
-            f"  {bearing}"
+            f"{way.name:34}{rank:8.4f}{jump:9.1f}  {'yes' if monotone else 'NO':8}  {bearing}"
         )
         progress.advance(1)
     return "\n".join(lines)

@@ -40,6 +40,9 @@ _LEAST_LEAD = 0.035, 0.07
 """Likeness by which the best way must exceed the next for the photographs to show this part of the
 body; where the best is a quarter turn, which is seldom, the second."""
 
+_CHANCE_LEAD = 0.02
+"""Up to which a lead is chance: then photographs are taken to lie upright."""
+
 Describe = Callable[[Sequence[int], tuple[str, ...]], Float[np.ndarray, "_slice _code _descriptor"]]
 """Describes slices, each shown in the given ways to lie; zero where there is no body."""
 
@@ -135,8 +138,7 @@ def find_turn(
         return Turn()
     likeness = likeness_of(coarse)
     best = likeness.best()
-    if not likeness.tells(best):
-        # What is the best of what is unlike means nothing.
+    if likeness.lead(best) < _CHANCE_LEAD:
         best = likeness.best(_PREFERRED[:2])
     codes = best, mirrored(best)
     fine, slices = _similarity(describe, depth, references, _SLICES_FOR_SIDES, codes)

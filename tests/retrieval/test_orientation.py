@@ -119,9 +119,12 @@ def test_photographs_like_which_no_way_to_lie_looks_are_of_another_part():
     turn = find_turn(shown(right), 40, 5.0, photograph)
     assert (turn.code, turn.is_told) == ("LP", True)
     assert turn.likeness.lead("LP") == pytest.approx(0.3, abs=1e-4)
-    wrong = dict.fromkeys(CODES, 0.1) | {"AL": 0.13, "AR": 0.13}
+    wrong = dict.fromkeys(CODES, 0.1) | {"AL": 0.115, "AR": 0.115}
     turn = find_turn(shown(wrong), 40, 5.0, photograph)
     assert (turn.code, turn.is_told) == ("LP", False)  # and a way found by chance is not taken
+    turned = dict.fromkeys(CODES, 0.1) | {"AL": 0.15, "AR": 0.15}
+    turn = find_turn(shown(turned), 40, 5.0, photograph)
+    assert (turn.code, turn.is_told) == ("AL", False)  # quarter turns are seldom
     empty = find_turn(shown(dict.fromkeys(CODES, 0.0)), 40, 5.0, photograph)
     assert not empty.is_told
 
