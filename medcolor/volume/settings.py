@@ -41,6 +41,11 @@ class VolumeSettings(Settings):
     scanner's own, and so is CT whose values are not rescaled. auto: what the header says (DICOM
     does), else whether the values are distributed as Hounsfield units of a body are."""
 
+    padding: float | Literal["auto", "none"] = "auto"
+    """Stored value that stands where nothing was scanned, beside the one that a header names.
+    auto: one far below all others at the border, or at all corners of CT, is found. none: every
+    value was scanned."""
+
     uneven: Literal["refuse", "resample"] = "refuse"
     """What to do about gaps, doubled slices, mixed spacing and a tilted gantry: refuse, or
     resample to an even grid."""

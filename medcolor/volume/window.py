@@ -6,8 +6,6 @@ that no pixel depends on which worker reads it; so are the kind of scan and its 
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,9 +15,9 @@ from skimage.filters import threshold_multiotsu
 
 from medcolor.domain import OUTSIDE, GrayVolume
 from medcolor.errors import InputError
-from medcolor.volume.kind import Kind, find_kind
+from medcolor.volume.kind import HU_BODY, Kind, find_kind, find_kind_and_padding
 from medcolor.volume.open import read_slice
-from medcolor.volume.padding import Padding, find_corner_fill, find_lowest_fill
+from medcolor.volume.padding import Padding
 from medcolor.volume.settings import VolumeSettings
 
 _HU_WINDOW = (-350.0, 650.0)
@@ -32,10 +30,6 @@ _PRESETS = {
 }
 """Centre and width in HU, as radiology texts and viewers give them."""
 
-_HU_BODY = -500.0
-"""Half way between air and skin: where the smoothed edge of the body lies."""
-
-_HU_AIR = -1100.0, -900.0
 _THRESHOLD_SHARE = 0.45
 """Otsu lies between air and mean tissue; skin half filled with air is still skin."""
 
@@ -47,8 +41,6 @@ _KNOTS = 65
 _SAMPLES_PER_SLICE = 20000
 _THIN_SIDE = 160
 """Rows and columns of a slice in which fills are looked for."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -125,7 +117,7 @@ def find_window(volume: GrayVolume, settings: VolumeSettings, equalization: floa
         samples.append(values.ravel()[:: max(1, values.size // _SAMPLES_PER_SLICE)])
         thin.append(_thinned(values))
     sampled = np.concatenate(samples)
-    kind, padding = _kind_and_padding(thin, volume, settings)
+    kind, padding = find_kind_and_padding(thin, volume, settings)
     if padding is not None:
         # Of a value that tissue has, too, the samples inside the body are few.
         sampled = np.where(padding.holds(sampled), np.float32(OUTSIDE), sampled)
@@ -138,32 +130,6 @@ def _thinned(values: Float[np.ndarray, "row col"]) -> Float[np.ndarray, "row2 co
     """Return some rows and columns of a slice, its border among them."""
     kept = [np.unique(np.linspace(0, n - 1, _THIN_SIDE).astype(int)) for n in values.shape]
     return np.asarray(values[np.ix_(*kept)])
-
-
-def _kind_and_padding(
-    slices: Sequence[Float[np.ndarray, "_row _col"]], volume: GrayVolume, settings: VolumeSettings
-) -> tuple[Kind, Padding | None]:
-    """Find the kind of a scan and the fill that its header does not name."""
-    values = np.concatenate([one.ravel() for one in slices])
-    values = values[values != OUTSIDE]
-    if not len(values):
-        raise InputError(volume.source, "nothing but padding", "Give a scan that shows something")
-    about = settings, volume.unit, str(volume.facts.get("modality", ""))
-    padding = find_lowest_fill(slices)
-    kind = find_kind(values if padding is None else values[~padding.holds(values)], *about)
-    if padding is not None and _HU_AIR[0] <= padding.value <= _HU_AIR[1]:
-        # Air that was made even, or cut off, looks like a fill; a fill of this value is good air.
-        as_air = find_kind(values, *about)
-        kind, padding = (as_air, None) if as_air.unit == "HU" else (kind, padding)
-    if kind.doubt:
-        _log.warning(
-            "scan: %s; taken for a scanner's own units. If they are Hounsfield units: "
-            "--set volume.kind=ct",
-            kind.doubt,
-        )
-    if kind.unit == "HU" and padding is None:
-        padding = find_corner_fill(slices, above=_HU_BODY)
-    return kind, padding
 
 
 def sampled_slices(volume: GrayVolume, settings: VolumeSettings) -> list[int]:
@@ -239,7 +205,7 @@ def _find_levels(
         )
     if is_hounsfield:
         black, white, origin = chosen or (*_HU_WINDOW, "Hounsfield units")
-        return _Levels(black, white, _HU_BODY, origin)
+        return _Levels(black, white, HU_BODY, origin)
     air, between = _air_and_threshold(np.clip(values, low, top))
     cut = air + _THRESHOLD_SHARE * (between - air)
     if chosen is not None:

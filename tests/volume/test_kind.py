@@ -1,6 +1,7 @@
 """Which scans are taken for Hounsfield units, and which values for padding."""
 
 import logging
+from functools import cache
 
 import nibabel as nib
 import nrrd
@@ -37,6 +38,12 @@ def t1(person):
     return render_mri(person, "T1").astype(np.float32)
 
 
+@cache
+def mri(render, contrast):
+    """Render the person, once."""
+    return render(make_phantom(1, region="trunk", spacing_mm=8.0), contrast).astype(np.float32)
+
+
 def beyond_a_circle(values, fill):
     """Fill the corners, as scanners do that reconstruct a circle."""
     rows, cols = (np.linspace(-1, 1, side) for side in values.shape[1:])
@@ -60,8 +67,8 @@ def test_ct_of_a_body_is_known_by_its_values(region, render):
 @pytest.mark.parametrize("contrast", ["T1", "T2"])
 @pytest.mark.parametrize("fill", [None, *FILLS])
 @pytest.mark.parametrize("render", [render_mri, render_clinical_mri])
-def test_mri_stays_mri_whatever_its_surroundings_are_filled_with(person, contrast, fill, render):
-    values = render(person, contrast).astype(np.float32)
+def test_mri_stays_mri_whatever_its_surroundings_are_filled_with(contrast, fill, render):
+    values = mri(render, contrast)
     plain = window_of(values)
     assert plain.unit == "raw"
     if fill is None:
@@ -82,8 +89,8 @@ def test_mri_stays_mri_whatever_its_surroundings_are_filled_with(person, contras
 @pytest.mark.parametrize("shift", [-100, -500, -1000, -1024, -2048])
 @pytest.mark.parametrize("scale", [0.5, 1, 2, 4, 8])
 @pytest.mark.parametrize("contrast", ["T1", "T2"])
-def test_mri_moved_into_the_range_of_ct_is_still_mri(person, contrast, scale, shift):
-    values = render_clinical_mri(person, contrast).astype(np.float32)
+def test_mri_moved_into_the_range_of_ct_is_still_mri(contrast, scale, shift):
+    values = mri(render_clinical_mri, contrast)
     assert window_of(values / values.max() * 500 * scale + shift).unit == "raw"
 
 
@@ -150,6 +157,26 @@ def test_a_doubtful_guess_is_said_with_its_remedy(t1, ct, caplog):
     (one,) = caplog.messages
     assert "not distributed as Hounsfield units" in one
     assert "volume.kind=ct" in one
+
+
+def test_a_fill_that_was_found_is_said_and_can_be_taken_back_or_named(t1, ct, caplog):
+    filled, is_beyond = beyond_a_circle(t1, -1024)
+    with caplog.at_level(logging.WARNING):
+        window_of(filled)
+    (one,) = caplog.messages
+    assert f"-1024, {100 * is_beyond.mean():.1f} % of the voxels" in one
+    assert "volume.padding=none" in one
+    assert window_of(filled, VolumeSettings(padding="none")).padding is None
+    caplog.clear()
+    bright, _ = beyond_a_circle(t1, 3000)  # which nobody would guess
+    volume = raw_volume(bright)
+    named = VolumeSettings(padding=3000.0)
+    shown = TargetReader.finding_window(volume, named, 0.5)(40)
+    assert not shown.body[is_beyond].any()
+    assert shown.body.any()
+    certain, _ = beyond_a_circle(ct, -2000)
+    window_of(certain)
+    assert not caplog.messages
 
 
 def test_noise_at_the_border_and_a_background_of_zeros_are_no_padding(t1):
