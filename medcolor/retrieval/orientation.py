@@ -36,7 +36,7 @@ _LEAST_WITNESSES = 5
 _CERTAIN = 1.7
 """Standard errors of the sum of witnesses, by which one side must win if either were as likely."""
 
-_LEAST_LEAD = 0.035, 0.07
+_LEAST_LEAD = 0.035, 0.05
 """Likeness by which the best way must exceed the next for the photographs to show this part of the
 body; where the best is a quarter turn, which is seldom, the second."""
 

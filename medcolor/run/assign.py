@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
 
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
-from medcolor.retrieval.assignment import choose_references
+from medcolor.retrieval.assignment import Choice, choose_references
 from medcolor.retrieval.index import ReferenceIndex
 from medcolor.retrieval.record import Assignment, Bearing, read_assignment, write_assignment
-from medcolor.run.bearing import find_known_turn
+from medcolor.retrieval.settings import RetrievalSettings
+from medcolor.run.bearing import find_known_turn, warn_of_course
 from medcolor.run.ledger import ASSIGNMENT
 from medcolor.run.plan import Plan
 from medcolor.run.tasks import Runner, run_all
@@ -60,13 +62,19 @@ def assign(
             "no body in any slice",
             "Check the scan, or set volume.body_threshold and volume.window",
         )
-    choice = choose_references(
-        descriptors,
-        index.descriptors,
-        index.positions_mm,
-        level.spacing_mm[0],
-        settings.retrieval,
-    )
+
+    def choose(retrieval: RetrievalSettings) -> Choice:
+        places = index.positions_mm
+        return choose_references(
+            descriptors, index.descriptors, places, level.spacing_mm[0], retrieval
+        )
+
+    choice = choose(settings.retrieval)
+    is_said = known_by != "slices" and bool(plan.input_facts.get("is_placed"))
+    is_asked = settings.retrieval.direction == "auto"
+    if is_said and is_asked and choice.is_reversed and choice.order == "names":
+        warn_of_course(said)
+        choice = choose(replace(settings.retrieval, direction="stated"))
     bearing = Bearing.of(choice, turn, said, known_by)
     _log.info("photographs: %s", bearing)
     return write_assignment(

@@ -103,15 +103,26 @@ def _warn_of_contradiction(found: Turn, said: str, known_by: KnownBy) -> bool:
         "record": "prepare the raw frames anew with the right reference.orientation",
         "settings": "set it right",
     }.get(known_by)
+    looks = combined(said[:2], found.code) + said[2]
     _log.warning(
-        "photographs: they lie as %s, %s, and are read so; the slices look as if it were %s. "
-        "If that is right, %s",
+        "photographs: they lie as %s, %s, and are read so; the slices look as if it were %s, "
+        "or as if they were of another part of the body. If it is %s, %s",
         source,
         said,
-        combined(said[:2], found.code) + said[2],
+        looks,
+        looks,
         remedy,
     )
     return True
+
+
+def warn_of_course(said: str) -> None:
+    """Warn that slices look as if they ran against what is known of scan and photographs."""
+    _log.warning(
+        "photographs: the slices look as if numbers ran the other way than is known (%s), and are "
+        "placed as is known. If they do: --set retrieval.direction=reversed",
+        said,
+    )
 
 
 def _refuse_two_ways(found: Turn, presumed: str, recorded: list[str], others: int) -> None:

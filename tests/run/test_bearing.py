@@ -2,15 +2,16 @@
 
 import json
 import logging
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from conftest import make_photographs
+from conftest import make_photographs, make_scan
 
 import medcolor
 from medcolor.errors import InputError
-from medcolor.reference.library import ReferenceRecord
+from medcolor.reference.library import ReferenceRecord, number_in_name
 from medcolor.reference.manifest import PreparedFrame, write_manifest
 from medcolor.reference.orientation import CODES
 from medcolor.reference.settings import ReferenceSettings
@@ -110,6 +111,31 @@ def test_photographs_that_lie_in_two_ways_are_refused_with_a_remedy(tmp_path):
         found(slices_that_look("LA"), index)
     settings = ReferenceSettings(orientation="LPI")
     assert found(slices_that_look("LP"), index, settings)[0].code == "LP"
+
+
+@pytest.mark.parametrize("recorded", ["LAI", None])
+def test_numbers_run_as_is_recorded_if_the_scan_says_how_it_lies(tmp_path, quick, caplog, recorded):
+    """Photographs numbered from the feet: what is known stands, what is presumed does not."""
+    scan = make_scan(tmp_path / "scan.nii.gz")
+    frames = make_photographs(tmp_path / "photographs")
+    names = sorted(path.name for path in frames.iterdir())
+    reading = {name: (frames / name).read_bytes() for name in names}
+    for name, other in zip(names, names[::-1], strict=True):
+        (frames / name).write_bytes(reading[other])
+    if recorded:
+        numbers = [number_in_name(Path(name).stem) for name in names]
+        write_manifest(
+            frames,
+            [
+                PreparedFrame("clean", name, number, number, name, recorded)
+                for name, number in zip(names, numbers, strict=True)
+            ],
+        )
+    with caplog.at_level(logging.WARNING):
+        report = medcolor.colorize_volume(scan, frames, tmp_path / "o.ome.zarr", settings=quick)
+    assert report.bearing.is_reversed == (recorded is None)
+    assert report.bearing.orientation == (recorded or "LAS")
+    assert ("numbers ran the other way" in caplog.text) == (recorded is not None)
 
 
 def test_a_run_reads_photographs_as_recorded_and_says_so(scan, tmp_path, quick, caplog):
