@@ -27,7 +27,7 @@ by a quarter."""
 _WITNESS_MM = 15.0
 """Of the body, along the stack, that is one witness: neighbouring slices show the same organs."""
 
-_LEAST_GAIN = 0.15
+_LEAST_GAIN = 0.12
 """From which on a witness has a say: what likeness one side has over the other, against what it
 drops by between the right way to lie and the usual one. Faces and pelves are a little askew, for
 decimetres; lungs, heart and liver are plainly lopsided."""

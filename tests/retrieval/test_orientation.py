@@ -93,7 +93,7 @@ def test_a_short_stack_is_not_certain_however_many_photographs_it_is_seen_in():
 
 
 def test_a_slight_lean_on_which_all_slices_agree_is_no_mirror_image():
-    similarity = body_seen_in(20, -0.025, noise=0.001)
+    similarity = body_seen_in(20, -0.02, noise=0.001)
     assert not decide_sides(similarity, np.linspace(0, 400, 96), 0.2).are_certain
 
 
