@@ -13,6 +13,7 @@ from jaxtyping import Float
 _AIR = -1100.0, -600.0
 """Air, and lungs where the frame shows nothing else that is dark."""
 
+_EVEN_AIR = -1100.0, -900.0
 _BORDERS = -899.0, -200.0
 """Partial volumes of air and skin; lungs as well."""
 
@@ -72,7 +73,9 @@ def are_hounsfield(values: Float[np.ndarray, " sample"]) -> bool:
         and (values < _LOWEST).mean() <= _MOST_BELOW
         and _density(values, _EMPTIER) <= _MOST_BETWEEN * _density(values, _TISSUE)
     )
-    return bool(is_as_tissue and (_has_air(values) or _has_fat_and_bone(body)))
+    # A drawn body has no partial volumes, but air that is said so.
+    is_masked = _share(values, _EVEN_AIR) < _LEAST_AIR
+    return bool(is_as_tissue and (_has_air(values) or _has_fat_and_bone(body, thins_out=is_masked)))
 
 
 def _has_air(values: Float[np.ndarray, " sample"]) -> bool:
@@ -81,15 +84,15 @@ def _has_air(values: Float[np.ndarray, " sample"]) -> bool:
     return _share(values, _AIR) >= _LEAST_AIR and _share(lit, _BORDERS) >= _LEAST_BORDERS
 
 
-def _has_fat_and_bone(body: Float[np.ndarray, " sample"]) -> bool:
-    """Tell tissue without any air."""
+def _has_fat_and_bone(body: Float[np.ndarray, " sample"], *, thins_out: bool) -> bool:
+    """Tell tissue without any air around; `thins_out`: toward the lowest values it must."""
     lowest, low = (float(one) for one in np.percentile(body, [0.05, 0.5]))
     counts, edges = np.histogram(body, np.arange(_BODY_ABOVE, _BONE + _BIN, _BIN))
     peak = float(edges[np.convolve(counts, np.ones(3), "same").argmax()]) + _BIN / 2
     return bool(
         any(start <= peak <= stop for start, stop in _PEAKS)
         and low <= _FAT_REACHES
-        and (body <= lowest + _FLOOR).mean() <= _MOST_LOWEST
+        and (not thins_out or (body <= lowest + _FLOOR).mean() <= _MOST_LOWEST)
         and (body > _BONE).mean() >= _LEAST_BONE
     )
 
