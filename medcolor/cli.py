@@ -471,6 +471,7 @@ def _tell(report: RunReport) -> None:
         typer.echo(f"  failed: {task.stage}, slices {task.start} to {task.stop}: {failure.problem}")
     if report.failures:
         typer.echo(f"  all of them: {Ledger.folder_of(report.output) / 'failures.jsonl'}")
+    typer.echo(f"scan: {report.window}")
     typer.echo(f"photographs: {report.bearing}")
     if report.slices_colored:
         typer.echo(report.cost_table())

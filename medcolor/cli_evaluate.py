@@ -138,20 +138,29 @@ def evaluate_places(
     photographs: Annotated[
         Path | None, typer.Argument(help="Cryosections, places in mm in their names.")
     ] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Use that many photographs, evenly spread.")
+    ] = None,
+    part: Annotated[
+        tuple[float, float],
+        typer.Option(min=0, max=1, help="Of the stack: 0 is its first slice, 1 its last."),
+    ] = (0.0, 1.0),
     config: Config = None,
     overrides: Set = None,
 ) -> None:
     """Measure whether slices find their place, also with names, order and frames spoilt."""
     from medcolor.evaluate import places
 
-    chosen = chosen_settings(config, overrides)
+    if part[0] >= part[1]:
+        raise InputError(f"--part {part[0]:g} {part[1]:g}", "ends before it begins", "Turn it over")
+    chosen, extract = chosen_settings(config, overrides), places.Extract(count, part)
     with progress() as told:
         if scan is None:
-            table = places.evaluate_phantom_places(chosen, told)
+            table = places.evaluate_phantom_places(chosen, told, extract)
         elif photographs is None:
             raise InputError("evaluate places", "a scan alone", "Name its photographs, too")
         else:
-            table = places.evaluate_places(scan, photographs, chosen, told)
+            table = places.evaluate_places(scan, photographs, chosen, told, extract)
     typer.echo(table)
 
 

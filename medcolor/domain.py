@@ -98,6 +98,9 @@ class GrayVolume:
     """What may be told of how it was made: format, modality, numbers of the acquisition.
     Nothing else of a file's header leaves its reader."""
 
+    is_placed: bool = False
+    """Whether its files say where its axes run to in the body; else settings and habit do."""
+
     has_outside: bool = False
     """Whether intensity may be `OUTSIDE`; in any other volume infinity is an error."""
 

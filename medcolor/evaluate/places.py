@@ -7,6 +7,7 @@ phantoms know the level of every slice of both persons.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,31 @@ _WAYS = (
 
 
 @dataclass(frozen=True)
+class Extract:
+    """What is left of scan and photographs: others have less than whole bodies of both."""
+
+    photographs: int | None = None
+    """That many, evenly spread; None: all."""
+
+    part: tuple[float, float] = (0.0, 1.0)
+    """Of the stack, from its first slice (0) to its last (1)."""
+
+    def of_photographs(self, count: int) -> Int[np.ndarray, " photograph"]:
+        """Return the numbers of those that are left."""
+        if self.photographs is None or self.photographs >= count:
+            return np.arange(count)
+        return np.linspace(0, count - 1, self.photographs + 2).round().astype(int)[1:-1]
+
+    def of_slices(self, depth: int) -> Int[np.ndarray, " slice"]:
+        """Return the numbers of those that are left; one at least."""
+        start = min(int(self.part[0] * depth), depth - 1)
+        return np.arange(start, max(start + 1, round(self.part[1] * depth)))
+
+
+_WHOLE = Extract()
+
+
+@dataclass(frozen=True)
 class _Material:
     """Slices and photographs, and where the photographs lie."""
 
@@ -83,7 +109,11 @@ class _Material:
 
 
 def evaluate_places(
-    scan: Path, photographs: Path, settings: RunSettings, progress: ProgressReport
+    scan: Path,
+    photographs: Path,
+    settings: RunSettings,
+    progress: ProgressReport,
+    extract: Extract = _WHOLE,
 ) -> str:
     """Return a table of how the slices of a real scan are placed among real photographs.
 
@@ -91,7 +121,9 @@ def evaluate_places(
         InputError: If the photographs do not carry their places in mm in their names.
     """
     shown, step_mm = read_scan(scan, settings)
+    shown = [shown[z] for z in extract.of_slices(len(shown))]
     read = read_photographs(photographs, settings)
+    read = [read[number] for number in extract.of_photographs(len(read))]
     network = open_network(settings).module
     material = _Material(
         _Describer([described_picture(part) for part in shown], network),
@@ -106,22 +138,31 @@ def evaluate_places(
         chosen, bearing = _place(material, way, settings)
         places = material.positions_mm[chosen]
         steps = np.diff(places)
-        rank = abs(float(spearmanr(np.arange(len(places)), places).statistic))
+        rank = _rank_correlation(places)
         monotone = bool((steps <= 0).all() or (steps >= 0).all())
+        jump = np.abs(steps).max(initial=0)
         lines.append(
-            f"{way.name:34}{rank:8.4f}{np.abs(steps).max():9.1f}  {'yes' if monotone else 'NO':8}"
-            f"  {bearing}"
+            f"{way.name:34}{rank:8.4f}{jump:9.1f}  {'yes' if monotone else 'NO':8}  {bearing}"
         )
         progress.advance(1)
     return "\n".join(lines)
 
 
-def evaluate_phantom_places(settings: RunSettings, progress: ProgressReport) -> str:
+def _rank_correlation(places: Float[np.ndarray, " slice"]) -> float:
+    """Return |Spearman's rho| of slices and their places; NaN where all have one place."""
+    if len(set(places.tolist())) < 2:
+        return math.nan
+    return abs(float(spearmanr(np.arange(len(places)), places).statistic))
+
+
+def evaluate_phantom_places(
+    settings: RunSettings, progress: ProgressReport, extract: Extract = _WHOLE
+) -> str:
     """Return a table of level errors of phantom CT, head and trunk, against another person."""
     lines = [f"{'':46}{'within 20 mm':>13}{'95 % within':>13}{'worst':>8}  found"]
     progress.begin("places", len(_PERSONS) * len(_WAYS))
     for seed, other in _PERSONS:
-        material, heights, levels = _phantoms(seed, other, settings)
+        material, heights, levels = _phantoms(seed, other, settings, extract)
         for way in _WAYS:
             chosen, bearing = _place(material, way, settings)
             error = np.abs(levels[chosen] - (heights[::-1] if way.reversed_scan else heights))
@@ -175,7 +216,7 @@ def _place(
     positions = material.positions_mm
     if way.shuffled or way.numbered:
         positions = np.arange(1.0, count + 1)
-    turn = find_turn(describe_slices, depth, references)
+    turn = find_turn(describe_slices, depth, material.slice_step_mm, references)
     descriptors = describe_slices(range(depth), (turn.code,))[:, 0]
     choice = choose_references(
         descriptors, references, positions, material.slice_step_mm, settings.retrieval
@@ -185,7 +226,7 @@ def _place(
 
 
 def _phantoms(
-    seed: int, other: int, settings: RunSettings
+    seed: int, other: int, settings: RunSettings, extract: Extract
 ) -> tuple[_Material, Float[np.ndarray, " slice"], Float[np.ndarray, " photograph"]]:
     """Return CT and photographs of two phantoms, and the canonical heights of both."""
     target, reference = (
@@ -194,12 +235,14 @@ def _phantoms(
     network = open_network(settings).module
     scan = matched_scan(render_ct(target), settings.features.equalization)
     frames = render_cryosection(reference)
-    slices = [(scan[z], phantom_tissue(target, z)) for z in range(len(scan))]
+    kept = extract.of_slices(len(scan))
+    slices = [(scan[z], phantom_tissue(target, z)) for z in kept]
     shown = [z for z in range(len(frames))[::-1] if phantom_tissue(reference, z).any()]
+    levels = np.array(shown)[extract.of_photographs(len(shown))]
     photographs = [
-        (grey_of(frames[z].astype(np.float32) / 255), phantom_tissue(reference, z)) for z in shown
+        (grey_of(frames[z].astype(np.float32) / 255), phantom_tissue(reference, z)) for z in levels
     ]
-    positions = _PHANTOM_MM * np.arange(len(shown))
+    positions = _PHANTOM_MM * (levels[0] - levels).astype(float)
     material = _Material(
         _Describer(slices, network),
         _Describer(photographs, network),
@@ -207,4 +250,4 @@ def _phantoms(
         positions,
         _PHANTOM_MM,
     )
-    return material, target.canonical_z_mm(), reference.canonical_z_mm()[shown]
+    return material, target.canonical_z_mm()[kept], reference.canonical_z_mm()[levels]

@@ -19,8 +19,9 @@ class ReferenceSettings(Settings):
     """Where columns, rows and numbers of the frames run to: one of L/R, one of P/A, one of S/I;
     the first two in either order. LAI is the Visible Human: rows run from posterior to anterior
     (flipped against CT), numbers from head to feet. LPS is a frame that already looks like a
-    radiological image. auto: found from the scan; left and right as in LAI or LPS where the
-    body is too symmetric to tell. Read as LAI where there is no stack to find it from."""
+    radiological image. auto: as the record of their preparation says, else found from the scan;
+    left and right as in LAI or LPS where the body is too symmetric, or the photographs too few, to
+    tell. Read as LAI where there is no stack to find it from."""
 
     background_tolerance: float = 14.0
     """Distance in CIE Lab from the border's colour up to which a pixel is background."""

@@ -21,6 +21,10 @@ _DISTANCES_MM = tuple(float(d) for d in np.round(np.geomspace(0.25, 16, 13), 3))
 _FAVOUR = 0.08
 """Share of the best gain by which a guess may be worse for each thing it need not contradict."""
 
+_FEW = 8
+"""Photographs below which that is more, in proportion, for the way they run: two or three tell
+little of it."""
+
 _LISTED = 3
 
 _SAMPLED_SLICES = 160
@@ -123,7 +127,8 @@ def choose_references(
     best = guesses[0]
     if len(guesses) > 1:
         gains = np.array([course(guess.line, every).gain for guess in guesses])
-        favour = _FAVOUR * gains.max() * np.array([guess.as_stated for guess in guesses])
+        weight = max(1.0, _FEW / len(references))
+        favour = _FAVOUR * gains.max() * np.array([guess.as_stated(weight) for guess in guesses])
         best = guesses[int(np.argmax(gains + favour))]
     found = course(best.line, 1)
     nearest = np.abs(found.place_mm[:, None] - best.line.positions_mm[None, :]).argmin(axis=1)
@@ -138,10 +143,9 @@ class _Guess:
     is_reversed: bool
     distance_mm: float | None
 
-    @property
-    def as_stated(self) -> int:
-        """Count what agrees with what scan and photographs state."""
-        return (not self.is_reversed) + (self.distance_mm is None)
+    def as_stated(self, course_weight: float) -> float:
+        """Count what agrees with what scan and photographs state, the way they run by a weight."""
+        return course_weight * (not self.is_reversed) + (self.distance_mm is None)
 
 
 def _what_orders(

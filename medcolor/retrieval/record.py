@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,9 +37,13 @@ class Source:
         return ReferenceRecord(self.reference_id, place_of(self.path), None, self.orientation)
 
 
+KnownBy = Literal["record", "settings", "slices"]
+_LIES = {"record": " as recorded", "settings": " as set", "slices": ""}
+
+
 @dataclass(frozen=True)
 class Bearing:
-    """How the photographs lie against the scan, as found or as set."""
+    """How the photographs lie against the scan, as found or as said."""
 
     turn: str
     """See `retrieval.orientation.Turn`."""
@@ -46,8 +51,20 @@ class Bearing:
     orientation: str
     """Of the frames, as `reference.orientation` would say it."""
 
+    known_by: KnownBy
+    """What says how they lie: the record of their preparation, the settings, or the slices."""
+
     sides_are_certain: bool
-    """Whether the slices told left from right; otherwise it is presumed."""
+    """Whether left and right are said, or told by the slices; otherwise they are presumed."""
+
+    likeness: float | None
+    """Mean cosine of some slices with the photograph most like each; None if none shows a body."""
+
+    lead: float | None
+    """By how much that is more than with the photographs in any other way to lie."""
+
+    shows_this_part: bool
+    """Whether the lead is that of photographs of the same part of the body."""
 
     order: str
     """What told the places along the body: names, looks, none."""
@@ -59,16 +76,21 @@ class Bearing:
     """Usual distance found between photographs; None where their names say it."""
 
     @classmethod
-    def of(cls, choice: Choice, turn: Turn, presumed: str) -> Bearing:
-        """Put together what was found about photographs read as `presumed`."""
-        numbers = presumed[2]
+    def of(cls, choice: Choice, turn: Turn, said: str, known_by: KnownBy = "slices") -> Bearing:
+        """Put together what was found about photographs read as `said`."""
+        numbers = said[2]
         is_reversed = choice.is_reversed and choice.order == "names"
         if is_reversed:
             numbers = "SI"["IS".index(numbers)]
+        found = turn.likeness
         return cls(
             turn.code,
-            combined(presumed[:2], turn.code) + numbers,
-            turn.sides_are_certain,
+            combined(said[:2], turn.code) + numbers,
+            known_by,
+            turn.sides.are_certain or known_by != "slices",
+            None if found is None else round(found.by_code[turn.pair], 4),
+            None if found is None else round(found.lead(turn.pair), 4),
+            turn.is_told,
             choice.order,
             is_reversed,
             choice.distance_mm,
@@ -79,7 +101,11 @@ class Bearing:
         sides = "" if self.sides_are_certain else " (left and right presumed)"
         apart = "" if self.distance_mm is None else f", about {self.distance_mm:g} mm apart"
         course = ", slices run against what is stated" if self.is_reversed else ""
-        return f"{self.orientation}{sides}, order by {self.order}{apart}{course}"
+        part = "" if self.shows_this_part else "; they may show another part of the body"
+        known = self.orientation[:2] if self.is_reversed else self.orientation
+        said = _LIES[self.known_by]
+        lie = f"{known if said else self.orientation}{said}{sides}"
+        return f"{lie}, order by {self.order}{apart}{course}{part}"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ class RetrievalSettings(Settings):
 
     direction: Literal["auto", "stated", "reversed"] = "auto"
     """Whether the slices run along the body as scan and photographs state, or the other way. auto:
-    whichever agrees better."""
+    whichever agrees better; as stated where a record or `reference.orientation` says how the
+    photographs lie and the scan's file says how it does."""
 
     references: int = 3
     """How many references a slice takes its colours from: the one assigned to it and the

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
 
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
-from medcolor.retrieval.assignment import choose_references
+from medcolor.retrieval.assignment import Choice, choose_references
 from medcolor.retrieval.index import ReferenceIndex
-from medcolor.retrieval.orientation import Turn, find_turn
 from medcolor.retrieval.record import Assignment, Bearing, read_assignment, write_assignment
+from medcolor.retrieval.settings import RetrievalSettings
+from medcolor.run.bearing import find_known_turn, warn_of_course
 from medcolor.run.ledger import ASSIGNMENT
 from medcolor.run.plan import Plan
 from medcolor.run.tasks import Runner, run_all
@@ -29,7 +31,8 @@ def assign(
     """Describe every slice and choose the references, or read an earlier choice.
 
     Raises:
-        InputError: If no slice shows a body, or the photographs' names do not say what they should.
+        InputError: If no slice shows a body, the photographs' names do not say what they should, or
+            some lie as recorded and others do not lie as presumed.
     """
     path = plan.ledger.folder / ASSIGNMENT
     found = read_assignment(path, plan.ledger.identity, index.records)
@@ -49,9 +52,9 @@ def assign(
                 known.update({(z, code): one for code, one in zip(codes, by_code, strict=True)})
         return np.stack([[known[z, code] for code in codes] for z in slices])
 
-    turn = Turn()
-    if settings.reference.orientation == "auto":
-        turn = find_turn(describe, level.shape[0], index.descriptors)
+    turn, said, known_by = find_known_turn(
+        describe, level.shape[0], level.spacing_mm[0], index, settings.reference
+    )
     descriptors = describe(range(level.shape[0]), (turn.code,))[:, 0]
     if not descriptors.any():
         raise InputError(
@@ -59,14 +62,20 @@ def assign(
             "no body in any slice",
             "Check the scan, or set volume.body_threshold and volume.window",
         )
-    choice = choose_references(
-        descriptors,
-        index.descriptors,
-        index.positions_mm,
-        level.spacing_mm[0],
-        settings.retrieval,
-    )
-    bearing = Bearing.of(choice, turn, settings.reference.presumed_orientation)
+
+    def choose(retrieval: RetrievalSettings) -> Choice:
+        places = index.positions_mm
+        return choose_references(
+            descriptors, index.descriptors, places, level.spacing_mm[0], retrieval
+        )
+
+    choice = choose(settings.retrieval)
+    is_said = known_by != "slices" and bool(plan.input_facts.get("is_placed"))
+    is_asked = settings.retrieval.direction == "auto"
+    if is_said and is_asked and choice.is_reversed and choice.order == "names":
+        warn_of_course(said)
+        choice = choose(replace(settings.retrieval, direction="stated"))
+    bearing = Bearing.of(choice, turn, said, known_by)
     _log.info("photographs: %s", bearing)
     return write_assignment(
         path,

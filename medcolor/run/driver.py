@@ -93,7 +93,8 @@ def colorize(
                 plan, index = _prepare(
                     target, references, output, settings, runner, progress, begun, force=force
                 )
-            report.slices = plan.levels[0].shape[0]
+            report.slices, report.window = plan.levels[0].shape[0], plan.window
+            _log.info("scan: %s", plan.window)
             with report.stage("describe"):
                 assignment = assign(plan, index, runner, progress)
                 report.bearing = assignment.bearing

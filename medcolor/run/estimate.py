@@ -58,6 +58,9 @@ class Estimate:
 
     slices: int
     shape_zyx: tuple[int, int, int]
+    values: str
+    """What those of the scan are taken for, in words."""
+
     slabs: dict[str, int]
     """By stage; a slab is a shard of the volume."""
 
@@ -99,6 +102,7 @@ class Estimate:
         return "\n".join(
             [
                 f"scan      {z} slices of {y} x {x}",
+                f"values    {self.values}",
                 f"slabs     {slabs}",
                 f"done      {done}{' of another run: it needs --force' if self.is_other else ''}",
                 f"workers   {self.workers} on {self.device}, {self.threads} threads each",
@@ -187,6 +191,7 @@ def _add_up(
     return Estimate(
         slices=level.shape[0],
         shape_zyx=level.shape,
+        values=str(plan.window),
         slabs=slabs,
         done=done,
         workers=runner.workers,

@@ -99,7 +99,11 @@ def look_at(
         levels=plan_levels(volume.geometry, settings.store),
         network_digest=network,
         staging=staging,
-        input_facts={**volume.facts, "steps": volume.geometry.steps},
+        input_facts={
+            **volume.facts,
+            "steps": volume.geometry.steps,
+            "is_placed": volume.is_placed,
+        },
     )
     return Look(plan, about, volume.geometry, photographs)
 

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from medcolor.cache import cache_folder
@@ -109,9 +110,18 @@ def named_index(name: str, settings: RunSettings, runner: Runner, progress: Prog
             fetch(name, folder, wanted, progress)
             write_atomic(folder / _COMPLETE, b"")
         prepared = folder / f"prepared-{_named_by(settings.reference)}"
-        prepare_references(folder / _PHOTOGRAPHS, prepared, settings, runner, progress)
+        prepare_references(folder / _PHOTOGRAPHS, prepared, _recording(settings), runner, progress)
         build_index(prepared, index, settings, runner, progress)
     return index
+
+
+def _recording(settings: RunSettings) -> RunSettings:
+    """Return settings with which it is recorded how the photographs of a library lie."""
+    reference = settings.reference
+    if reference.orientation != "auto":
+        return settings
+    known = replace(reference, orientation=reference.presumed_orientation)
+    return settings.model_copy(update={"reference": known})
 
 
 def known_index(name: str, settings: RunSettings, runner: Runner) -> Path:

@@ -17,6 +17,7 @@ from medcolor.run.tasks import Failed, Runner
 from medcolor.run.workers import SlabReport
 from medcolor.storage import Place, write_atomic, write_json
 from medcolor.volume.surroundings import Surroundings
+from medcolor.volume.window import Window
 
 _TASK = ("stage", "level", "number", "start", "stop")
 _PACKAGES = ("medcolor", "torch", "numpy", "opencv-contrib-python", "zarr", "pyarrow")
@@ -38,6 +39,9 @@ class RunReport:
 
     slices_colored: int = 0
     """By this run."""
+
+    window: Window | None = None
+    """What the values of the scan are taken for; None until that is known."""
 
     bearing: Bearing | None = None
     """How the photographs lie; None until that is known."""

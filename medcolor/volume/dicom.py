@@ -71,7 +71,16 @@ def open_dicom(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     has_outside = stack.shape != first.shape or any(one.has_padding for one in slices)
     files = tuple(dict.fromkeys(one.path for one in slices))
     facts: dict[str, str | float] = {"format": "DICOM", "modality": first.modality, **first.facts}
-    return GrayVolume(array, unit, geometry, str(path), files, facts, has_outside=has_outside)
+    return GrayVolume(
+        array,
+        unit,
+        geometry,
+        str(path),
+        files,
+        facts,
+        is_placed=True,
+        has_outside=has_outside,
+    )
 
 
 def _files(path: Path) -> list[Path]:

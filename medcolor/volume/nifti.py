@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ _HEADER_BYTES = 544
 _MILLIMETRES = {0: 1.0, 1: 1e3, 2: 1.0, 3: 1e-3}
 """Of NIfTI's codes of units: none said, metre, millimetre, micrometre."""
 
+_MRI_TIMES = re.compile(rb"\bT[ER] ?= ?\d")
+_BY_SPACING = "placed by its spacing alone: neither sform nor qform"
 _LENGTH_BITS = 7
 _MAGICS = (b"n+1\0", b"ni1\0", b"n+2\0", b"ni2\0")
 """Of version 1, one file and header of a pair; of version 2."""
@@ -100,7 +103,15 @@ def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     stored = da.from_array(voxels, chunks=chunks, name=f"nifti-{path}-{number}", meta=np.empty(0))
     array, geometry = to_lps(stored, affine, (_placed_by(header),))
     files = tuple(dict.fromkeys((path, source)))
-    return GrayVolume(array, "raw", geometry, str(path), files, {"format": "NIfTI"})
+    facts: dict[str, str | float] = {"format": "NIfTI", **_modality(header)}
+    is_placed = _placed_by(header) != _BY_SPACING
+    return GrayVolume(array, "raw", geometry, str(path), files, facts, is_placed=is_placed)
+
+
+def _modality(header: Any) -> dict[str, str]:
+    """Return MR if the description holds echo or repetition time, as dcm2niix and SPM write it."""
+    is_mr = _MRI_TIMES.search(bytes(header["descrip"]))
+    return {"modality": "MR"} if is_mr else {}
 
 
 def _millimetres(path: Path, header: Any) -> float:
@@ -120,7 +131,7 @@ def _placed_by(header: Any) -> str:
     for form in ("sform", "qform"):
         if int(header[f"{form}_code"]) > 0:
             return f"placed by its {form}"
-    return "placed by its spacing alone: neither sform nor qform"
+    return _BY_SPACING
 
 
 def _voxel_file(path: Path, header: Any) -> Path:

@@ -45,6 +45,7 @@ _DTYPES = {
     "float": "f4", "double": "f8",
 }  # fmt: skip
 _ENDS = {"little": "<", "big": ">"}
+_SPACE = "space "
 _SPACE_KINDS = ("domain", "space", "none", "???")
 _MOST_SKIPPED_BYTES = 1 << 20
 
@@ -95,8 +96,16 @@ def open_nrrd(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume
         geometry,
         str(path),
         tuple(dict.fromkeys((path, _voxel_file(path, header)))),
-        {"format": "NRRD"},
+        {"format": "NRRD", **_modality(header)},
+        is_placed=words.startswith(_SPACE),
     )
+
+
+def _modality(header: dict[str, Any]) -> dict[str, str]:
+    """Return CT or MR where a key of its own says so (DWMRI is the one of diffusion)."""
+    said = str(header.get("modality", "")).strip().upper()
+    known = {"CT": "CT", "MR": "MR", "MRI": "MR", "DWMRI": "MR", "PT": "PT", "PET": "PT"}
+    return {"modality": known[said]} if said in known else {}
 
 
 def _end(path: Path, header: dict[str, Any]) -> Any:
@@ -190,7 +199,7 @@ def _affine(
         except (ValueError, TypeError) as error:
             raise InputError(path, "axes without directions in space", "Mend its header") from error
         affine[:3] *= _millimetres(path, header, "space units")[:, None]
-        return np.diag([*_SPACES[space], 1.0]) @ affine, f"space {space}"
+        return np.diag([*_SPACES[space], 1.0]) @ affine, f"{_SPACE}{space}"
     spacings = settings.spacing_mm
     if spacings is None:
         stored = np.asarray(header.get("spacings", [np.nan] * 3), float)

@@ -148,9 +148,11 @@ def read_slice(
         raise InputError(
             f"{volume.source}, slice {z}",
             f"{int((~finite).sum())} voxels are NaN or infinite",
-            "Mend the file, or name the value to take for them: --set volume.nonfinite_value=0",
+            "Mend the file, or name the value to take for them: --set volume.nonfinite_value=0, "
+            "or =outside where nothing was scanned",
         )
-    return np.where(finite, values, np.float32(settings.nonfinite_value))
+    value = settings.nonfinite_value
+    return np.where(finite, values, np.float32(OUTSIDE if value == "outside" else value))
 
 
 def _chunk(intensity: Any, z: int) -> Any:

@@ -36,6 +36,16 @@ class VolumeSettings(Settings):
     channel: int | None = None
     """Which channel of an OME-Zarr or TIFF image with several, counted from 0."""
 
+    kind: Literal["auto", "ct", "mr", "other"] = "auto"
+    """What was scanned with. ct: values are Hounsfield units. mr, other: they are in a unit of the
+    scanner's own, and so is CT whose values are not rescaled. auto: what the header says (DICOM
+    does), else whether the values are distributed as Hounsfield units of a body are."""
+
+    padding: float | Literal["auto", "none"] = "auto"
+    """Stored value that stands where nothing was scanned, beside the one that a header names.
+    auto: one far below all others at the border, or at all corners of CT, is found. none: every
+    value was scanned."""
+
     uneven: Literal["refuse", "resample"] = "refuse"
     """What to do about gaps, doubled slices, mixed spacing and a tilted gantry: refuse, or
     resample to an even grid."""
@@ -61,8 +71,9 @@ class VolumeSettings(Settings):
     """What of the scan is body: auto finds the air around it; everything for crops from inside a
     body in which dark organs are taken for air."""
 
-    nonfinite_value: float | None = None
-    """Stored value to take for NaN and infinity. Unset: they are an error."""
+    nonfinite_value: float | Literal["outside"] | None = None
+    """Stored value to take for NaN and infinity; outside: nothing was scanned there. Unset: they
+    are an error."""
 
     sampled_slices: int = 48
     """Slices, evenly spread, from which window, threshold and tone curve are found."""

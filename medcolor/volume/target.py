@@ -49,7 +49,7 @@ class TargetReader:
 
     def __call__(self, z: int) -> TargetSlice:
         """Read slice `z`."""
-        values = read_slice(self._volume, z, self._settings)
+        values = self._scanned(z)
         position = self.window.position(values)
         luminance, pixel = np.clip(position, 0, 1), self._volume.geometry.pixel
         # Shape decides what is body and what a table: it is looked at in square pixels.
@@ -69,8 +69,12 @@ class TargetReader:
 
     def luminance(self, z: int) -> Float[np.ndarray, "row col"]:
         """Read the display grey of slice `z`, 0..1, and nothing else."""
-        position = self.window.position(read_slice(self._volume, z, self._settings))
+        position = self.window.position(self._scanned(z))
         return np.asarray(np.clip(position, 0, 1), np.float32)
+
+    def _scanned(self, z: int) -> Float[np.ndarray, "row col"]:
+        """Read the values of slice `z`, `OUTSIDE` where nothing was scanned."""
+        return self.window.scanned(read_slice(self._volume, z, self._settings))
 
 
 def look_around(volume: GrayVolume, window: Window, settings: VolumeSettings) -> Surroundings:
@@ -81,11 +85,7 @@ def look_around(volume: GrayVolume, window: Window, settings: VolumeSettings) ->
     step = -(-len(chosen) // _SLICES_FOR_SURROUNDINGS)
 
     def position(z: int) -> Float[np.ndarray, "row col"]:
-        shown = window.position(read_slice(volume, z, settings))
+        shown = window.position(window.scanned(read_slice(volume, z, settings)))
         return resize(shown, square_shape(shown.shape, volume.geometry.pixel))
 
-    return find_surroundings(
-        map(position, chosen[::step]),
-        window.body_threshold,
-        window.air,
-    )
+    return find_surroundings(map(position, chosen[::step]), window.body_threshold, window.air)

@@ -105,7 +105,9 @@ def open_genesis_stack(folder: Path, settings: VolumeSettings) -> GrayVolume:
     }  # fmt: skip
     unit: Literal["HU", "raw"] = "HU" if grid.is_ct else "raw"
     # Of a smaller field of view the rim was not scanned.
-    return GrayVolume(array, unit, geometry, str(folder), kept, facts, has_outside=True)
+    return GrayVolume(
+        array, unit, geometry, str(folder), kept, facts, is_placed=True, has_outside=True
+    )
 
 
 def _what_was_done(slices: Sequence[GenesisSlice], grid: GenesisSlice) -> list[str]:

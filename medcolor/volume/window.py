@@ -1,12 +1,12 @@
 """From stored values to luminance: one window, one body threshold, one tone curve a volume.
 
 They are found once, by the driver, from slices spread evenly over the volume, so
-that no pixel depends on which worker reads it.
+that no pixel depends on which worker reads it; so are the kind of scan and its padding.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,7 +15,9 @@ from skimage.filters import threshold_multiotsu
 
 from medcolor.domain import OUTSIDE, GrayVolume
 from medcolor.errors import InputError
+from medcolor.volume.kind import HU_BODY, Kind, find_kind, find_kind_and_padding
 from medcolor.volume.open import read_slice
+from medcolor.volume.padding import Padding
 from medcolor.volume.settings import VolumeSettings
 
 _HU_WINDOW = (-350.0, 650.0)
@@ -28,12 +30,7 @@ _PRESETS = {
 }
 """Centre and width in HU, as radiology texts and viewers give them."""
 
-_HU_BODY = -500.0
-"""Half way between air and skin: where the smoothed edge of the body lies."""
-
 _HU_OF_AIR = -1000.0
-_HU_AIR = -900.0
-_HU_HIGHEST = 4100.0
 _THRESHOLD_SHARE = 0.45
 """Otsu lies between air and mean tissue; skin half filled with air is still skin."""
 
@@ -43,6 +40,8 @@ counted out, the darkest tissue would be taken for air."""
 
 _KNOTS = 65
 _SAMPLES_PER_SLICE = 20000
+_THIN_SIDE = 160
+"""Rows and columns of a slice in which fills are looked for."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,12 @@ class Window:
     unit: Literal["HU", "raw"] = "raw"
     """Of stored values: Hounsfield units, or a scanner's own."""
 
+    unit_origin: str = ""
+    """Who says so, in words."""
+
+    padding: Padding | None = None
+    """A value that stands where nothing was scanned, which no header names."""
+
     @property
     def air(self) -> float | None:
         """Luminance of air before it is cut off, where the unit says it."""
@@ -76,11 +81,21 @@ class Window:
         """Return the stored value that is shown as a luminance."""
         return self.black + luminance * (self.white - self.black)
 
+    def __str__(self) -> str:
+        """Return in a few words what is taken for what."""
+        unit = "Hounsfield units" if self.unit == "HU" else "a scanner's own units"
+        filled = "" if self.padding is None else f", {self.padding.value:g} is padding"
+        return f"{unit} ({self.unit_origin}){filled}; shown {self.black:.4g} to {self.white:.4g}"
+
+    def scanned(self, values: Float[np.ndarray, "row col"]) -> Float[np.ndarray, "row col"]:
+        """Return a slice that is `OUTSIDE` where it holds padding."""
+        return values if self.padding is None else self.padding.without(values)
+
     def position(self, values: Float[np.ndarray, "row col"]) -> Float[np.ndarray, "row col"]:
         """Return luminance before it is cut off at 0 and 1; air where nothing was scanned."""
         found = (values - self.black) / (self.white - self.black)
         # Finite, since the body is looked for in blurred slices, and below any threshold.
-        air = min(0.0, 2 * self.body_threshold)
+        air = min(0.0, 2 * self.body_threshold) if self.air is None else self.air
         return np.asarray(np.where(values == OUTSIDE, air, found), np.float32)
 
     def matched(self, luminance: Float[np.ndarray, "row col"]) -> Float[np.ndarray, "row col"]:
@@ -90,7 +105,7 @@ class Window:
 
 
 def find_window(volume: GrayVolume, settings: VolumeSettings, equalization: float) -> Window:
-    """Find window, threshold and tone curve from sampled slices.
+    """Find kind, padding, window, threshold and tone curve from sampled slices.
 
     Args:
         volume: The scan. Its padding is left out; of a volume in other units than Hounsfield's
@@ -101,20 +116,25 @@ def find_window(volume: GrayVolume, settings: VolumeSettings, equalization: floa
     Raises:
         InputError: If the volume is of one value throughout.
     """
-    samples = []
+    samples, thin = [], []
     for z in sampled_slices(volume, settings):
-        values = read_slice(volume, z, settings).ravel()
-        samples.append(values[:: max(1, len(values) // _SAMPLES_PER_SLICE)])
-    scanned = _scanned(np.concatenate(samples), volume)
-    return window_of_values(
-        scanned,
-        settings,
-        equalization,
-        unit=volume.unit,
-        source=volume.source,
-        # Of a phase image of MRI the values lie as those of CT do.
-        may_be_hounsfield=volume.facts.get("modality", "") in ("", "CT"),
-    )
+        values = read_slice(volume, z, settings)
+        samples.append(values.ravel()[:: max(1, values.size // _SAMPLES_PER_SLICE)])
+        thin.append(_thinned(values))
+    sampled = np.concatenate(samples)
+    kind, padding = find_kind_and_padding(thin, volume, settings)
+    if padding is not None:
+        # Of a value that tissue has, too, the samples inside the body are few.
+        sampled = np.where(padding.holds(sampled), np.float32(OUTSIDE), sampled)
+    scanned = _scanned(sampled, volume.source, kind.unit)
+    found = window_of_values(scanned, settings, equalization, kind=kind, source=volume.source)
+    return replace(found, padding=padding)
+
+
+def _thinned(values: Float[np.ndarray, "row col"]) -> Float[np.ndarray, "row2 col2"]:
+    """Return some rows and columns of a slice, its border among them."""
+    kept = [np.unique(np.linspace(0, n - 1, _THIN_SIDE).astype(int)) for n in values.shape]
+    return np.asarray(values[np.ix_(*kept)])
 
 
 def sampled_slices(volume: GrayVolume, settings: VolumeSettings) -> list[int]:
@@ -124,13 +144,13 @@ def sampled_slices(volume: GrayVolume, settings: VolumeSettings) -> list[int]:
     return [int(z) for z in np.unique(np.round(np.linspace(0, depth - 1, count)))]
 
 
-def _scanned(values: Float[np.ndarray, " sample"], volume: GrayVolume) -> np.ndarray:
+def _scanned(values: Float[np.ndarray, " sample"], source: str, unit: str) -> np.ndarray:
     """Leave padding out; where it is most of what is not body, count it as the darkest there is."""
     is_outside = values == OUTSIDE
     scanned: np.ndarray = values[~is_outside]
     if not len(scanned):
-        raise InputError(volume.source, "nothing but padding", "Give a scan that shows something")
-    if volume.unit == "HU" or is_outside.mean() <= _CORNERS:
+        raise InputError(source, "nothing but padding", "Give a scan that shows something")
+    if unit == "HU" or is_outside.mean() <= _CORNERS:
         return scanned
     return np.asarray(np.where(is_outside, np.percentile(scanned, 1), values), np.float32)
 
@@ -140,16 +160,16 @@ def window_of_values(
     settings: VolumeSettings,
     equalization: float,
     *,
-    unit: Literal["HU", "raw"] = "raw",
+    kind: Kind | None = None,
     source: str = "the image",
-    may_be_hounsfield: bool = True,
 ) -> Window:
-    """Find the window of some stored values; see `find_window`."""
+    """Find the window of some stored values, by default of unknown kind; see `find_window`."""
     if values.min() == values.max():
         raise InputError(
             source, f"every voxel is {values.min():g}", "Give a scan that shows something"
         )
-    levels = _find_levels(values.ravel(), unit, settings, source, may_be_hounsfield)
+    kind = kind or find_kind(values.ravel(), settings)
+    levels = _find_levels(values.ravel(), kind.unit == "HU", settings, source)
     black, white, cut = levels.black, levels.white, levels.cut
     threshold = (cut - black) / (white - black)
     if settings.body_threshold is not None:
@@ -157,7 +177,7 @@ def window_of_values(
     luminance = (values - black) / (white - black)
     body = np.clip(luminance[luminance > threshold], 0, 1)
     tone = tone_curve(body, equalization)
-    return Window(black, white, float(threshold), tone, levels.origin, levels.unit)
+    return Window(black, white, float(threshold), tone, levels.origin, kind.unit, kind.origin)
 
 
 @dataclass(frozen=True)
@@ -170,39 +190,35 @@ class _Levels:
     """Between air and body."""
 
     origin: str
-    unit: Literal["HU", "raw"]
 
 
 def _find_levels(
     values: Float[np.ndarray, " sample"],
-    unit: str,
+    is_hounsfield: bool,
     settings: VolumeSettings,
     source: str,
-    may_be_hounsfield: bool,
 ) -> _Levels:
     """Return the values shown as black and white, and the value between air and body."""
     low, top = (float(value) for value in np.percentile(values, [1, 99.9]))
-    # NIfTI does not say what it holds; only CT reaches from air at -1000 to bone.
-    is_as_ct = low <= _HU_AIR and 0 < top <= _HU_HIGHEST
-    is_hounsfield = unit == "HU" or (may_be_hounsfield and is_as_ct)
     chosen = _chosen_window(settings)
     if isinstance(settings.window, str) and not is_hounsfield:
         raise InputError(
             source,
             f"window {settings.window} is for Hounsfield units, found values {low:g}..{top:g}",
-            "Give black and white: --set volume.window=[BLACK,WHITE]",
+            "Give black and white: --set volume.window=[BLACK,WHITE]; or if it is CT, "
+            "--set volume.kind=ct",
         )
     if is_hounsfield:
         black, white, origin = chosen or (*_HU_WINDOW, "Hounsfield units")
-        return _Levels(black, white, _HU_BODY, origin, "HU")
+        return _Levels(black, white, HU_BODY, origin)
     air, between = _air_and_threshold(np.clip(values, low, top))
     cut = air + _THRESHOLD_SHARE * (between - air)
     if chosen is not None:
         black, white, origin = chosen
-        return _Levels(black, white, cut, origin, "raw")
+        return _Levels(black, white, cut, origin)
     white = float(np.percentile(values[values > between], settings.white_percentile))
     origin = f"level of air and percentile {settings.white_percentile:g} of tissue"
-    return _Levels(air, max(white, air + 1e-6), cut, origin, "raw")
+    return _Levels(air, max(white, air + 1e-6), cut, origin)
 
 
 def _chosen_window(settings: VolumeSettings) -> tuple[float, float, str] | None:

@@ -187,7 +187,8 @@ def indexed_empty(ground: Ground, name: object) -> Action:
 
 def assigned_path(ground: Ground, name: object) -> Action:
     source = {"reference_id": PLAIN, "path": name, "weight": 1.0, "orientation": None}
-    bearing = Bearing("LP", "LPS", sides_are_certain=True, order="names", is_reversed=False,
+    bearing = Bearing("LP", "LPS", "record", sides_are_certain=True, likeness=0.4, lead=0.2,
+                      shows_this_part=True, order="names", is_reversed=False,
                       distance_mm=None)  # fmt: skip
     about = json.dumps({"identity": "x", "bearing": vars(bearing)})
     table = pa.table({"sources": [[source]]}).replace_schema_metadata({"medcolor": about})

@@ -59,6 +59,17 @@ def test_a_reversed_stack_is_noticed(body, random):
     assert not choose_references(slices, body[HEIGHTS], positions, 2.0, held).is_reversed
 
 
+def test_a_few_photographs_do_not_reverse_a_stack_on_which_many_would_agree(body, random):
+    forward = scan_of(body, random)
+    slices = unit(forward + 2 * forward[::-1])  # more like the other way, not much
+    for count, is_reversed in ((len(HEIGHTS), True), (3, False)):
+        heights = HEIGHTS[np.linspace(0, len(HEIGHTS) - 1, count).astype(int)]
+        choice = choose_references(
+            slices, body[heights], -heights.astype(float), 2.0, RetrievalSettings(order="names")
+        )
+        assert choice.is_reversed == is_reversed
+
+
 @pytest.mark.parametrize("names", [None, "wrong"])
 def test_without_true_names_looks_tell_order_direction_and_distance(body, random, names):
     shuffled = random.permutation(len(HEIGHTS))

@@ -63,6 +63,7 @@ def test_a_library_is_fetched_prepared_and_indexed_once(site):
     assert "National Library of Medicine" in (library / "CREDITS.txt").read_text()
     prepared = json.loads((index.records[0].path.parent / "references.json").read_text())
     assert {frame["status"] for frame in prepared["frames"]} == {"clean"}
+    assert {frame["orientation"] for frame in prepared["frames"]} == {"LAI"}  # that is known
     site.asked.clear()
     site.files.clear()
     assert index_of().library_digest == index.library_digest

@@ -17,6 +17,7 @@ from pydicom.uid import ImplicitVRLittleEndian, MRImageStorage, ParametricMapSto
 
 from medcolor.domain import OUTSIDE
 from medcolor.errors import InputError
+from medcolor.volume.kind import find_kind
 from medcolor.volume.open import open_volume
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.target import TargetReader
@@ -173,7 +174,8 @@ def test_the_window_is_that_of_what_was_scanned(folder, fields):
     volume = opened(folder)
     scanned = values_of(volume)[~is_padding]
     assert np.isfinite(scanned).all()
-    expected = window_of_values(scanned, DEFAULT, 0.5, unit=volume.unit)
+    kind = find_kind(scanned, DEFAULT, volume.unit, str(volume.facts["modality"]))
+    expected = window_of_values(scanned, DEFAULT, 0.5, kind=kind)
     assert find_window(volume, DEFAULT, 0.5) == expected
 
 

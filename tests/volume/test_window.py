@@ -1,20 +1,10 @@
-import dask.array as da
 import numpy as np
 import pytest
 
-from medcolor.domain import GrayVolume, VolumeGeometry
 from medcolor.errors import InputError
-from medcolor.volume.geometry import affine_from_code, as_affine
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.window import find_window, tone_curve
-
-
-def volume(values, unit="raw"):
-    spacing = (1.0, 1.0, 1.0)
-    affine = as_affine(affine_from_code("LPS", spacing))
-    geometry = VolumeGeometry(values.shape, spacing, affine)
-    array = da.from_array(values.astype(np.float32), chunks=(1, -1, -1))
-    return GrayVolume(array, unit, geometry, "made up", ())
+from tests.volumes import raw_volume as volume
 
 
 @pytest.fixture
@@ -38,8 +28,10 @@ def test_air_is_black_bright_tissue_is_white_and_the_body_lies_above_the_thresho
 
 @pytest.mark.parametrize("unit", ["HU", "raw"])
 def test_hounsfield_units_have_a_fixed_window_also_where_the_file_does_not_name_them(unit):
-    values = np.full((2, 4, 4), -1000.0)
-    values[:, 1:3] = 40
+    values = np.full((2, 64, 64), -1000.0)
+    values[:, 10:54, 10:54] = -300  # partial volume
+    values[:, 11:53, 11:53] = -100
+    values[:, 16:48, 16:48] = 40
     window = find_window(volume(values, unit), VolumeSettings(), 0.0)
     assert (window.black, window.white) == (-350, 650)
     assert window.position(np.array([[-500.0]], np.float32))[0, 0] == pytest.approx(
