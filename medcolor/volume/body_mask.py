@@ -25,8 +25,8 @@ _LOST_REACH = 0.13
 """Radius of the disc that closes the outline of a body whose fat was lost; trunks are hardly
 hollow."""
 
-_SPECK = 2e-4
-"""Share of the coarse grid below which what is bright closes nothing."""
+_SPECK = 5e-5
+"""Share of the coarse grid below which what is left of skin closes nothing."""
 
 
 def body_mask(
@@ -106,7 +106,7 @@ def _behind_walls(
     core = largest_parts(opened, least_thickness=0.1) if lost else largest_parts(opened)
     wall = free & (smooth > surroundings.wall)
     found = _cavities(wall, core, _LOST_NECK if lost else _NECK)
-    return _closed(found | _shown(free & (position > surroundings.wall))) if lost else found
+    return _closed(found | _shown(free & (position > surroundings.trace))) if lost else found
 
 
 def _cavities(
@@ -140,7 +140,7 @@ def _cavities(
 def _shown(mask: Bool[np.ndarray, "row col"]) -> Bool[np.ndarray, "row col"]:
     """Drop specks."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    kept = stats[:, cv2.CC_STAT_AREA] >= max(4, _SPECK * mask.size)
+    kept = stats[:, cv2.CC_STAT_AREA] >= max(2, _SPECK * mask.size)
     kept[0] = False
     return np.asarray(kept[labels]) if count > 1 else np.zeros_like(mask)
 

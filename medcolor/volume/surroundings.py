@@ -38,6 +38,9 @@ _WEAK = 0.2
 """Of the way from air to the border of a body: up to here it is air, and from here on something
 may be a wall, as skin and muscle are that were cut to thin lines. In Hounsfield units, -900."""
 
+_TRACE = 0.02
+"""Of the way: more than air that was erased."""
+
 _TABLE_SLICES = 8
 _TABLE_SHARE = 0.7
 """Of the slices, in which a table must be at the same place."""
@@ -76,6 +79,11 @@ class Surroundings:
     def wall(self) -> float:
         """Luminance from which on something may close a body off."""
         return self.cut if self.air is None else self.air + _WEAK * (self.cut - self.air)
+
+    @property
+    def trace(self) -> float:
+        """Luminance above which something was left where the rest was erased or cut off."""
+        return self.cut if self.air is None else self.air + _TRACE * (self.cut - self.air)
 
     @property
     def dark(self) -> float:
@@ -169,7 +177,7 @@ def find_surroundings(
     level, texture = (_weighted_median(one[is_air], shares[is_air]) for one in (levels, textures))
     found = Surroundings(cut, level, is_known, is_blank=texture == 0)
     table = _table(small, found.wall)
-    lost = not is_known and _lost_share(small, found, table) > _LOST_SHARE
+    lost = not is_known and found.is_blank and _lost_share(small, found, table) > _LOST_SHARE
     return replace(found, fat_is_lost=lost, table=table)
 
 
