@@ -34,6 +34,16 @@ _HU_OF_AIR = -1000.0
 _THRESHOLD_SHARE = 0.45
 """Otsu lies between air and mean tissue; skin half filled with air is still skin."""
 
+_TINY = 0.02
+"""Share of a volume up to which a body is told from air by how far it lies from it alone."""
+
+_SKEW = 4.0
+"""Most that the percentile 90 of noise is as far from the median as the percentile 10: 1.4 for the
+magnitude of Gaussian noise."""
+
+_TAIL = 8.0
+"""So far, in distances from the median to the percentile 90."""
+
 _CORNERS = 0.25
 """Share of padding around a circle, and a little. Where it is more, it may be all there is of air:
 counted out, the darkest tissue would be taken for air."""
@@ -211,7 +221,12 @@ def _find_levels(
     if is_hounsfield:
         black, white, origin = chosen or (*_HU_WINDOW, "Hounsfield units")
         return _Levels(black, white, HU_BODY, origin)
-    air, between = _air_and_threshold(np.clip(values, low, top))
+    tiny = _tiny_body(values)
+    if tiny is None:
+        air, between = _air_and_threshold(np.clip(values, low, top))
+    else:
+        air = float(np.median(values))
+        between = (air + float(np.median(tiny))) / 2
     cut = air + _THRESHOLD_SHARE * (between - air)
     if chosen is not None:
         black, white, origin = chosen
@@ -232,6 +247,19 @@ def _chosen_window(settings: VolumeSettings) -> tuple[float, float, str] | None:
     else:
         return None
     return center - width / 2, center + width / 2, origin
+
+
+def _tiny_body(values: Float[np.ndarray, " sample"]) -> Float[np.ndarray, " tissue"] | None:
+    """Return the values of a body that is hardly anything of a volume, and that no histogram shows.
+
+    Noise of air has no such tail: the magnitude of Gaussian noise ends at 5 of its deviations, and
+    what is counted here begins at 8.
+    """
+    low, air, high = np.percentile(values, [10, 50, 90])
+    if high - air > _SKEW * (air - low):
+        return None  # a body is there
+    apart = values[values > air + _TAIL * (high - air)]
+    return apart if 0 < len(apart) <= _TINY * len(values) else None
 
 
 def _air_and_threshold(values: Float[np.ndarray, " sample"]) -> tuple[float, float]:

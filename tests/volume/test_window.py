@@ -137,3 +137,18 @@ def test_a_preset_needs_hounsfield_units(scan):
 def test_window_and_centre_and_width_exclude_each_other():
     with pytest.raises(ValueError, match="not both"):
         VolumeSettings(window="bone", center_width=(1.0, 2.0))
+
+
+@pytest.mark.parametrize("noise", [0, 3])
+@pytest.mark.parametrize("side", [2, 4, 8, 16])
+def test_a_body_that_is_hardly_anything_of_a_volume_is_found(side, noise):
+    """From 0.01 % of it on; a histogram would split air in two, or has one bin."""
+    random = np.random.default_rng(side)
+    values = np.hypot(*random.normal(0, noise, (2, 6, 200, 200)))
+    place = slice(90, 90 + side)
+    values[:, place, place] += random.uniform(80, 120, (6, side, side))
+    window = find_window(volume(values), VolumeSettings(), 0.0)
+    body = window.position(values[3].astype(np.float32)) > window.body_threshold
+    truth = np.zeros_like(body)
+    truth[place, place] = True
+    np.testing.assert_array_equal(body, truth)
