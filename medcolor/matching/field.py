@@ -108,4 +108,4 @@ def upsample(field: Int[Tensor, "pair 2 row col"]) -> Int[Tensor, "pair 2 row2 c
 
 def within(offset: int, size: int) -> slice:
     """Return the indexes i for which i + offset lies in 0..size - 1."""
-    return slice(max(0, -offset), size - max(0, offset))
+    return slice(min(size, max(0, -offset)), max(0, size - max(0, offset)))

@@ -22,7 +22,7 @@ class MatchingSettings(Settings):
     """How each level is searched. global: all pairs, exact. window: all places within a
     radius of the upsampled match, exact. patchmatch: random, on CPUs alone."""
 
-    patch_px: tuple[int, ...] = (3, 3, 3, 3, 3)
+    patch_px: tuple[int, ...] = (7, 5, 3, 3, 3)
     """Side of the patches compared at each level, in cells of the level; odd."""
 
     radius_px: tuple[int, ...] = (3, 3, 2, 2)
@@ -43,11 +43,11 @@ class MatchingSettings(Settings):
     random_start: bool = False
     """Whether patchmatch at relu5_1 starts anywhere, or at the same place of the image."""
 
-    position_prior: float = 1.0
+    position_prior: float = 4.0
     """Weight of the squared distance in body-normalised position (0..1 along each side
     of the body's box) against the mean cosine, in a global search of relu5_1."""
 
-    leave_cost: float = 0.003
+    leave_cost: float = 0.01
     """Taken from the mean cosine for each working pixel between a match and the
     upsampled match of the coarser level. Keeps the field smooth where the scan is flat;
     less where the scan's tone tells the photograph's (tone.py)."""
