@@ -97,6 +97,9 @@ class PageContent:
     credits: tuple[str, ...]
     """Lines that name whose data was used."""
 
+    body: bytes | None = None
+    """WebP file: what was taken for body; None if the run did not keep it."""
+
 
 @dataclass(frozen=True)
 class CohortEntry:
@@ -143,6 +146,7 @@ def page_file(content: PageContent) -> bytes:
         label=escape(first.label),
         alt=escape(f"{content.title}: {first.label}"),
         facts=_headed("About this volume", "facts", _definitions(content.facts)),
+        body=_headed("What is body", "outlines", _picture(content.body)),
         credits=_headed("Credits", "credits", _list(content.credits)),
         content=_inert_json(data),
     )
@@ -223,6 +227,13 @@ def _headed(heading: str, name: str, body: str) -> str:
 def _definitions(facts: Mapping[str, str]) -> str:
     pairs = "\n".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts.items())
     return f"<dl>\n{pairs}\n</dl>" if pairs else ""
+
+
+def _picture(webp: bytes | None) -> str:
+    if webp is None:
+        return ""
+    alt = "Slices of the scan with the outline of what was taken for body"
+    return f'<img src="{_data_uri(webp)}" alt="{alt}" loading="lazy">'
 
 
 def _list(lines: Sequence[str]) -> str:

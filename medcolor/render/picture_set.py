@@ -127,12 +127,15 @@ def claim(output: Place) -> None:
     write_atomic(output / RECORD, json_bytes({"identity": ""}))
 
 
-def finish_set(plan: SetPlan, drawn: Mapping[FrameTask, FrameReport]) -> Place:
+def finish_set(
+    plan: SetPlan, drawn: Mapping[FrameTask, FrameReport], body: bytes | None = None
+) -> Place:
     """Write all but the frames, which lie there; return the page.
 
     Args:
         plan: Of the set.
         drawn: What came of each frame.
+        body: WebP file that the run left: what was taken for body.
     """
     sums = {f"{task.stage}/{frame_name(task.number)}": one.sha256 for task, one in drawn.items()}
 
@@ -149,7 +152,7 @@ def finish_set(plan: SetPlan, drawn: Mapping[FrameTask, FrameReport]) -> Place:
     put("figure.png", encode_png(_figure(plan, color, grey)))
     for name, picture in middle_sections(plan.volume, plan.levels, has_grey=plan.has_grey).items():
         put(f"sections/{name}.png", encode_png(picture))
-    page = put(PAGE, _page(plan, color, grey))
+    page = put(PAGE, _page(plan, color, grey, body))
     there = list_sizes(plan.output)
     sizes = {name: there[name] for name in sums}
     put(RECORD, json_bytes({**_record(plan, drawn), "bytes": sizes}))
@@ -181,7 +184,7 @@ def _figure(plan: SetPlan, color: _Frames, grey: _Frames | None) -> Rgb:
     return figure([[row[number] for number in at] for row in rows], plan.scene.background)
 
 
-def _page(plan: SetPlan, color: _Frames, grey: _Frames | None) -> bytes:
+def _page(plan: SetPlan, color: _Frames, grey: _Frames | None, body: bytes | None) -> bytes:
     step = -(-len(color) // _PAGE_VIEWS)
     views = tuple(
         View(
@@ -201,6 +204,7 @@ def _page(plan: SetPlan, color: _Frames, grey: _Frames | None) -> bytes:
             stacks=_stacks(plan),
             facts=_facts(plan),
             credits=(*([plan.about.credit] if plan.about.credit else []), *plan.settings.credits),
+            body=body,
         )
     )
 

@@ -21,6 +21,7 @@ from medcolor.reference.credit import read_credit
 from medcolor.retrieval.index import ReferenceIndex
 from medcolor.retrieval.record import Assignment
 from medcolor.run.assign import assign
+from medcolor.run.body_sheet import write_body_sheet
 from medcolor.run.fit import make_model
 from medcolor.run.index import open_index, refuse_changed_photographs
 from medcolor.run.integrity import forget_lost
@@ -95,6 +96,7 @@ def colorize(
                 )
             report.slices, report.window = plan.levels[0].shape[0], plan.window
             _log.info("scan: %s", plan.window)
+            write_body_sheet(plan)
             with report.stage("describe"):
                 assignment = assign(plan, index, runner, progress)
                 report.bearing = assignment.bearing

@@ -3,7 +3,8 @@
 `t1.ome.zarr` keeps its ledger in `t1.ome.zarr.run`: `plan.json` names what decides
 the pixels, `done/` holds one marker a slab, written after the slab, with the bytes of its files
 and the checksum of its voxels, and the run
-writes `metadata.json`, `assignment.parquet`, `model.npz`, `failures.jsonl` and `run.json` there.
+writes `metadata.json`, `assignment.parquet`, `body.webp`, `model.npz`, `failures.jsonl` and
+`run.json` there.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ RECORD = "run.json"
 MODEL = "model.npz"
 """The colours of the whole body, by which a lost shard is made again."""
 
+BODY = "body.webp"
+"""Slices of the scan with the outline of what was taken for body."""
+
 VOTES = "votes"
 """Folder of what lies between the passes, a folder for each identity in it: a worker of a run that
 was forced away may still be writing."""
@@ -61,7 +65,7 @@ _METADATA = "metadata.json"
 _MARKER = re.compile(r"\w+-slab\d+\.json")
 _MADE = re.compile(
     r"(plan|run|cohort|metadata|assignment)\.json|failures\.jsonl|assignment\.parquet"
-    rf"|{re.escape(MODEL)}|done/{_MARKER.pattern}|{VOTES}/({BETWEEN_PASSES.pattern})"
+    rf"|{re.escape(MODEL)}|{re.escape(BODY)}|done/{_MARKER.pattern}|{VOTES}/({BETWEEN_PASSES.pattern})"
     r"|reconstructions/\d+\.npz"  # of versions before the colour model
     r"|(\.index\.building|index)/part-\d+\.parquet"
     rf"|staging/({STAGED.pattern})|(.+/)?\.[^/]+",  # hidden: being written, locks, probes

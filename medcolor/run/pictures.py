@@ -23,6 +23,7 @@ from medcolor.render.picture_set import (
     is_drawn,
 )
 from medcolor.run.integrity import refuse_unfinished
+from medcolor.run.ledger import BODY, Ledger
 from medcolor.run.plan import resolve_threads
 from medcolor.run.tasks import Done, Runner, one_line, run_all
 from medcolor.run.volumes import ENDING, cohort_names
@@ -106,7 +107,9 @@ def _write_set(
     drawn = _draw(plan, runner, progress)
     delete_stale_frames(plan)
     try:
-        return finish_set(plan, drawn)
+        outlines = Ledger.folder_of(volume) / BODY
+        body = outlines.read_bytes() if outlines.is_file() else None
+        return finish_set(plan, drawn, body)
     except (OSError, RuntimeError, ValueError) as error:
         raise RunError(output, one_line(error), "Look at it, and draw again") from error
 

@@ -107,6 +107,10 @@ def test_one_view_and_nothing_else_is_a_page(written):
     assert data["views"]["grey"] is None
     assert data["stacks"] == []
     assert not Elements(page).all("dl")
+    assert "What is body" not in page
+    content = make_content()
+    sheet = content.views[0].pictures.color
+    assert "What is body" in written(replace(content, body=sheet))
 
 
 @pytest.mark.parametrize("kind", ["page", "cohort"])

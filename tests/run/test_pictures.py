@@ -2,9 +2,13 @@
 
 import json
 import re
+from base64 import b64encode
+from io import BytesIO
 
+import numpy as np
 import pytest
 from conftest import make_photographs, make_scan
+from PIL import Image
 
 import medcolor
 from medcolor.config import load_settings
@@ -37,6 +41,10 @@ def test_grey_levels_and_credit_travel_with_the_volume_to_the_page(inputs, tmp_p
     shown = re.search(r'<section class="credits">(.*?)</section>', page.read_text(), re.DOTALL)
     assert "A &lt;b&gt;library&lt;/b&gt;. Courtesy of its owner." in shown[1]
     assert "Scan: ours" in shown[1]
+    sheet = (tmp_path / "a.ome.zarr.run" / "body.webp").read_bytes()
+    assert f"base64,{b64encode(sheet).decode()}" in page.read_text()
+    red, green, blue = np.moveaxis(np.asarray(Image.open(BytesIO(sheet)).convert("RGB"), int), 2, 0)
+    assert ((green > red + 60) & (green > blue + 20)).sum() > 200  # outlines on gray
 
 
 def test_the_credit_reaches_the_volumes_of_a_cohort(inputs, tmp_path):
