@@ -25,7 +25,7 @@ from medcolor.features.network import GrayVGG19
 from medcolor.phantom import make_phantom, render_cryosection, render_ct
 from medcolor.prepared import described_picture
 from medcolor.progress import ProgressReport
-from medcolor.reference.orientation import VIEW, from_view
+from medcolor.reference.orientation import CODES, VIEW, from_view, to_view
 from medcolor.retrieval.assignment import choose_references
 from medcolor.retrieval.orientation import find_turn
 from medcolor.retrieval.record import Bearing
@@ -217,12 +217,22 @@ def _place(
     if way.shuffled or way.numbered:
         positions = np.arange(1.0, count + 1)
     turn = find_turn(describe_slices, depth, material.slice_step_mm, references)
-    descriptors = describe_slices(range(depth), (turn.code,))[:, 0]
+    # As the product does: described anew, as they were found to lie.
+    seen = _seen_as(way.photographs_lie, turn.code)
+    references = material.photographs(files.tolist(), (seen,))[:, 0]
+    descriptors = describe_slices(range(depth), (VIEW,))[:, 0]
     choice = choose_references(
         descriptors, references, positions, material.slice_step_mm, settings.retrieval
     )
     bearing = Bearing.of(choice, turn, settings.reference.presumed_orientation)
     return files[choice.chosen], bearing
+
+
+def _seen_as(lying: str, read: str) -> str:
+    """Return how photographs that lie in one way seem to lie once they are read as another."""
+    probe = np.arange(6).reshape(2, 3)
+    seen = to_view(from_view(probe, lying), read)
+    return next(code for code in CODES if np.array_equal(from_view(probe, code), seen))
 
 
 def _phantoms(

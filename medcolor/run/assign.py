@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
+from medcolor.reference.orientation import VIEW, combined
 from medcolor.retrieval.assignment import Choice, choose_references
 from medcolor.retrieval.index import ReferenceIndex
 from medcolor.retrieval.record import Assignment, Bearing, read_assignment, write_assignment
@@ -19,7 +20,7 @@ from medcolor.run.bearing import find_known_turn, warn_of_course
 from medcolor.run.ledger import ASSIGNMENT
 from medcolor.run.plan import Plan
 from medcolor.run.tasks import Runner, run_all
-from medcolor.run.workers import DescribeSlices
+from medcolor.run.workers import DescribeReferences, DescribeSlices
 
 _SLICES_PER_TASK = 16
 _log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def assign(
     turn, said, known_by = find_known_turn(
         describe, level.shape[0], level.spacing_mm[0], index, settings.reference
     )
-    descriptors = describe(range(level.shape[0]), (turn.code,))[:, 0]
+    descriptors = describe(range(level.shape[0]), (VIEW,))[:, 0]
     if not descriptors.any():
         raise InputError(
             plan.target,
@@ -63,11 +64,14 @@ def assign(
             "Check the scan, or set volume.body_threshold and volume.window",
         )
 
+    photographs = index.descriptors
+    if turn.code != VIEW:
+        orientation = combined(said[:2], turn.code) + said[2]
+        photographs = _describe_as_found(plan, index, orientation, runner, progress)
+
     def choose(retrieval: RetrievalSettings) -> Choice:
         places = index.positions_mm
-        return choose_references(
-            descriptors, index.descriptors, places, level.spacing_mm[0], retrieval
-        )
+        return choose_references(descriptors, photographs, places, level.spacing_mm[0], retrieval)
 
     choice = choose(settings.retrieval)
     is_said = known_by != "slices" and bool(plan.input_facts.get("is_placed"))
@@ -85,6 +89,29 @@ def assign(
         index.records,
         settings.retrieval,
     )
+
+
+def _describe_as_found(
+    plan: Plan, index: ReferenceIndex, orientation: str, runner: Runner, progress: ProgressReport
+) -> Float[np.ndarray, "reference descriptor"]:
+    """Describe photographs anew, brought to the radiological view.
+
+    The index holds them as they were presumed to lie. The network knows bodies that lie upright: of
+    others descriptors tell how they lie, and hardly from where in a body they are.
+    """
+    stated = replace(plan.settings.reference, orientation=orientation)
+    settings = plan.settings.model_copy(update={"reference": stated})
+    step, threads = _SLICES_PER_TASK, plan.threads
+    tasks = [index.records[at : at + step] for at in range(0, len(index.records), step)]
+    progress.begin("references", len(index.records))
+    described = run_all(
+        runner,
+        lambda: DescribeReferences(settings, threads),
+        tasks,
+        lambda done: progress.advance(len(done.task)),
+        f"describing photographs as {orientation}",
+    )
+    return np.stack([one.descriptor for some in described for one in some])
 
 
 def _describe(

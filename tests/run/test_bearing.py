@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from conftest import make_photographs, make_scan
 
@@ -14,7 +15,7 @@ from medcolor.config import load_settings
 from medcolor.errors import InputError
 from medcolor.reference.library import ReferenceRecord, number_in_name
 from medcolor.reference.manifest import PreparedFrame, write_manifest
-from medcolor.reference.orientation import CODES
+from medcolor.reference.orientation import CODES, from_view
 from medcolor.reference.settings import ReferenceSettings
 from medcolor.retrieval.index import ReferenceIndex
 from medcolor.run.bearing import find_known_turn
@@ -167,3 +168,18 @@ def test_a_run_reads_photographs_as_recorded_and_says_so(scan, tmp_path, caplog)
         assert ("as if it were LPI" in caplog.text) != is_right
         assert run["window"]["unit_origin"]
         assert str(report.window).startswith(("Hounsfield", "a scanner"))
+
+
+def test_slices_find_photographs_however_these_lie(scan, tmp_path):
+    """They are described anew as they were found to lie: the network knows upright bodies."""
+    chosen = []
+    for name, code in (("raw", "LP"), ("upright", "LA"), ("turned", "PR")):
+        frames = make_photographs(tmp_path / name)
+        for path in frames.iterdir():
+            frame = from_view(cv2.imread(str(path)), code)
+            cv2.imwrite(str(path), np.ascontiguousarray(frame))
+        output = tmp_path / f"{name}.ome.zarr"
+        medcolor.colorize_volume(scan, frames, output, settings=FINDING)
+        table = pq.read_table(tmp_path / f"{name}.ome.zarr.run" / "assignment.parquet")
+        chosen.append(table.select(["reference_id", "place_mm", "similarity"]).to_pylist())
+    assert chosen[0] == chosen[1] == chosen[2]
