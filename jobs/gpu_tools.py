@@ -26,7 +26,8 @@ from medcolor.filters.settings import SmoothingSettings
 from medcolor.matching.coarse_to_fine import match_coarse_to_fine
 from medcolor.matching.settings import MatchingSettings
 from medcolor.prepared import prepare_references
-from medcolor.transfer.scan import ScanStatistics, measure_scan
+from medcolor.transfer.measure import measure_scan
+from medcolor.transfer.scan import ScanStatistics
 from medcolor.transfer.settings import ModelSettings, OpacitySettings, TransferSettings
 from medcolor.votes import Pair, vote_colors
 

@@ -11,7 +11,7 @@ from medcolor.domain import SQUARE, ReferenceSlice, TargetSlice
 from medcolor.features.settings import FeatureSettings
 from medcolor.prepared import prepare_reference
 from medcolor.stopwatch import Stopwatch
-from medcolor.transfer.scan import measure_scan
+from medcolor.transfer.measure import measure_scan
 from medcolor.transfer.settings import TransferSettings
 
 FEATURES = FeatureSettings(working_size_px=64)

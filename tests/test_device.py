@@ -20,7 +20,8 @@ from medcolor.matching.coarse_to_fine import match_coarse_to_fine
 from medcolor.matching.finish_triton import vote_at_once
 from medcolor.matching.searches import Searches
 from medcolor.matching.settings import MatchingSettings
-from medcolor.transfer.scan import describe_scan, measure_scan
+from medcolor.transfer.measure import measure_scan
+from medcolor.transfer.scan import describe_scan
 from medcolor.transfer.settings import TransferSettings
 from medcolor.transfer.structure import on_structure
 

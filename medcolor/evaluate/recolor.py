@@ -38,7 +38,7 @@ from medcolor.retrieval.assignment import choose_references, references_around
 from medcolor.run.plan import open_network
 from medcolor.run.threads import map_slices, usable_cores
 from medcolor.stopwatch import Stopwatch
-from medcolor.transfer.scan import measure_scan
+from medcolor.transfer.measure import measure_scan
 from medcolor.volume.images import write_png
 from medcolor.volume.window import tone_curve
 

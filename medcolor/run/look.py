@@ -20,7 +20,8 @@ from medcolor.run.ledger import Ledger
 from medcolor.run.plan import Plan, digest_network, resolve_threads, staging_of
 from medcolor.run.tasks import Runner
 from medcolor.storage import Place, local_copy
-from medcolor.transfer.scan import ScanStatistics, measure_scan
+from medcolor.transfer.measure import measure_scan
+from medcolor.transfer.scan import ScanStatistics
 from medcolor.volume.files import digest_files
 from medcolor.volume.levels import plan_levels
 from medcolor.volume.open import open_volume

@@ -10,9 +10,10 @@ from medcolor.domain import SQUARE, Box, SliceVotes, TargetSlice
 from medcolor.transfer.equation_1 import equation_1
 from medcolor.transfer.lattice import Lattice
 from medcolor.transfer.looks import color_slice, needs_votes
+from medcolor.transfer.measure import measure_scan
 from medcolor.transfer.model import ColorModel
 from medcolor.transfer.photographic import agreed_chroma
-from medcolor.transfer.scan import describe_scan, measure_scan
+from medcolor.transfer.scan import describe_scan
 
 SIDE = 64
 CPU = torch.device("cpu")

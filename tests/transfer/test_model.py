@@ -9,8 +9,8 @@ import torch
 from medcolor.domain import Box, SliceVotes
 from medcolor.transfer.ballot import Ballot, add_up, count_votes, join, learn_colors
 from medcolor.transfer.lattice import Lattice, mean_lab, splat
+from medcolor.transfer.measure import measure_scan
 from medcolor.transfer.model import fit_model
-from medcolor.transfer.scan import measure_scan
 from medcolor.transfer.settings import ModelSettings
 
 SETTINGS = ModelSettings()

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from medcolor.domain import OUTSIDE
+from medcolor.transfer.measure import measure_scan
 from medcolor.transfer.scan import (
     basis,
     contrast_of,
     describe_scan,
     displayed_lightness,
     known,
-    measure_scan,
     tissue_share,
 )
 

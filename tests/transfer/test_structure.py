@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from medcolor.transfer.scan import describe_scan, measure_scan
+from medcolor.transfer.measure import measure_scan
+from medcolor.transfer.scan import describe_scan
 from medcolor.transfer.settings import TransferSettings
 from medcolor.transfer.structure import on_structure
 
