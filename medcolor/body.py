@@ -6,7 +6,7 @@ import math
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool, Shaped, UInt8
 
 from medcolor.domain import SQUARE, Box, PixelShape, TargetSlice
 
@@ -48,6 +48,34 @@ def fill_holes(mask: Bool[np.ndarray, "row col"]) -> Bool[np.ndarray, "row col"]
     padded = np.pad(~mask, 1, constant_values=True).astype(np.uint8)
     cv2.floodFill(padded, None, (0, 0), 2)
     return np.asarray(padded[1:-1, 1:-1] != 2)
+
+
+def touching(
+    mask: Bool[np.ndarray, "row col"], seeds: Bool[np.ndarray, "row col"]
+) -> Bool[np.ndarray, "row col"]:
+    """Return the parts of `mask` that hold a seed (4-neighbours)."""
+    count, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+    kept = np.zeros(count, bool)
+    kept[np.unique(parts[seeds & mask])] = True
+    return np.asarray(kept[parts] & mask)
+
+
+def border_of(image: Shaped[np.ndarray, "row col *channel"]) -> Shaped[np.ndarray, ...]:
+    """Return the pixels at the border of an image, in a row."""
+    return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+
+
+def parts_at_border(mask: Bool[np.ndarray, "row col"]) -> Bool[np.ndarray, "row col"]:
+    """Return the parts of `mask` that reach the border of the image."""
+    border = np.ones(mask.shape, bool)
+    border[1:-1, 1:-1] = False
+    return touching(mask, border)
+
+
+def disc(radius: int) -> UInt8[np.ndarray, "row col"]:
+    """Return a disc as a kernel of morphology."""
+    side = 2 * radius + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
 
 
 def bounding_box(

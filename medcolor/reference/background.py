@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float
+
+from medcolor.body import border_of, parts_at_border
 
 _MOST = 0.5
 """Share of the border that a background has."""
@@ -40,22 +42,21 @@ def background_of(
         tolerance: Distance up to which a colour is the background's; half of it where the
             background has the smaller part of the border.
     """
-    color = np.median(_border(lab), axis=0)
-    share = (_distance(_border(lab), color) < tolerance).mean()
+    color = np.median(border_of(lab), axis=0)
+    share = (_distance(border_of(lab), color) < tolerance).mean()
     if share < (_NEARLY_ALL if _may_be_tissue(color) else _MOST):
         plain = _plain_color(lab)
         if plain is None:
             return np.zeros(lab.shape[:2], bool)
         color, tolerance = plain, tolerance / 2
-    like = _distance(lab, color) < tolerance
-    return np.asarray(like & ~_enclosed(like))
+    return parts_at_border(_distance(lab, color) < tolerance)
 
 
 def _plain_color(lab: Float[np.ndarray, "row col 3"]) -> Float[np.ndarray, " 3"] | None:
     """Return the commonest colour of what is plain at the border and no tissue, if there is one."""
     lightness = np.ascontiguousarray(lab[..., 0], np.float32)
     variance = cv2.blur(lightness**2, (5, 5)) - cv2.blur(lightness, (5, 5)) ** 2
-    border, is_plain = _border(lab), _border((variance < _PLAIN**2)[..., None])[:, 0]
+    border, is_plain = border_of(lab), border_of(variance < _PLAIN**2)
     plain = border[is_plain & ~_may_be_tissue(border)]
     if len(plain) < _LEAST * len(border):
         return None
@@ -74,20 +75,7 @@ def _may_be_tissue(lab: Float[np.ndarray, "*pixel 3"]) -> Bool[np.ndarray, "*pix
     )
 
 
-def _border(image: Shaped[np.ndarray, "row col channel"]) -> Shaped[np.ndarray, "pixel channel"]:
-    return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
-
-
 def _distance(
     lab: Float[np.ndarray, "... 3"], color: Float[np.ndarray, " 3"]
 ) -> Float[np.ndarray, ...]:
     return np.asarray(np.linalg.norm(lab - color, axis=-1))
-
-
-def _enclosed(mask: Bool[np.ndarray, "row col"]) -> Bool[np.ndarray, "row col"]:
-    """Return the parts of `mask` that do not reach the border."""
-    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-    open_labels = np.unique(_border(labels[..., None]))
-    is_open = np.zeros(count, bool)
-    is_open[open_labels] = True
-    return np.asarray(mask & ~is_open[labels])

@@ -13,15 +13,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from medcolor.body import disc
 from medcolor.color import linear_to_srgb, srgb_to_linear
-from medcolor.reference.shapes import (
-    Mask,
-    Rect,
-    disc,
-    draw_rectangle,
-    rectangle_around,
-    shrink,
-)
+from medcolor.reference.shapes import Mask, Rect, draw_rectangle, rectangle_around, shrink
 
 Gains = tuple[float, float, float]
 """Of linear red, green and blue."""

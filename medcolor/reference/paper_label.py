@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from medcolor.body import fill_holes
+from medcolor.body import disc, fill_holes, touching
 from medcolor.color import srgb_to_lab
-from medcolor.reference.shapes import Mask, disc, draw_rectangle, rectangle_around, touching
+from medcolor.reference.shapes import Mask, draw_rectangle, rectangle_around
 
 _FLAT = 3.0
 """Change of colour (CIE Lab) a pixel up to which paper is even; ink and edges lie above."""

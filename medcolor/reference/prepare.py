@@ -1,9 +1,10 @@
 """One photograph of a cross-section: find the body, turn it like the scan, crop it.
 
-The background may be white, black or blue gel: whatever colour the border of the
-frame has and is reachable from it. A raw frame, a block of gel among other things,
-is cut out as `raw_mask.py` says and balanced by `gray_card.py`. Cavities that were
-painted or filled with gel are air, and give their colour to nobody.
+The background may be white, black or blue gel: what is plain at the border of the
+frame and reachable from it (`background.py`); tissue that the frame cuts is none. A raw
+frame, a block of gel among other things, is cut out as `raw_mask.py` says and balanced by
+`gray_card.py`. Cavities that were painted or filled with gel are air, and give their
+colour to nobody.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from medcolor.body import fill_holes, resize_mask
+from medcolor.body import disc, fill_holes, resize_mask, touching
 from medcolor.reference.paper_label import find_labels
-from medcolor.reference.shapes import SEARCH_PX, Mask, disc, shrink, touching
+from medcolor.reference.shapes import SEARCH_PX, Mask, shrink
 
 _DARKNESS = 12.0
 """Added to both channels: the noise of black pixels has no colour."""

@@ -24,7 +24,8 @@ class ReferenceSettings(Settings):
     tell. Read as LAI where there is no stack to find it from."""
 
     background_tolerance: float = 14.0
-    """Distance in CIE Lab from the border's colour up to which a pixel is background."""
+    """Distance in CIE Lab from the background's colour up to which a pixel is background; half of
+    it where tissue has more of the frame's border."""
 
     air_blueness: float = 4.0
     """A pixel whose b* lies below minus this is gel or paint, not tissue."""

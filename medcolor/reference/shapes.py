@@ -23,20 +23,6 @@ def shrink(rgb: UInt8[np.ndarray, "row col 3"]) -> UInt8[np.ndarray, "row2 col2 
     return np.asarray(cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
 
 
-def touching(mask: Mask, seeds: Mask) -> Mask:
-    """Return the parts of `mask` that hold a seed."""
-    count, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-    kept = np.zeros(count, bool)
-    kept[np.unique(parts[seeds & mask])] = True
-    return np.asarray(kept[parts] & mask)
-
-
-def disc(radius: int) -> UInt8[np.ndarray, "row col"]:
-    """Return a filled disc, to dilate or erode with."""
-    size = 2 * radius + 1
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
-
-
 def rectangle_around(mask: Mask) -> Rect:
     """Return the smallest turned rectangle around a mask that is not empty."""
     places = np.argwhere(mask)[:, ::-1].astype(np.float32)

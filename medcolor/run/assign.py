@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -19,10 +20,10 @@ from medcolor.retrieval.settings import RetrievalSettings
 from medcolor.run.bearing import find_known_turn, warn_of_course
 from medcolor.run.ledger import ASSIGNMENT
 from medcolor.run.plan import Plan
-from medcolor.run.tasks import Runner, run_all
+from medcolor.run.tasks import Runner, Worker, run_all
 from medcolor.run.workers import DescribeReferences, DescribeSlices
 
-_SLICES_PER_TASK = 16
+_ITEMS_PER_TASK = 16
 _log = logging.getLogger(__name__)
 
 
@@ -101,15 +102,14 @@ def _describe_as_found(
     """
     stated = replace(plan.settings.reference, orientation=orientation)
     settings = plan.settings.model_copy(update={"reference": stated})
-    step, threads = _SLICES_PER_TASK, plan.threads
-    tasks = [index.records[at : at + step] for at in range(0, len(index.records), step)]
-    progress.begin("references", len(index.records))
-    described = run_all(
-        runner,
+    threads, what = plan.threads, f"describing photographs as {orientation}"
+    described = _in_tasks(
+        index.records,
         lambda: DescribeReferences(settings, threads),
-        tasks,
-        lambda done: progress.advance(len(done.task)),
-        f"describing photographs as {orientation}",
+        runner,
+        progress,
+        "references",
+        what,
     )
     return np.stack([one.descriptor for some in described for one in some])
 
@@ -122,14 +122,23 @@ def _describe(
     progress: ProgressReport,
 ) -> Float[np.ndarray, "slice code descriptor"]:
     """Describe slices, each turned so that it lies in every way `codes` names."""
-    step = _SLICES_PER_TASK
-    tasks = [tuple(slices[start : start + step]) for start in range(0, len(slices), step)]
-    progress.begin("describe", len(slices))
-    described = run_all(
-        runner,
-        lambda: DescribeSlices(plan, codes),
-        tasks,
-        lambda done: progress.advance(len(done.task)),
-        f"describing {plan.target.name}",
+    what = f"describing {plan.target.name}"
+    described = _in_tasks(
+        slices, lambda: DescribeSlices(plan, codes), runner, progress, "describe", what
     )
     return np.concatenate(described)
+
+
+def _in_tasks(
+    items: Sequence[Any],
+    make_worker: Callable[[], Worker],
+    runner: Runner,
+    progress: ProgressReport,
+    stage: str,
+    what: str,
+) -> list[Any]:
+    """Have workers describe items, some in a task; return what is made of each task, in order."""
+    step = _ITEMS_PER_TASK
+    tasks = [tuple(items[start : start + step]) for start in range(0, len(items), step)]
+    progress.begin(stage, len(items))
+    return run_all(runner, make_worker, tasks, lambda done: progress.advance(len(done.task)), what)

@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from medcolor.body import fill_holes, largest_parts, resize_mask
+from medcolor.body import border_of, disc, fill_holes, largest_parts, resize_mask
 from medcolor.volume.surroundings import (
+    LEAST_THICKNESS,
     Surroundings,
     coarse,
     dark_parts,
-    disc,
+    framed,
     hull,
-    rim,
 )
 
 _LEAST_BRIGHTNESS = 0.35
@@ -54,10 +54,7 @@ def body_mask(
         outline |= resize_mask(dark, position.shape)
     # Close cracks in dark skin, so that the cavities behind them are inside; a body that the border
     # cuts goes on beyond it.
-    pad = 2 * len(kernel)
-    framed = np.pad(outline.astype(np.uint8), pad, mode="edge")
-    closed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, kernel, iterations=2)
-    return fill_holes(closed[pad:-pad, pad:-pad] > 0)
+    return fill_holes(framed(cv2.MORPH_CLOSE, outline, kernel, times=2))
 
 
 def _bright_parts(
@@ -103,7 +100,7 @@ def _behind_walls(
         free = surroundings.table == 0
     bright = (free & (smooth > surroundings.cut)).astype(np.uint8)
     opened = cv2.morphologyEx(bright, cv2.MORPH_OPEN, disc(1)) > 0
-    core = largest_parts(opened, least_thickness=0.1) if lost else largest_parts(opened)
+    core = largest_parts(opened, least_thickness=LEAST_THICKNESS) if lost else largest_parts(opened)
     wall = free & (smooth > surroundings.wall)
     found = _cavities(wall, core, _LOST_NECK if lost else _NECK)
     return _closed(found | _shown(free & (position > surroundings.trace))) if lost else found
@@ -130,7 +127,7 @@ def _cavities(
         areas = np.bincount(labels.ravel(), minlength=count)
         within = np.bincount(labels[around], minlength=count)
         kept = (thickness >= radius) & (within >= np.minimum(areas, around.sum()) / 2)
-        kept[rim(labels)] = False
+        kept[border_of(labels)] = False
         kept[0] = False
         found |= cv2.dilate(kept[labels].astype(np.uint8), disc(radius + 1)) > 0
         radius = max(radius + 1, round(1.5 * radius))
@@ -150,8 +147,8 @@ def _closed(mask: Bool[np.ndarray, "row col"]) -> Bool[np.ndarray, "row col"]:
     if not mask.any():
         return mask
     radius = max(2, round(_LOST_REACH * _long_side(mask)))
-    framed = np.pad(mask.astype(np.uint8), radius + 1)
-    closed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, disc(radius))
+    padded = np.pad(mask.astype(np.uint8), radius + 1)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc(radius))
     return fill_holes(closed[radius + 1 : -radius - 1, radius + 1 : -radius - 1] > 0)
 
 

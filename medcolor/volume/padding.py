@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
+from medcolor.body import border_of
 from medcolor.domain import OUTSIDE
 
 Slice = Float[np.ndarray, "_row _col"]
@@ -110,9 +111,8 @@ def _at_border(mask: Bool[np.ndarray, "row col"]) -> Bool[np.ndarray, "row col"]
     count, labels, about, _ = cv2.connectedComponentsWithStats(
         mask.astype(np.uint8), connectivity=4
     )
-    rim = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     kept = np.zeros(count, bool)
-    kept[rim] = True
+    kept[border_of(labels)] = True
     kept[0] = False
     kept &= about[:, cv2.CC_STAT_AREA] > 1
     return np.asarray(kept[labels])

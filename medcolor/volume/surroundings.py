@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Shaped, UInt8
+from jaxtyping import Bool, Float, UInt8
 
-from medcolor.body import fill_holes, largest_parts, resize
+from medcolor.body import border_of, disc, fill_holes, largest_parts, resize
 
 _COARSE_PX = 192
 """Long side of the grid on which surroundings are looked for."""
@@ -45,7 +45,7 @@ _TABLE_SLICES = 8
 _TABLE_SHARE = 0.7
 """Of the slices, in which a table must be at the same place."""
 
-_LEAST_THICKNESS = 0.1
+LEAST_THICKNESS = 0.1
 """Of parts of a body that lost its fat, against the thickest; a table is thinner."""
 
 _LEAST_SHOWN = 0.01
@@ -187,10 +187,10 @@ def dark_parts(position: Float[np.ndarray, "row col"], cut: float) -> Iterator[D
     bright = smooth[smooth > cut]
     tissue = float(np.median(bright)) if len(bright) else cut + 1
     kernel = disc(max(1, round(min(position.shape) / 100)))
-    dark = _framed(cv2.MORPH_OPEN, smooth <= cut, kernel)
+    dark = framed(cv2.MORPH_OPEN, smooth <= cut, kernel)
     smoother = cv2.GaussianBlur(position, (0, 0), 2.0)
     labels = cv2.connectedComponents(dark.astype(np.uint8), connectivity=4)[1]
-    border = rim(labels)
+    border = border_of(labels)
     for number in np.unique(border[border > 0]):
         mask = labels == number
         inner = cv2.erode(mask.astype(np.uint8), kernel, borderValue=1) > 0
@@ -202,15 +202,17 @@ def dark_parts(position: Float[np.ndarray, "row col"], cut: float) -> Iterator[D
             yield DarkPart(mask, share, level, spread / (tissue - level))
 
 
-def disc(radius: int) -> UInt8[np.ndarray, "row col"]:
-    """Return a disc as a kernel of morphology."""
-    side = 2 * radius + 1
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
-
-
-def rim(image: Shaped[np.ndarray, "row col"]) -> Shaped[np.ndarray, " pixel"]:
-    """Return the pixels at the border of an image."""
-    return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+def framed(
+    operation: int,
+    mask: Bool[np.ndarray, "row col"],
+    kernel: UInt8[np.ndarray, "_side _side"],
+    times: int = 1,
+) -> Bool[np.ndarray, "row col"]:
+    """Open or close a mask that goes on beyond the image as it ends there."""
+    pad = times * len(kernel)
+    padded = np.pad(mask.astype(np.uint8), pad, mode="edge")
+    done = cv2.morphologyEx(padded, operation, kernel, iterations=times)
+    return np.asarray(done[pad:-pad, pad:-pad] > 0)
 
 
 def hull(mask: Bool[np.ndarray, "row col"]) -> Bool[np.ndarray, "row col"]:
@@ -218,15 +220,6 @@ def hull(mask: Bool[np.ndarray, "row col"]) -> Bool[np.ndarray, "row col"]:
     filled = np.zeros(mask.shape, np.uint8)
     points = cv2.findNonZero(mask.astype(np.uint8))
     return np.asarray(cv2.fillConvexPoly(filled, cv2.convexHull(points), [1])) > 0
-
-
-def _framed(
-    operation: int, mask: Bool[np.ndarray, "row col"], kernel: UInt8[np.ndarray, "_side _side"]
-) -> Bool[np.ndarray, "row col"]:
-    """Open or close a mask that goes on beyond the image as it ends there."""
-    pad = len(kernel)
-    padded = np.pad(mask.astype(np.uint8), pad, mode="edge")
-    return np.asarray(cv2.morphologyEx(padded, operation, kernel)[pad:-pad, pad:-pad] > 0)
 
 
 def _weighted_median(
@@ -265,7 +258,7 @@ def _lost_share(
         if table is not None:
             bright &= table == 0
         opened = cv2.morphologyEx(bright.astype(np.uint8), cv2.MORPH_OPEN, disc(1)) > 0
-        parts = largest_parts(fill_holes(opened), least_thickness=_LEAST_THICKNESS)
+        parts = largest_parts(fill_holes(opened), least_thickness=LEAST_THICKNESS)
         if parts.mean() >= _LEAST_SHOWN:
             within = hull(parts)
             shares.append(float((one[within] <= surroundings.air).mean()))

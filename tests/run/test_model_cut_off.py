@@ -65,6 +65,15 @@ def cut_at(monkeypatch, pattern, *, is_before):
         monkeypatch.setattr(durable, name, cutting(getattr(durable, name)))
 
 
+def assert_it_ends_without_matching(small, output, monkeypatch, truth):
+    """The same command again, undisturbed, ends with the same bytes and matches nothing."""
+    monkeypatch.undo()
+    matched = matched_slabs(monkeypatch)
+    assert colorize(small, output).is_complete
+    assert matched == []
+    assert tree_bytes(output) == truth
+
+
 @pytest.mark.parametrize("is_before", [True, False])
 @pytest.mark.parametrize("step", STEPS)
 def test_a_run_cut_off_between_any_two_writes_goes_on_to_the_same_bytes(
@@ -126,11 +135,7 @@ def test_sums_counted_again_that_are_lost_cost_no_matching(small, output, monkey
     damage_before_fit(monkeypatch, damage, again=True)
     with pytest.raises(RunError, match="gone"):
         colorize(small, output)
-    monkeypatch.undo()
-    matched = matched_slabs(monkeypatch)
-    assert colorize(small, output).is_complete
-    assert matched == []
-    assert tree_bytes(output) == truth
+    assert_it_ends_without_matching(small, output, monkeypatch, truth)
 
 
 def test_a_draft_that_is_lost_ends_the_run_in_a_line_and_costs_no_matching(
@@ -145,11 +150,7 @@ def test_a_draft_that_is_lost_ends_the_run_in_a_line_and_costs_no_matching(
     monkeypatch.setattr(workers.CountSlab, "__init__", begin)
     with pytest.raises(RunError, match=r"no whole draft\. Run the same command again"):
         colorize(small, output)
-    monkeypatch.undo()
-    matched = matched_slabs(monkeypatch)
-    assert colorize(small, output).is_complete
-    assert matched == []
-    assert tree_bytes(output) == truth
+    assert_it_ends_without_matching(small, output, monkeypatch, truth)
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.unlink(), flip])
@@ -196,11 +197,7 @@ def test_a_slab_that_cannot_be_counted_is_listed_and_nothing_is_coloured(
     (line,) = (Ledger.folder_of(output) / "failures.jsonl").read_text().splitlines()
     task = json.loads(line)["task"]
     assert (task["stage"], task["start"], task["stop"]) == ("count", 4, 6)
-    monkeypatch.undo()
-    matched = matched_slabs(monkeypatch)
-    assert colorize(small, output).is_complete
-    assert matched == []
-    assert tree_bytes(output) == truth
+    assert_it_ends_without_matching(small, output, monkeypatch, truth)
 
 
 @pytest.mark.parametrize("name", ["draft-", "model.npz"])

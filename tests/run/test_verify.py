@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import yaml
 from command import medcolor as command
-from conftest import ORIENTATION, make_photographs, make_scan
+from conftest import ORIENTATION, make_scan
 from disk import Disk
+from model_runs import SLABS
 from trees import tree_bytes
 
 import medcolor
@@ -29,21 +30,14 @@ SETS = (
     *("store.smallest_side=24", "compute.threads=1", f"reference.orientation={ORIENTATION}"),
 )
 SETTINGS = load_settings(None, SETS)
-SLABS, LEVELS = 4, 2
+LEVELS = 2
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("inputs")
-    scan = make_scan(folder / "scan.nii", slices=2 * SLABS, size=40)
-    return scan, make_photographs(folder / "photographs", count=4)
-
-
-@pytest.fixture(scope="module")
-def made(inputs, tmp_path_factory):
+def made(small, tmp_path_factory):
     """A volume with its ledger; to be copied."""
     output = tmp_path_factory.mktemp("made") / "v.ome.zarr"
-    assert medcolor.colorize_volume(*inputs, output, settings=SETTINGS).is_complete
+    assert medcolor.colorize_volume(*small, output, settings=SETTINGS).is_complete
     return output
 
 
@@ -81,8 +75,8 @@ def shard(volume, level, number):
     return volume / str(level) / "c" / "0" / str(number) / "0" / "0"
 
 
-def colorize(inputs, volume):
-    return medcolor.colorize_volume(*inputs, volume, settings=SETTINGS)
+def colorize(small, volume):
+    return medcolor.colorize_volume(*small, volume, settings=SETTINGS)
 
 
 def damaged(found):
@@ -92,10 +86,10 @@ def damaged(found):
 @pytest.mark.parametrize("level", range(LEVELS))
 @pytest.mark.parametrize("damage", [delete, empty, halve])
 def test_a_shard_that_was_deleted_emptied_or_halved_is_made_good_by_the_same_command(
-    inputs, volume, truth, damage, level, caplog
+    small, volume, truth, damage, level, caplog
 ):
     damage(shard(volume, level, 1))
-    report = colorize(inputs, volume)
+    report = colorize(small, volume)
     assert (report.slabs_done, report.slabs_kept) == (1, LEVELS * SLABS - 1)
     assert f"level{level}: {level}/c/0/1/0/0 " in caplog.text
     assert tree_bytes(volume) == truth
@@ -103,7 +97,7 @@ def test_a_shard_that_was_deleted_emptied_or_halved_is_made_good_by_the_same_com
 
 @pytest.mark.parametrize("level", range(LEVELS))
 def test_a_flipped_bit_is_named_by_verify_and_made_good_by_the_same_command(
-    inputs, volume, truth, level
+    small, volume, truth, level
 ):
     flip(shard(volume, level, 2))
     (found,) = medcolor.verify_volume(volume)
@@ -111,14 +105,14 @@ def test_a_flipped_bit_is_named_by_verify_and_made_good_by_the_same_command(
     assert damaged(found) == [(level, range(4, 6), problem)]
     assert not found.is_whole
     assert "Run the command that made it again" in str(found)
-    report = colorize(inputs, volume)
+    report = colorize(small, volume)
     assert (report.slabs_done, report.slabs_kept) == (1, LEVELS * SLABS - 1)
     assert tree_bytes(volume) == truth
     (found,) = medcolor.verify_volume(volume)
     assert found.is_whole
 
 
-def test_verify_names_all_that_is_wrong_and_the_command_ends_with_status_1(inputs, volume, truth):
+def test_verify_names_all_that_is_wrong_and_the_command_ends_with_status_1(small, volume, truth):
     for number, damage in enumerate((delete, empty, halve, flip)):
         damage(shard(volume, number % 2, number))
     done = command("verify", volume)
@@ -130,14 +124,14 @@ def test_verify_names_all_that_is_wrong_and_the_command_ends_with_status_1(input
     assert listed[3].startswith("level 1, slices 6 to 8: 1/c/0/3/0/0 is damaged")
     assert len(listed) == 4
     sets = [word for one in SETS for word in ("--set", one)]
-    assert command("colorize", *inputs, volume, *sets).returncode == 0
+    assert command("colorize", *small, volume, *sets).returncode == 0
     assert tree_bytes(volume) == truth
     done = command("verify", volume, "--json")
     assert done.returncode == 0
     assert json.loads(done.stdout)[0]["shards"] == LEVELS * SLABS
 
 
-def test_a_shard_of_another_volume_is_not_the_one_that_was_written(inputs, volume, truth):
+def test_a_shard_of_another_volume_is_not_the_one_that_was_written(small, volume, truth):
     """Its own checksums fit, and it may be as long."""
     mine, other = shard(volume, 0, 0), shard(volume, 0, 1)
     mine.write_bytes(other.read_bytes())
@@ -147,61 +141,61 @@ def test_a_shard_of_another_volume_is_not_the_one_that_was_written(inputs, volum
     (ledger / "level0-slab00000.json").write_text(json.dumps(sizes[0]))
     (found,) = medcolor.verify_volume(volume)
     assert damaged(found) == [(0, range(2), "0/c/0/0/0/0 holds other voxels than were written")]
-    colorize(inputs, volume)
+    colorize(small, volume)
     assert tree_bytes(volume) == truth
 
 
-def test_a_volume_without_its_ledger_is_verified_and_says_what_that_means(inputs, volume, truth):
+def test_a_volume_without_its_ledger_is_verified_and_says_what_that_means(small, volume, truth):
     shutil.rmtree(Ledger.folder_of(volume))
     assert medcolor.verify_volume(volume)[0].is_whole
     flip(shard(volume, 0, 3))
     (found,) = medcolor.verify_volume(volume)
     assert [one[0] for one in damaged(found)] == [0]
     assert "No ledger" in str(found)
-    assert colorize(inputs, volume).slabs_done == LEVELS * SLABS
+    assert colorize(small, volume).slabs_done == LEVELS * SLABS
     assert tree_bytes(volume) == truth
 
 
-def test_other_inputs_do_not_make_good_what_is_damaged(inputs, volume, tmp_path):
+def test_other_inputs_do_not_make_good_what_is_damaged(small, volume, tmp_path):
     flip(shard(volume, 0, 3))
     medcolor.verify_volume(volume)
     before = tree_bytes(volume)
     other = make_scan(tmp_path / "other.nii", slices=2 * SLABS, size=38)
     with pytest.raises(medcolor.InputError, match="begun with other target"):
-        medcolor.colorize_volume(other, inputs[1], volume, settings=SETTINGS)
+        medcolor.colorize_volume(other, small[1], volume, settings=SETTINGS)
     assert tree_bytes(volume) == before
 
 
 @pytest.mark.parametrize("name", ["zarr.json", "1/zarr.json"])
 @pytest.mark.parametrize("damage", [delete, empty, halve])
 def test_damaged_metadata_are_named_and_written_again_and_shards_are_kept(
-    inputs, volume, truth, name, damage
+    small, volume, truth, name, damage
 ):
     damage(volume / name)
     (found,) = medcolor.verify_volume(volume)
     assert "its metadata are damaged or gone" in str(found)
-    assert colorize(inputs, volume).slabs_kept == LEVELS * SLABS
+    assert colorize(small, volume).slabs_kept == LEVELS * SLABS
     assert tree_bytes(volume) == truth
 
 
-def test_metadata_that_can_be_read_and_say_something_else_are_named(inputs, volume, truth):
+def test_metadata_that_can_be_read_and_say_something_else_are_named(small, volume, truth):
     metadata = volume / "zarr.json"
     metadata.write_text(metadata.read_text().replace('"unit": "millimeter"', '"unit": "nanometer"'))
     (found,) = medcolor.verify_volume(volume)
     assert "zarr.json is not as it was written" in str(found)
-    colorize(inputs, volume)
+    colorize(small, volume)
     assert tree_bytes(volume) == truth
 
 
 @pytest.mark.parametrize("damage", [delete, empty, halve, flip])
 def test_a_volume_that_lost_a_shard_is_neither_exported_drawn_nor_measured(
-    inputs, volume, tmp_path, damage
+    small, volume, tmp_path, damage
 ):
     damage(shard(volume, 0, 1))
     for words in (
         ("export", volume, tmp_path / "v.nii"),
         ("render", volume, tmp_path / "p", "--frames", 1, "--size", 32),
-        ("evaluate", "structure", volume, inputs[0]),
+        ("evaluate", "structure", volume, small[0]),
     ):
         done = command(*words)
         assert done.returncode == 2
@@ -220,23 +214,23 @@ def test_a_copy_without_a_ledger_that_lost_a_shard_is_not_exported(volume, tmp_p
         medcolor.export_volume(volume, tmp_path / "w.nii")
 
 
-def test_slabs_without_a_body_are_shards_like_others(inputs, tmp_path):
-    image = nib.load(inputs[0])
+def test_slabs_without_a_body_are_shards_like_others(small, tmp_path):
+    image = nib.load(small[0])
     voxels = np.asarray(image.dataobj).copy()
     voxels[:, :, :4] = 0
     nib.save(nib.Nifti1Image(voxels, image.affine), tmp_path / "scan.nii")
     output = tmp_path / "v.ome.zarr"
-    medcolor.colorize_volume(tmp_path / "scan.nii", inputs[1], output, settings=SETTINGS)
+    medcolor.colorize_volume(tmp_path / "scan.nii", small[1], output, settings=SETTINGS)
     assert not read_slices(output, 0, range(4)).any()
     before = tree_bytes(output)
     delete(shard(output, 0, 0))
-    report = medcolor.colorize_volume(tmp_path / "scan.nii", inputs[1], output, settings=SETTINGS)
+    report = medcolor.colorize_volume(tmp_path / "scan.nii", small[1], output, settings=SETTINGS)
     assert report.slabs_done == 1
     assert tree_bytes(output) == before
 
 
 def test_a_finer_level_that_is_damaged_in_a_run_ends_it_and_the_next_makes_it_good(
-    inputs, truth, tmp_path, monkeypatch
+    small, truth, tmp_path, monkeypatch
 ):
     output, real = tmp_path / "v.ome.zarr", driver._run_level
 
@@ -246,15 +240,15 @@ def test_a_finer_level_that_is_damaged_in_a_run_ends_it_and_the_next_makes_it_go
         real(plan, level, *others)
 
     monkeypatch.setattr(driver, "_run_level", damage)
-    report = colorize(inputs, output)
+    report = colorize(small, output)
     assert [one.task.number for one in report.failures] == [2]
     monkeypatch.undo()
-    assert colorize(inputs, output).is_complete
+    assert colorize(small, output).is_complete
     assert tree_bytes(output) == truth
 
 
 def test_votes_and_sums_that_were_lost_between_two_starts_are_made_again_at_once(
-    inputs, truth, tmp_path, monkeypatch
+    small, truth, tmp_path, monkeypatch
 ):
     output = tmp_path / "v.ome.zarr"
 
@@ -263,7 +257,7 @@ def test_votes_and_sums_that_were_lost_between_two_starts_are_made_again_at_once
 
     monkeypatch.setattr(driver, "make_model", stop)
     with pytest.raises(KeyboardInterrupt):
-        colorize(inputs, output)
+        colorize(small, output)
     monkeypatch.undo()
     (votes,) = (Ledger.folder_of(output) / "votes").iterdir()
     delete(votes / "00001.npz")
@@ -276,13 +270,13 @@ def test_votes_and_sums_that_were_lost_between_two_starts_are_made_again_at_once
         return real(self, task)
 
     monkeypatch.setattr(workers.MatchSlab, "__call__", match)
-    assert colorize(inputs, output).is_complete
+    assert colorize(small, output).is_complete
     assert matched == [0, 2, 3]
     assert tree_bytes(output) == truth
 
 
 def test_a_marker_is_there_only_with_what_it_speaks_for_whenever_the_power_goes(
-    inputs, tmp_path, monkeypatch
+    small, tmp_path, monkeypatch
 ):
     output, disk, spoke = tmp_path / "v.ome.zarr", Disk(monkeypatch), []
 
@@ -302,20 +296,20 @@ def test_a_marker_is_there_only_with_what_it_speaks_for_whenever_the_power_goes(
         spoke.append(target)
 
     disk.created.append(look)
-    assert colorize(inputs, output).is_complete
+    assert colorize(small, output).is_complete
     assert len(spoke) == SLABS * (1 + LEVELS)
     assert all(disk.keeps(marker, tmp_path) for marker in spoke if marker.exists())
     for name in ("plan.json", "run.json", "assignment.parquet", "metadata.json"):
         assert disk.keeps(Ledger.folder_of(output) / name, tmp_path)
 
 
-def test_a_cohort_notices_and_makes_good_what_one_of_its_volumes_lost(inputs, tmp_path):
+def test_a_cohort_notices_and_makes_good_what_one_of_its_volumes_lost(small, tmp_path):
     manifest, output = tmp_path / "cohort.yaml", tmp_path / "out"
-    volumes = [{"name": name, "target": str(inputs[0])} for name in ("one", "two")]
+    volumes = [{"name": name, "target": str(small[0])} for name in ("one", "two")]
     manifest.write_text(yaml.safe_dump({"volumes": volumes}))
 
     def run():
-        report = medcolor.colorize_cohort(manifest, inputs[1], output, settings=SETTINGS)
+        report = medcolor.colorize_cohort(manifest, small[1], output, settings=SETTINGS)
         return {row.name: row.state for row in report.rows.values()}
 
     run()
@@ -352,7 +346,7 @@ def test_a_place_without_a_volume_is_refused(tmp_path):
         medcolor.verify_volume(tmp_path)
 
 
-def test_a_volume_in_the_making_is_not_whole(inputs, tmp_path, monkeypatch):
+def test_a_volume_in_the_making_is_not_whole(small, tmp_path, monkeypatch):
     output, real = tmp_path / "v.ome.zarr", workers.write_slab
 
     def poisoned(path, level, slices, rgba):
@@ -361,7 +355,7 @@ def test_a_volume_in_the_making_is_not_whole(inputs, tmp_path, monkeypatch):
         real(path, level, slices, rgba)
 
     monkeypatch.setattr(workers, "write_slab", poisoned)
-    colorize(inputs, output)
+    colorize(small, output)
     (found,) = medcolor.verify_volume(output)
     assert (len(found.damaged), found.unfinished) == (0, 1 + SLABS)
     assert "has not come to its end" in str(found)
