@@ -145,6 +145,7 @@ _GONE = {
     "transfer.contrast": "transfer.look=photograph has the photographs' lightness",
     "transfer.black_below": "air is black in the looks photograph and scan",
     "transfer.least_b": "votes that go astray lose their weight: model.tolerance",
+    "scene.shade": "scene.light=flat shows colours as they are",
     "smoothing.luminance_sigma": "equation 1 is that of the paper, with one guide_sigma",
 }
 """Settings of earlier versions, and what to do instead."""

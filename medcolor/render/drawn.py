@@ -130,6 +130,8 @@ def make_drawn(
     for part in closed:
         part[..., :3] = exposed(part[..., :3], exposure)
     box = _box(shadows)
+    if scene.cut_out is not None:
+        closed[..., 3][_block(box, scene.cut_out)] = 0
     box = _clip(closed, box, (scene.clip_axial, scene.clip_coronal, scene.clip_sagittal))
     if not shadows[0].any():
         for shadow in shadows:
@@ -264,22 +266,29 @@ def _box(shadows: tuple[Bool[np.ndarray, "_row _col"], ...]) -> tuple[slice, sli
     return z, y, x
 
 
+def _block(
+    box: tuple[slice, slice, slice], parts: tuple[tuple[float, float], ...]
+) -> tuple[slice, ...]:
+    """Return parts of a box, one voxel at least along each axis."""
+    block = []
+    for side, (low, high) in zip(box, parts, strict=True):
+        length = side.stop - side.start
+        start = min(side.start + round(low * length), side.stop - 1)
+        block.append(slice(start, max(start + 1, side.start + round(high * length))))
+    return tuple(block)
+
+
 def _clip(
     closed: UInt8[np.ndarray, "z y x 4"],
     box: tuple[slice, slice, slice],
     parts: tuple[tuple[float, float], ...],
 ) -> tuple[slice, slice, slice]:
     """Clear what lies beyond the parts of the box that are shown; return what is left of it."""
-    left = []
-    for axis, (side, (low, high)) in enumerate(zip(box, parts, strict=True)):
+    z, y, x = _block(box, parts)
+    for axis, (kept, (low, high)) in enumerate(zip((z, y, x), parts, strict=True)):
         alpha = np.moveaxis(closed[..., 3], axis, 0)
-        length = side.stop - side.start
-        start = min(side.start + round(low * length), side.stop - 1)
-        stop = max(start + 1, side.start + round(high * length))
         if low > 0:
-            alpha[:start] = 0
+            alpha[: kept.start] = 0
         if high < 1:
-            alpha[stop:] = 0
-        left.append(slice(start, stop))
-    z, y, x = left
+            alpha[kept.stop :] = 0
     return z, y, x

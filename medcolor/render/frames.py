@@ -23,6 +23,7 @@ from medcolor.render.drawn import (
     part_slices,
     points_for,
 )
+from medcolor.render.light import Light
 from medcolor.render.offscreen import OffscreenRenderer
 from medcolor.render.own_png import marked
 from medcolor.render.scene import Camera, Frame, SceneSettings, camera_of, frames_of
@@ -51,8 +52,8 @@ _LONGEST_TEXTURE = 2046
 _OVERVIEW_SIDE = 160
 """Longest side of the level from which is seen what depends on the whole volume."""
 
-Kind = Literal["frames", "grey"]
-"""Folder of the frames: in colour, or of the scan."""
+Kind = Literal["frames", "stills", "grey"]
+"""Folder of the frames: in colour, a few of these in cinematic light, or of the scan."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,17 @@ class SetPlan:
     def frames(self) -> tuple[Frame, ...]:
         """The camera's path."""
         return frames_of(self.scene, self.settings.frames)
+
+    @property
+    def stills(self) -> tuple[int, ...]:
+        """Frames, by number, that are drawn in cinematic light, too.
+
+        None where all have it, or where the scene is to be without light.
+        """
+        count = min(self.settings.stills, self.settings.frames)
+        if self.scene.light != "studio":
+            return ()
+        return tuple(number * self.settings.frames // count for number in range(count))
 
 
 @dataclass(frozen=True)
@@ -202,35 +214,36 @@ class FrameWorker:
         """
         os.environ.setdefault("LP_NUM_THREADS", str(plan.threads))  # Mesa's software driver
         self._plan = plan
-        self._shown: Kind = "frames"
+        self._shows_grey = False
         self._overview = _overview(plan)
-        self._drawn = self._made_ready("frames")
+        self._drawn = self._made_ready(grey=False)
         self._renderer = OffscreenRenderer(self._drawn, plan.scene, plan.settings.size_px)
         # Whoever lets the worker go gives the OpenGL context back.
         weakref.finalize(self, self._renderer.close)
 
     def __call__(self, task: FrameTask) -> FrameReport:
         """Draw a frame and write it."""
-        self._show(task.stage)
+        self._show(grey=task.stage == "grey")
         plan = self._plan
         frame = plan.frames[task.number]
-        content = marked(encode_png(self._renderer.frame(frame)))
+        light: Light | None = "cinematic" if task.stage == "stills" else None
+        content = marked(encode_png(self._renderer.frame(frame, light)))
         # The set that lay there is none from here on; a set without checksums is in the making.
         (plan.output / CHECKSUMS).unlink(missing_ok=True)
         write_atomic(plan.output / task.stage / frame_name(task.number), content)
         camera = camera_of(frame, self._drawn.extent, plan.scene)
         return FrameReport(hashlib.sha256(content).hexdigest(), camera)
 
-    def _show(self, kind: Kind) -> None:
+    def _show(self, *, grey: bool) -> None:
         """Put colours or the scan on the renderer."""
-        if kind == self._shown:
+        if grey == self._shows_grey:
             return
-        self._made_ready(kind, self._drawn.rgba)
-        self._shown = kind
+        self._made_ready(grey=grey, out=self._drawn.rgba)
+        self._shows_grey = grey
         self._renderer.update()
 
     def _made_ready(
-        self, kind: Kind, out: UInt8[np.ndarray, "z y x 4"] | None = None
+        self, *, grey: bool, out: UInt8[np.ndarray, "z y x 4"] | None = None
     ) -> DrawnVolume:
         plan = self._plan
         return make_drawn(
@@ -239,7 +252,7 @@ class FrameWorker:
             plan.scene,
             plan.about.grey,
             str(plan.volume),
-            grey=kind == "grey",
+            grey=grey,
             out=out,
         )
 
