@@ -12,6 +12,9 @@ DOCUMENTS = [
     ROOT / "cluster" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
+CURRENT = [path for path in DOCUMENTS if path.parent.name != "decisions"]
+"""Those about the code as it is; decisions name settings and files as they were."""
+
 _BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 _COMMENT = re.compile(r"\s{2,}.*|\s+#.*")
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import typer
 from documents import (
+    CURRENT,
     DOCUMENTS,
     ROOT,
     anchors,
@@ -34,6 +35,7 @@ from medcolor.volume.settings import StoreSettings
 from medcolor.volume.store import create_store, read_slices, write_slab
 
 EVERY_DOCUMENT = pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+EVERY_CURRENT_DOCUMENT = pytest.mark.parametrize("path", CURRENT, ids=name_of)
 STAGES = "|".join(RunSettings.model_fields)
 NOT_A_SETTING = ("py", "json", "yaml", "npz", "css", "html", "js", "md")
 FOREIGN_OPTIONS = {
@@ -43,7 +45,7 @@ FOREIGN_OPTIONS = {
 
 
 def medcolor_lines():
-    return [line for path in DOCUMENTS for line in shell_lines(path, "medcolor")]
+    return [line for path in CURRENT for line in shell_lines(path, "medcolor")]
 
 
 @pytest.mark.parametrize("line", medcolor_lines())
@@ -80,7 +82,7 @@ def test_options_that_the_prose_names_exist():
     known = {option for _, command in commands() for p in command.params for option in p.opts}
     named = {
         option
-        for path in DOCUMENTS
+        for path in CURRENT
         for code in inline_code(path)
         for option in re.findall(r"(?<!\S)--[a-z][a-z-]+", code)
     }
@@ -88,7 +90,7 @@ def test_options_that_the_prose_names_exist():
     assert named - known - FOREIGN_OPTIONS == set()
 
 
-@EVERY_DOCUMENT
+@EVERY_CURRENT_DOCUMENT
 def test_settings_that_the_prose_names_exist(path):
     for code in inline_code(path):
         for stage, key in re.findall(rf"(?<![\w./<>-])({STAGES})\.(\w+)", code):
@@ -100,7 +102,7 @@ def test_settings_that_the_prose_names_exist(path):
 
 
 def test_defaults_that_the_prose_names_are_those_of_the_code():
-    text = "\n".join(prose(path) for path in DOCUMENTS)
+    text = "\n".join(prose(path) for path in CURRENT)
     stated = re.findall(r"`--set (\w+)\.(\w+)=[^`]*` \(default ([\d.]+)", text)
     stated += re.findall(r"`(\w+)\.(\w+)` \((\d+)(?: voxels)?\)", text)
     assert len(stated) >= 4
@@ -108,7 +110,7 @@ def test_defaults_that_the_prose_names_are_those_of_the_code():
         assert getattr(getattr(RunSettings(), stage), key) == float(value), f"{stage}.{key}"
 
 
-@EVERY_DOCUMENT
+@EVERY_CURRENT_DOCUMENT
 def test_targets_of_make_exist(path):
     known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     words = [line.split()[1] for line in shell_lines(path, "make")]
@@ -116,7 +118,7 @@ def test_targets_of_make_exist(path):
     assert set(words) - known == set()
 
 
-@EVERY_DOCUMENT
+@EVERY_CURRENT_DOCUMENT
 def test_files_of_the_repository_that_the_prose_names_exist(path):
     top = "configs|jobs|tests|cluster|medcolor|docs|benchmarks"
     modules = {module.name for module in ROOT.glob("[jmt]*/**/*.py")}
@@ -170,7 +172,7 @@ def test_the_layers_of_the_architecture_are_those_that_are_enforced():
 
 
 def python_blocks():
-    return [code for path in DOCUMENTS for code in blocks(path, "python")]
+    return [code for path in CURRENT for code in blocks(path, "python")]
 
 
 @pytest.mark.parametrize("code", python_blocks())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import tomllib
+from collections import Counter
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from documents import ROOT
 from medcolor.run import report
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+RESULTS = ROOT / "benchmarks" / "results.csv"
 FOLDER = ROOT / ".github" / "ISSUE_TEMPLATE"
 FORMS = sorted(set(FOLDER.glob("*.yml")) - {FOLDER / "config.yml"})
 
@@ -31,6 +35,19 @@ def test_the_citation_names_this_version_and_licence():
     assert citation["version"] == PROJECT["version"]
     assert citation["license"] == PROJECT["license"]
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
+
+
+def test_every_result_names_date_commit_machine_and_command_once_and_in_order():
+    with RESULTS.open(newline="") as file:
+        rows = list(csv.DictReader(file, strict=True))
+    assert list(rows[0]) == ["date", "commit", "machine", "command", "what", "value"]
+    assert [row for row in rows if None in row or not all(row.values())] == []
+    dates = [date.fromisoformat(row["date"]) for row in rows]
+    assert dates == sorted(dates)
+    assert [row for row in rows if not re.fullmatch(r"[0-9a-f]{7,40}", row["commit"])] == []
+    identities = Counter((row["commit"], row["command"], row["what"]) for row in rows)
+    twice = {key for key, count in identities.items() if count > 1}
+    assert all("ratio" in what for _, _, what in twice), "repeated runs are ratios on one machine"
 
 
 @pytest.mark.parametrize("path", FORMS, ids=lambda path: path.name)
