@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")),
     ROOT / "cluster" / "README.md",
+    ROOT / "medcolor" / "matching" / "DESIGN.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 CURRENT = [path for path in DOCUMENTS if path.parent.name != "decisions"]
