@@ -18,7 +18,7 @@ from medcolor.errors import RunError
 from medcolor.extras import require
 from medcolor.render.drawn import DrawnVolume
 from medcolor.render.egl import choose_device
-from medcolor.render.light import REACH, SCATTERING, Light, Pass, passes_of
+from medcolor.render.light import INTENSITY, REACH, SCATTERING, Light, Mean, Pass, passes_of
 from medcolor.render.opacity import Points
 from medcolor.render.scene import (
     FIELD_OF_VIEW_DEG,
@@ -73,16 +73,18 @@ class OffscreenRenderer:
         chosen = light or self._scene.light
         self._shine(chosen)
         passes = passes_of(chosen, self._scene.light_deg, self._scene.passes)
-        pictures = [self._drawn(one) for one in passes]
-        if len(pictures) == 1:
-            return pictures[0]
-        return np.asarray(np.rint(np.mean(pictures, axis=0)), np.uint8)
+        if chosen != "cinematic":
+            return self._drawn(passes[0])
+        mean = Mean(self._size_px)
+        for one in passes:
+            mean.add(self._drawn(one), one.shift_px)
+        return mean.picture()
 
     def _shine(self, light: Light) -> None:
         """Choose how light falls."""
         mapper, is_cinematic = self._actor.GetMapper(), light == "cinematic"
         self._actor.GetProperty().SetShade(int(light != "flat"))
-        mapper.SetUseJittering(int(not is_cinematic))
+        self._lamp.intensity = INTENSITY if is_cinematic else 1.0
         mapper.SetVolumetricScatteringBlending(SCATTERING if is_cinematic else 0.0)
         mapper.SetGlobalIlluminationReach(REACH if is_cinematic else 0.0)
 
@@ -94,8 +96,9 @@ class OffscreenRenderer:
         # Camera's own coordinates: x to the right, y up, z out of the picture, 1 at the camera.
         toward = -np.sin(left) * np.cos(above), np.sin(above), np.cos(left) * np.cos(above)
         self._lamp.position = toward
+        moved = (sum(parts) for parts in zip(one.shift_px, one.offset_px, strict=True))
         # In halves of the picture.
-        self._plotter.camera.SetWindowCenter(*(2 * part / self._size_px for part in one.offset_px))
+        self._plotter.camera.SetWindowCenter(*(2 * part / self._size_px for part in moved))
         self._plotter.render()
         image = self._plotter.screenshot(return_img=True)
         return np.ascontiguousarray(image[..., :3])
@@ -197,6 +200,7 @@ def _vtk_volume(image: Any, drawn: DrawnVolume, scene: SceneSettings) -> Any:
     mapper.SetInputData(image)
     mapper.SetBlendModeToComposite()
     mapper.AutoAdjustSampleDistancesOff()
+    mapper.UseJitteringOn()
     properties = vtkVolumeProperty()
     # Before the first drawing: the flag decides how the texture is made.
     properties.IndependentComponentsOff()

@@ -77,7 +77,8 @@ def test_views_spread_over_the_path_are_drawn_in_cinematic_light_too(pictures):
         assert (still != frame).any()
         seen = [np.abs(one.astype(int) - one[0, 0]).max(-1) > 12 for one in (still, frame)]
         assert (seen[0] & seen[1]).sum() > 0.9 * (seen[0] | seen[1]).sum()
-        assert cv2.matchTemplate(figure, still, cv2.TM_SQDIFF).min() == 0
+        left = number * (figure.shape[1] - 64) // 3
+        np.testing.assert_array_equal(figure[-64:, left : left + 64], still)
 
 
 @pytest.mark.parametrize("change", ["scene.light=flat", "scene.light=cinematic", "render.stills=0"])
