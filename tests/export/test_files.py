@@ -2,6 +2,7 @@
 
 import json
 
+import command
 import cv2
 import nibabel as nib
 import nrrd
@@ -11,40 +12,10 @@ import SimpleITK as sitk  # noqa: N813
 import tifffile
 
 import medcolor
-from medcolor.domain import VolumeGeometry
 from medcolor.errors import InputError
+from medcolor.export.write import export
 from medcolor.progress import Silent
-from medcolor.volume.export import export
-from medcolor.volume.geometry import as_affine
-from medcolor.volume.pyramid import coarse_slab
-from medcolor.volume.settings import StoreSettings
-from medcolor.volume.store import create_store, read_affine, read_slices, write_slab
-
-SETTINGS = StoreSettings(slab_slices=4, chunk=(4, 8, 8), smallest_side=10)
-
-
-@pytest.fixture
-def volume(tmp_path):
-    """A volume of two levels whose axes are oblique, in LPS."""
-    turn = np.array(sitk.Euler3DTransform((0.0,) * 3, 0.1, 0.05, -0.2).GetMatrix()).reshape(3, 3)
-    affine = np.eye(4)
-    affine[:3, :3] = np.diag([-1, -1, 1]) @ turn * [0.8, 0.7, 2.0]
-    affine[:3, 3] = [31.0, -22.5, 13.25]
-    geometry = VolumeGeometry((10, 13, 15), (2.0, 0.7, 0.8), as_affine(affine))
-    path = tmp_path / "scan.ome.zarr"
-    fine, coarse = create_store(path, geometry, SETTINGS, {})
-    rgba = np.random.default_rng(4).integers(0, 256, (10, 13, 15, 4), dtype=np.uint8)
-    for number in range(fine.slab_count(4)):
-        slices = fine.slab(number, 4)
-        write_slab(path, 0, slices, rgba[slices.start : slices.stop])
-        slices = coarse.slab(number, 4)
-        write_slab(path, 1, slices, coarse_slab(path, coarse, slices))
-    return path
-
-
-@pytest.fixture(params=[0, 1])
-def level(request):
-    return request.param
+from medcolor.volume.store import read_affine, read_slices
 
 
 def voxels(volume, level):
@@ -106,7 +77,7 @@ def test_what_is_there_stays_unless_forced_and_a_failure_leaves_nothing(
     with pytest.raises(InputError, match=r"exists.*--force"):
         export(volume, path, Silent())
     monkeypatch.setattr(
-        "medcolor.volume.export.read_slices", lambda *_: (_ for _ in ()).throw(OSError("disk"))
+        "medcolor.export.write.read_slices", lambda *_: (_ for _ in ()).throw(OSError("disk"))
     )
     with pytest.raises(OSError, match="disk"):
         export(volume, path, Silent(), force=True)
@@ -155,3 +126,12 @@ def test_force_replaces_an_earlier_export_and_nothing_else(volume, tmp_path):
 def test_files_are_not_exported_into_buckets(volume):
     with pytest.raises(InputError, match="local places"):
         medcolor.export_volume(volume, "s3://bucket/scan.nrrd")
+
+
+def test_a_command_line_writes_what_its_options_say(volume, tmp_path):
+    done = command.medcolor("export", volume, tmp_path / "series", "--as", "dicom", "--level", 1)
+    assert done.returncode == 0, done.stderr
+    assert len([*(tmp_path / "series").glob("*.dcm")]) == len(voxels(volume, 1))
+    wrong = command.medcolor("export", volume, tmp_path / "else", "--as", "jpeg")
+    assert wrong.returncode == 2
+    assert "--as jpeg: not a kind of slices that is written. Give png, dicom." in wrong.stderr
