@@ -13,13 +13,24 @@ import tifffile
 
 import medcolor
 from medcolor.errors import InputError
+from medcolor.export.options import ExportOptions
 from medcolor.export.write import export
 from medcolor.progress import Silent
 from medcolor.volume.store import read_affine, read_slices
 
+RGB = ExportOptions(rgb=True)
+
 
 def voxels(volume, level):
     return read_slices(volume, level, range(100))
+
+
+def assert_placed(image, volume, level):
+    """Hold what SimpleITK makes of a file to where the volume says it lies."""
+    for index in ((0, 0, 0), (3, 2, 5), (6, 5, 1)):
+        ras = np.array(read_affine(volume, level)) @ [*index, 1]
+        lps = image.TransformIndexToPhysicalPoint(index)
+        np.testing.assert_allclose(np.array(lps) * [-1, -1, 1], ras[:3], atol=1e-4)
 
 
 def test_a_coarse_voxel_lies_in_the_middle_of_its_voxels(volume):
@@ -46,10 +57,7 @@ def test_nrrd(volume, tmp_path, level):
     assert header["kinds"] == ["RGBA-color", "domain", "domain", "domain"]
     image = sitk.ReadImage(str(path))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image), voxels(volume, level))
-    for index in ((0, 0, 0), (3, 2, 5), (6, 5, 1)):
-        ras = np.array(read_affine(volume, level)) @ [*index, 1]
-        lps = image.TransformIndexToPhysicalPoint(index)
-        np.testing.assert_allclose(np.array(lps) * [-1, -1, 1], ras[:3], atol=1e-4)
+    assert_placed(image, volume, level)
 
 
 def test_tiff(volume, tmp_path, level):
@@ -135,3 +143,44 @@ def test_a_command_line_writes_what_its_options_say(volume, tmp_path):
     wrong = command.medcolor("export", volume, tmp_path / "else", "--as", "jpeg")
     assert wrong.returncode == 2
     assert "--as jpeg: not a kind of slices that is written. Give png, dicom." in wrong.stderr
+
+
+def test_rgb24_nifti_holds_the_colours_alone(volume, tmp_path, level):
+    path = export(volume, tmp_path / "scan.nii.gz", Silent(), RGB, level=level)
+    image = nib.load(path)
+    assert image.header["datatype"] == 128
+    stored = np.asarray(image.dataobj)
+    found = np.stack([stored[channel] for channel in "RGB"], axis=-1)
+    expected = voxels(volume, level)[..., :3]
+    np.testing.assert_array_equal(found.transpose(2, 1, 0, 3), expected)
+    by_itk = sitk.ReadImage(str(path))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(by_itk), expected)
+    assert_placed(by_itk, volume, level)
+
+
+def test_rgb_nrrd_is_opaque(volume, tmp_path, level):
+    path = export(volume, tmp_path / "scan.nrrd", Silent(), RGB, level=level)
+    data, header = nrrd.read(str(path))
+    expected = voxels(volume, level)[..., :3]
+    np.testing.assert_array_equal(data.transpose(3, 2, 1, 0), expected)
+    assert header["kinds"] == ["RGB-color", "domain", "domain", "domain"]
+    by_itk = sitk.ReadImage(str(path))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(by_itk), expected)
+    assert_placed(by_itk, volume, level)
+
+
+def test_rgb_tiff_and_png_have_no_alpha(volume, tmp_path):
+    expected = voxels(volume, 0)[..., :3]
+    pages = tifffile.imread(export(volume, tmp_path / "scan.tif", Silent(), RGB))
+    np.testing.assert_array_equal(pages, expected)
+    folder = export(volume, tmp_path / "slices", Silent(), RGB)
+    files = sorted(folder.glob("*.png"))
+    found = [cv2.imread(str(one), cv2.IMREAD_UNCHANGED)[..., ::-1] for one in files]
+    np.testing.assert_array_equal(found, expected)
+    assert json.loads((folder / "geometry.json").read_text())["alpha"] == "none"
+
+
+def test_the_command_leaves_alpha_out_where_it_is_asked_to(volume, tmp_path):
+    done = command.medcolor("export", volume, tmp_path / "scan.nii", "--rgb")
+    assert done.returncode == 0, done.stderr
+    assert nib.load(tmp_path / "scan.nii").header["datatype"] == 128
