@@ -210,10 +210,11 @@ def export_volume(
 
     Args:
         volume: OME-Zarr folder written by `colorize_volume`, local or in a bucket.
-        target: `*.nii`, `*.nii.gz`, `*.nrrd` (3D Slicer), `*.tif`, or a folder for slices.
+        target: `*.nii`, `*.nii.gz`, `*.nrrd` (3D Slicer), `*.tif`; `*.glb`, `*.ply` for the surface
+            of a tissue; or a folder for slices.
         level: Of the pyramid; 0 is the finest.
-        options: What a folder receives (PNG or DICOM), whether alpha is left out; see
-            `medcolor.export.options`.
+        options: What a folder receives (PNG or DICOM), whether alpha is left out, of what a surface
+            is; see `medcolor.export.options`.
         force: Write over what is there.
         progress: Told the slices; by default nobody.
 

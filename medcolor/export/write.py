@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +18,7 @@ from medcolor.export.exported import Exported
 from medcolor.export.folder import holds_export_alone, write_png_folder
 from medcolor.export.nifti import write_nifti
 from medcolor.export.nrrd import write_nrrd
-from medcolor.export.options import ExportOptions
+from medcolor.export.options import SURFACES, ExportOptions, Format, format_of
 from medcolor.export.tiff import write_tiff
 from medcolor.extras import require
 from medcolor.progress import ProgressReport
@@ -31,11 +30,12 @@ from medcolor.volume.store import read_about, read_affine, read_levels, read_sli
 _SLAB_SLICES = 16
 
 Writer = Callable[[Path, Exported], None]
-_OF_SUFFIX: tuple[tuple[tuple[str, ...], Writer], ...] = (
-    ((".nii", ".nii.gz"), write_nifti),
-    ((".nrrd",), write_nrrd),
-    ((".tif", ".tiff"), write_tiff),
-)
+_OF_VOXELS: dict[Format, Writer] = {
+    "nifti": write_nifti,
+    "nrrd": write_nrrd,
+    "tiff": write_tiff,
+    "png": write_png_folder,
+}
 
 
 def export(
@@ -51,9 +51,10 @@ def export(
 
     Args:
         volume: Written by `medcolor colorize`.
-        target: `.nii`, `.nii.gz`, `.nrrd`, `.tif`, `.tiff`; without a suffix a folder.
+        target: `.nii`, `.nii.gz`, `.nrrd`, `.tif`, `.tiff`; `.glb`, `.ply` of a surface; without a
+            suffix a folder.
         progress: Told the slices.
-        options: What a folder receives, and more.
+        options: What a folder receives, of what a surface is, and more.
         level: 0 is the finest.
         force: Write over what is there.
 
@@ -66,7 +67,7 @@ def export(
     if not 0 <= level < len(levels):
         raise InputError(volume, f"{len(levels)} levels", f"Give a level below {len(levels)}")
     exported = _exported(volume, levels[level], progress, rgb=chosen.rgb)
-    write = _writer_of(target, volume, exported, chosen)
+    write = _writer_of(format_of(target, chosen), target, volume, chosen, progress)
     _refuse_to_replace(target, volume, force=force)
     with replacing(target) as part:
         write(part, exported)
@@ -108,44 +109,56 @@ def _refuse_to_replace(target: Path, volume: Place, *, force: bool) -> None:
         raise InputError(target, "a folder that is no earlier export", "Name another folder")
 
 
-def _writer_of(target: Path, volume: Place, exported: Exported, options: ExportOptions) -> Writer:
-    """Return what writes a file of this name.
+def _writer_of(
+    kind: Format, target: Path, volume: Place, options: ExportOptions, progress: ProgressReport
+) -> Writer:
+    """Return what writes files of a kind.
 
     Raises:
-        InputError: There is none, or an option does not suit it.
+        InputError: An extra that it needs is not installed.
     """
-    write = next(
-        (write for suffixes, write in _OF_SUFFIX if target.name.lower().endswith(suffixes)), None
-    )
-    is_folder = write is None and (target.suffix == "" or target.is_dir())
-    if write is None and not is_folder:
-        raise InputError(
-            target,
-            "not a kind of file that is written",
-            "Give .nii, .nii.gz, .nrrd, .tif, or a folder for PNG or DICOM slices",
-        )
-    if options.folder_format is not None and not is_folder:
-        raise InputError(
-            target,
-            f"its suffix says what it is, and --as says {options.folder_format}",
-            "Name a folder, or leave --as out",
-        )
-    if options.identity_from is not None and options.folder_format != "dicom":
-        raise InputError(
-            target, "--identity-from is for DICOM alone", "Add --as dicom, or leave it out"
-        )
-    if options.folder_format == "dicom":
-        return _dicom_writer(target, volume, exported, options)
-    return write or write_png_folder
+    if kind == "dicom":
+        return _dicom_writer(target, volume, options)
+    if kind in SURFACES:
+        return _surface_writer(target, volume, options, progress)
+    return _OF_VOXELS[kind]
 
 
-def _dicom_writer(
-    target: Path, volume: Place, exported: Exported, options: ExportOptions
-) -> Writer:
+def _dicom_writer(target: Path, volume: Place, options: ExportOptions) -> Writer:
     require("dicom", target, "DICOM")
     from medcolor.export.dicom import write_dicom_series
     from medcolor.export.dicom_identity import read_identity
 
-    identity = options.identity_from and read_identity(options.identity_from, exported)
-    credit = read_about(volume).credit
-    return partial(write_dicom_series, credit=credit, identity=identity or None)
+    def write(path: Path, exported: Exported) -> None:
+        identity = read_identity(options.identity_from, exported) if options.identity_from else None
+        write_dicom_series(path, exported, read_about(volume).credit, identity)
+
+    return write
+
+
+def _surface_writer(
+    target: Path, volume: Place, options: ExportOptions, progress: ProgressReport
+) -> Writer:
+    if options.triangles is not None:
+        require("render", target, "--triangles")
+    from medcolor.export.glb import write_glb
+    from medcolor.export.ply import write_ply
+    from medcolor.export.surface import SurfaceSource, make_surface
+    from medcolor.render.overview import read_overview
+
+    write_form = write_ply if target.suffix.lower() == ".ply" else write_glb
+
+    def write(path: Path, exported: Exported) -> None:
+        about = read_about(volume)
+        source = SurfaceSource(
+            lambda slices: read_slices(volume, exported.level.index, slices),
+            read_overview(volume, read_levels(volume), exported.level),
+            exported.affine_lps,
+            about.grey,
+            about.credit,
+            str(volume),
+        )
+        made = make_surface(source, options.tissue or "skin", options.triangles, progress)
+        write_form(path, made)
+
+    return write
