@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from medcolor.config import RunSettings
     from medcolor.export.options import ExportOptions
+    from medcolor.export.view import View
     from medcolor.progress import ProgressReport
     from medcolor.run.cohort import CohortPlan, CohortReport
     from medcolor.run.estimate import Estimate
@@ -236,6 +239,34 @@ def export_volume(
         raise InputError(file, "files are exported to local places", "Give a path")
     refuse_unfinished(source)
     return export(source, file, progress or Silent(), options, level=level, force=force)
+
+
+def view_volume(
+    volume: PathLike, *, port: int = 0, progress: ProgressReport | None = None
+) -> AbstractContextManager[View]:
+    """Make a coloured volume ready for viewers of the web, and serve it to this machine alone.
+
+        with medcolor.view_volume("t1.ome.zarr") as view:
+            print(view.neuroglancer, view.niivue)
+            view.server.serve_forever()
+
+    Args:
+        volume: OME-Zarr folder written by `colorize_volume`, local.
+        port: To listen at; 0 takes one that is free.
+        progress: Told the slices of what is written for NiiVue; by default nobody.
+
+    Raises:
+        InputError: No such volume, one that is unfinished, has lost shards or lies in a bucket; a
+            port that is taken.
+    """
+    from medcolor.export.view import viewing
+    from medcolor.progress import Silent
+    from medcolor.run.integrity import refuse_unfinished
+    from medcolor.storage import place_of
+
+    source = place_of(volume)
+    refuse_unfinished(source)
+    return viewing(source, progress or Silent(), port)
 
 
 def verify_volume(volume: PathLike, *, progress: ProgressReport | None = None) -> list[Verified]:
