@@ -1,8 +1,10 @@
 """DICOM series of true-colour slices: where they lie, what they say, and whom they do not name."""
 
+import subprocess
 import warnings
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
@@ -109,6 +111,25 @@ def test_simpleitk_reads_the_series_as_one_volume_in_its_place(volume, tmp_path,
         ras = np.array(read_affine(volume, level)) @ [*index, 1]
         # Its direction from slice to slice is the normal of the slices, found from positions.
         np.testing.assert_allclose(np.array(lps) * [-1, -1, 1], ras[:3], atol=1e-2)
+
+
+def test_dcm2niix_makes_a_colour_nifti_of_the_series_in_its_place(volume, tmp_path, level):
+    dcm2niix = pytest.importorskip("dcm2niix")
+    folder = export(volume, tmp_path / "series", Silent(), DICOM, level=level)
+    (tmp_path / "out").mkdir()
+    command = [dcm2niix.bin, "-f", "made", "-o", tmp_path / "out", folder]
+    subprocess.run(command, check=True, capture_output=True)
+    image = nib.load(tmp_path / "out" / "made.nii")
+    stored = np.asarray(image.dataobj)
+    found = np.stack([stored[channel] for channel in "RGB"], axis=-1)
+    expected = read_slices(volume, level, range(100))[..., :3]
+    index = np.indices(expected.shape[:3]).reshape(3, -1)[::-1]  # x, y, z
+    ras = np.array(read_affine(volume, level)) @ [*index, np.ones(index.shape[1])]
+    places = (np.linalg.inv(image.affine) @ ras)[:3]
+    assert np.abs(places - np.rint(places)).max() < 0.01
+    np.testing.assert_array_equal(
+        found[tuple(np.rint(places).astype(int))], expected.reshape(-1, 3)
+    )
 
 
 def test_a_slice_of_an_odd_number_of_bytes_is_whole(tmp_path):

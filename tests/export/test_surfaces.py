@@ -194,11 +194,22 @@ def test_glb_stands_upright_in_metres_and_looks_forward(tmp_path):
     mesh = made(volume, tmp_path / "skin.glb")
     lps = (affine_of_volume() @ [40, 10, 28, 1])[:3] * [-1, -1, 1]
     np.testing.assert_allclose(mesh.points.mean(axis=0), lps, atol=0.5)
+
+
+@pytest.mark.parametrize("suffix", READERS)
+@pytest.mark.parametrize("tissue", ["skin", "bone"])
+def test_trimesh_opens_surfaces_in_their_place_as_printers_do(ball, tmp_path, suffix, tissue):
     trimesh = pytest.importorskip("trimesh")
-    scene = trimesh.load(tmp_path / "skin.glb")
-    x, y, z = scene.bounds.mean(axis=0)
-    np.testing.assert_allclose(1000 * np.array([x, -z, y]), lps, atol=0.5)
-    assert scene.to_geometry().is_watertight
+    path = tmp_path / f"{tissue}{suffix}"
+    expected = made(ball, path, tissue=tissue)
+    scene = trimesh.load(path)
+    mesh = scene.to_geometry() if suffix == ".glb" else scene
+    x, y, z = np.asarray(mesh.vertices).T
+    found = 1000 * np.stack([x, -z, y], axis=-1) if suffix == ".glb" else np.asarray(mesh.vertices)
+    np.testing.assert_allclose(found, expected.points, atol=1e-3)
+    assert mesh.is_watertight
+    assert mesh.is_winding_consistent
+    assert mesh.volume > 0
 
 
 def test_a_body_that_the_scan_cuts_is_closed_at_its_last_slice(tmp_path):
