@@ -62,7 +62,9 @@ def export(
         tissue=tissue_of(tissue),
         triangles=triangles,
     )
-    with progress() as told:
+    with progress() as report:
         typer.echo(
-            export_volume(volume, target, level=level, options=options, force=force, progress=told)
+            export_volume(
+                volume, target, level=level, options=options, force=force, progress=report
+            )
         )

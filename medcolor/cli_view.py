@@ -23,8 +23,8 @@ def view(
     from medcolor.cli_progress import progress
 
     with ExitStack() as stack:
-        with progress() as told:
-            shown = stack.enter_context(view_volume(volume, port=port, progress=told))
+        with progress() as report:
+            shown = stack.enter_context(view_volume(volume, port=port, progress=report))
         typer.echo(f"Neuroglancer  {shown.neuroglancer}")
         typer.echo(f"NiiVue        {shown.niivue}")
         typer.echo(f"OME-Zarr      {shown.store}")

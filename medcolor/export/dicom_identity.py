@@ -49,10 +49,10 @@ def read_identity(path: Path, volume: Exported) -> Identity:
         raise InputError(
             path, "no DICOM slice with a place", "Give a file of the scan that was coloured"
         )
-    if not all(_lies_in(one, volume) for one in slices):
+    if not all(_is_inside(one, volume) for one in slices):
         raise InputError(
             path,
-            "lies elsewhere than the coloured volume, so it may be of another person",
+            "its slices are not inside the coloured volume: it may be of another person",
             "Give a file of the scan that was coloured",
         )
     with reading_quietly():
@@ -61,7 +61,7 @@ def read_identity(path: Path, volume: Exported) -> Identity:
             if not data.get("SpecificCharacterSet"):
                 data.SpecificCharacterSet = "ISO_IR 6"
             found = {key: str(data.get(key) or "") for key in (*_PERSON, *_STUDY, *_FRAME)}
-        except Exception as error:  # fields are parsed when they are asked for
+        except Exception as error:  # fields are parsed when they are read
             raise InputError(path, "unreadable DICOM file", "Fetch the file again") from error
     missing = [key for key in _NEEDED if not found[key]]
     if missing:
@@ -69,7 +69,7 @@ def read_identity(path: Path, volume: Exported) -> Identity:
     return Identity({key: value for key, value in found.items() if value})
 
 
-def _lies_in(one: DicomSlice, volume: Exported) -> bool:
+def _is_inside(one: DicomSlice, volume: Exported) -> bool:
     """Tell whether all corners of a slice lie in a volume, or within a voxel of it."""
     rows, cols = (side - 1 for side in one.shape)
     across, down = one.row_direction * one.pixel_mm[1], one.col_direction * one.pixel_mm[0]

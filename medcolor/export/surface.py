@@ -26,7 +26,7 @@ from medcolor.render.tissue import AIR, Overview, visibility
 _log = logging.getLogger(__name__)
 
 _BORDER_HU, _LEAST_BORDER = -500.0, 0.03
-"""Half way between air and flesh, and the display grey from which it can be told from air."""
+"""Half way between air and flesh, and the display gray from which it can be told from air."""
 
 _SOLID_DEPTH_VOXELS = 2.0
 """Depth below the skin, in voxels of the overview, from which all is solid: what is hollow in there
@@ -60,7 +60,9 @@ class SurfaceSource:
     affine_lps: Float[np.ndarray, "4 4"]
     """Voxel index (x, y, z, 1) to mm in LPS."""
 
-    grey: GreyLevels | None
+    levels: GreyLevels | None
+    """What alpha says of the scan."""
+
     credit: str
     place: str
     """What an error names."""
@@ -80,19 +82,19 @@ def make_surface(
     Raises:
         InputError: The volume shows nothing of the tissue, or alpha does not tell it.
     """
-    if tissue == "bone" and source.grey is not None and not source.grey.is_alpha:
+    if tissue == "bone" and source.levels is not None and not source.levels.is_alpha:
         raise InputError(
             source.place,
             "bone is told by the scan's gray levels, and alpha of this volume is not one of them",
             "Colour with opacity.base=luminance, or choose another tissue",
         )
-    if tissue == "bone" and (source.grey is None or source.grey.unit != "HU"):
+    if tissue == "bone" and (source.levels is None or source.levels.unit != "HU"):
         _log.warning(
             "%s: not in Hounsfield units: what is brightest is taken for bone, which in MRI is fat",
             source.place,
         )
     scene = SceneSettings(opacity=tissue, exposure=1.0)
-    colors = make_drawn(source.read, source.overview, scene, source.grey, source.place).rgba
+    colors = make_drawn(source.read, source.overview, scene, source.levels, source.place).rgba
     closed_affine = source.affine_lps.copy()
     closed_affine[:3, 3] -= source.affine_lps[:3, :3].sum(axis=1)  # its layer of clear voxels
     mesh = surface_of(closed_field(source, tissue, scene, progress), 0.5, closed_affine)
@@ -125,27 +127,27 @@ def closed_field(
 
 
 def border_of_body(levels: GreyLevels | None) -> float:
-    """Return the display grey, above 0, at which half of a voxel is body: by the kind of scan.
+    """Return the display gray, above 0, at which half of a voxel is body: by the kind of scan.
 
     Windows for soft tissue show black what is half air; in MRI flesh is some four times as bright
     as `render.tissue` lets the body begin.
     """
     if levels is None or levels.unit != "HU" or not levels.is_alpha:
         return AIR
-    grey = (_BORDER_HU - levels.black) / (levels.white - levels.black)
-    return min(max(grey, _LEAST_BORDER), 0.5)
+    gray = (_BORDER_HU - levels.black) / (levels.white - levels.black)
+    return min(max(gray, _LEAST_BORDER), 0.5)
 
 
 def _solid(source: SurfaceSource, tissue: Tissue, slices: range) -> Float32[np.ndarray, "z y x"]:
     """Return the field before it is smoothed; half way up at the border of the tissue."""
     rgba, depth_mm = source.read(slices), source.overview.depth_of(slices)
     if tissue == "bone":
-        return visibility(tissue, rgba, depth_mm, source.grey)
-    body = np.minimum(rgba[..., 3] / np.float32(2 * 255 * border_of_body(source.grey)), 1)
+        return visibility(tissue, rgba, depth_mm, source.levels)
+    body = np.minimum(rgba[..., 3] / np.float32(2 * 255 * border_of_body(source.levels)), 1)
     if tissue == "skin":
         hollow = _SOLID_DEPTH_VOXELS * max(source.overview.spacing_mm)
         return np.asarray(np.where(depth_mm > hollow, 1, body), np.float32)
-    return np.asarray(np.minimum(body, visibility(tissue, rgba, depth_mm, source.grey)))
+    return np.asarray(np.minimum(body, visibility(tissue, rgba, depth_mm, source.levels)))
 
 
 def _colors_at(

@@ -62,20 +62,20 @@ def orientation_code(folder: Path, axes: list[dict[str, Any]], presumed: str) ->
             other than is presumed.
     """
     found = {str(axis["name"]).lower(): _letter(folder, axis) for axis in axes}
-    said = {name: found[name] for name in "xyz" if found[name]}
-    of_body = [SIDES[letter][0] for letter in said.values()]
+    stated = {name: found[name] for name in "xyz" if found[name]}
+    of_body = [SIDES[letter][0] for letter in stated.values()]
     if len(set(of_body)) < len(of_body):
         raise InputError(
             folder, "two of its axes run along the same axis of the body", "Mend its metadata"
         )
-    if len(said) == 3:
-        return "".join(said.values()), True
+    if len(stated) == 3:
+        return "".join(stated.values()), True
     for name, letter in zip("xyz", presumed, strict=True):
-        if said.get(name, letter) != letter:
+        if stated.get(name, letter) != letter:
             raise InputError(
                 folder,
-                f"says that {name} runs to {said[name]} and not where the other axes run, and "
-                f"volume.orientation is {presumed}",
+                f"its metadata state that {name} runs to {stated[name]}, but nothing of all axes, "
+                f"and volume.orientation is {presumed}",
                 "Set volume.orientation to what is true of all three",
             )
     return presumed, False

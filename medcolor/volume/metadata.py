@@ -80,12 +80,12 @@ def volume_attributes(
         }
         for name, color in _CHANNELS
     ]
-    said = orientations_of(geometry.affine)
+    stated = orientations_of(geometry.affine)
     axes = [
         {"name": "c", "type": "channel"},
         *(
             {"name": name, "type": "space", "unit": "millimeter"}
-            | ({"orientation": said[name]} if said else {})
+            | ({"orientation": stated[name]} if stated else {})
             for name in "zyx"
         ),
     ]

@@ -188,7 +188,7 @@ def _affine(
         affine[:3, 3] = finest[:3, 3] + directions @ origin[:-4:-1]
         return affine, True
     z, y, x = (float(side) for side in scale[-3:])
-    code, is_said = orientation_code(folder, image["axes"], settings.orientation)
+    code, is_stated = orientation_code(folder, image["axes"], settings.orientation)
     affine = affine_from_code(code, (z, y, x))
     affine[:3, 3] = np.sign(affine[:3, :3]) @ origin[:-4:-1]
-    return affine, is_said
+    return affine, is_stated

@@ -204,10 +204,10 @@ def test_the_series_lies_on_the_scan_it_names(tmp_path):
     volume = colored(scan, tmp_path / "v.ome.zarr")
     options = ExportOptions(folder_format="dicom", identity_from=scan / "0.dcm")
     files = files_of(export(volume, tmp_path / "series", Silent(), options))
-    for data, grey in zip(files, files_of(scan), strict=True):
-        assert data.FrameOfReferenceUID == grey.FrameOfReferenceUID
+    for data, scanned in zip(files, files_of(scan), strict=True):
+        assert data.FrameOfReferenceUID == scanned.FrameOfReferenceUID
         for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
-            np.testing.assert_allclose(data[keyword].value, grey[keyword].value, atol=1e-5)
+            np.testing.assert_allclose(data[keyword].value, scanned[keyword].value, atol=1e-5)
 
 
 def test_whom_a_file_of_another_place_names_is_not_taken(tmp_path):
@@ -219,7 +219,7 @@ def test_whom_a_file_of_another_place_names_is_not_taken(tmp_path):
     studyless = scan_with_identity(tmp_path / "studyless", StudyInstanceUID=None) / "1.dcm"
     (tmp_path / "text.dcm").write_text("Doe^Jane")
     for path, problem in (
-        (other, "lies elsewhere"),
+        (other, "not inside the coloured volume"),
         (tmp_path / "placeless.dcm", "no DICOM slice with a place"),
         (tmp_path / "text.dcm", "no DICOM slice with a place"),
         (tmp_path / "absent.dcm", "no DICOM slice with a place"),

@@ -53,7 +53,7 @@ def files(tmp_path):
 CONTENT = bytes(range(256)) * 40
 
 
-def ask(server, path, method="GET", **headers):
+def request(server, path, method="GET", **headers):
     connection = http.client.HTTPConnection(*server.server_address[:2], timeout=30)
     try:
         connection.request(method, path, headers=headers)
@@ -68,7 +68,7 @@ def path_of(server, name):
 
 
 @pytest.mark.parametrize(
-    ("asked", "part"),
+    ("header", "part"),
     [
         ("bytes=0-0", slice(0, 1)),
         ("bytes=0-99", slice(0, 100)),
@@ -78,8 +78,8 @@ def path_of(server, name):
         ("bytes=10000-99999", slice(10000, None)),
     ],
 )
-def test_a_range_is_answered_by_these_bytes(files, asked, part):
-    status, body, headers = ask(files, path_of(files, "one.bin"), Range=asked)
+def test_a_range_is_answered_by_these_bytes(files, header, part):
+    status, body, headers = request(files, path_of(files, "one.bin"), Range=header)
     assert (status, body) == (206, CONTENT[part])
     start, stop, _ = part.indices(len(CONTENT))
     assert headers["Content-Range"] == f"bytes {start}-{stop - 1}/{len(CONTENT)}"
@@ -87,28 +87,30 @@ def test_a_range_is_answered_by_these_bytes(files, asked, part):
 
 
 @pytest.mark.parametrize(
-    "asked", ["", "bytes=-", "bytes=9-3", "bytes=0-1,5-6", "lines=1-2", "bytes=a-b"]
+    "header", ["", "bytes=-", "bytes=9-3", "bytes=0-1,5-6", "lines=1-2", "bytes=a-b"]
 )
-def test_what_is_no_single_range_is_answered_by_all(files, asked):
-    status, body, _ = ask(files, path_of(files, "one.bin"), **({"Range": asked} if asked else {}))
+def test_what_is_no_single_range_is_answered_by_all(files, header):
+    status, body, _ = request(
+        files, path_of(files, "one.bin"), **({"Range": header} if header else {})
+    )
     assert (status, body) == (200, CONTENT)
 
 
-@pytest.mark.parametrize("asked", ["bytes=10240-", "bytes=10240-10300", "bytes=-0"])
-def test_a_range_beyond_the_end_is_refused(files, asked):
-    status, body, headers = ask(files, path_of(files, "one.bin"), Range=asked)
+@pytest.mark.parametrize("header", ["bytes=10240-", "bytes=10240-10300", "bytes=-0"])
+def test_a_range_beyond_the_end_is_refused(files, header):
+    status, body, headers = request(files, path_of(files, "one.bin"), Range=header)
     assert (status, body) == (416, b"")
     assert headers["Content-Range"] == f"bytes */{len(CONTENT)}"
 
 
 def test_a_head_says_how_long_the_file_is_and_an_empty_file_is_empty(files):
-    status, body, headers = ask(files, path_of(files, "one.bin"), "HEAD")
+    status, body, headers = request(files, path_of(files, "one.bin"), "HEAD")
     assert (status, body, headers["Content-Length"]) == (200, b"", str(len(CONTENT)))
-    assert ask(files, path_of(files, "scan/empty"))[:2] == (200, b"")
+    assert request(files, path_of(files, "scan/empty"))[:2] == (200, b"")
 
 
 def test_pages_of_other_sites_may_read_and_browsers_keep_nothing(files):
-    status, _, headers = ask(
+    status, _, headers = request(
         files,
         path_of(files, "scan/zarr.json"),
         "OPTIONS",
@@ -118,7 +120,7 @@ def test_pages_of_other_sites_may_read_and_browsers_keep_nothing(files):
     assert status == 204
     assert headers["Access-Control-Allow-Headers"] == "Range"
     assert headers["Access-Control-Allow-Private-Network"] == "true"
-    _, body, headers = ask(files, path_of(files, "scan/zarr.json"))
+    _, body, headers = request(files, path_of(files, "scan/zarr.json"))
     assert body == b"{}"
     assert headers["Access-Control-Allow-Origin"] == "*"
     assert headers["Cache-Control"] == "no-store"
@@ -133,13 +135,13 @@ def test_pages_of_other_sites_may_read_and_browsers_keep_nothing(files):
     ],
 )  # fmt: skip
 def test_nothing_else_is_served(files, name):
-    status, body, _ = ask(files, path_of(files, name).replace(" ", "%20"))
+    status, body, _ = request(files, path_of(files, name).replace(" ", "%20"))
     assert (status, body) == (404, b"")
 
 
 def test_without_the_secret_nothing_is_served(files):
     for path in ("/one.bin", "/x/one.bin", f"/{files.secret[:-1]}/one.bin", "/", "//one.bin"):
-        assert ask(files, path)[:2] == (404, b"")
+        assert request(files, path)[:2] == (404, b"")
     with FileServer({}) as other:
         assert other.secret != files.secret
         assert len(other.secret) >= 20
@@ -162,7 +164,7 @@ def test_zarr_reads_the_volume_over_the_network_and_nibabel_the_nifti(volume, tm
             expected = read_slices(volume, level.index, range(100))
             np.testing.assert_array_equal(np.moveaxis(array[:], 0, -1), expected)
         path = tmp_path / "read.nii"
-        path.write_bytes(ask(view.server, urlsplit(view.nifti).path)[1])
+        path.write_bytes(request(view.server, urlsplit(view.nifti).path)[1])
     image = nib.load(path)
     stored = np.asarray(image.dataobj)
     found = np.stack([stored[channel] for channel in "RGBA"], axis=-1).transpose(2, 1, 0, 3)
