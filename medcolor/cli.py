@@ -22,6 +22,7 @@ from medcolor.cli_logs import log_to_standard_error
 from medcolor.cli_progress import progress as progress_shown
 from medcolor.cli_settings import Config, Set, chosen_settings
 from medcolor.cli_verify import verify
+from medcolor.cli_view import view
 from medcolor.errors import InputError, MedcolorError
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ weights_app = typer.Typer(no_args_is_help=True, help="Networks: published ones a
 app.command()(export)
 app.command()(fetch)
 app.command()(verify)
+app.command()(view)
 app.add_typer(data_app, name="data")
 app.add_typer(index_app, name="index")
 app.add_typer(reference_app, name="reference")

@@ -25,10 +25,10 @@ from medcolor.render.drawn import (
 )
 from medcolor.render.light import Light
 from medcolor.render.offscreen import OffscreenRenderer
+from medcolor.render.overview import read_overview
 from medcolor.render.own_png import marked
 from medcolor.render.scene import Camera, Frame, SceneSettings, camera_of, frames_of
 from medcolor.render.settings import RenderSettings
-from medcolor.render.tissue import Overview
 from medcolor.storage import Place, list_sizes, write_atomic
 from medcolor.volume.images import encode_png
 from medcolor.volume.levels import About, Level
@@ -48,9 +48,6 @@ where it runs: the level must not depend on what ran before."""
 
 _LONGEST_TEXTURE = 2046
 """Voxels that every OpenGL takes along a side, less the clear layer."""
-
-_OVERVIEW_SIDE = 160
-"""Longest side of the level from which is seen what depends on the whole volume."""
 
 Kind = Literal["frames", "stills", "grey"]
 """Folder of the frames: in colour, a few of these in cinematic light, or of the scan."""
@@ -215,7 +212,7 @@ class FrameWorker:
         os.environ.setdefault("LP_NUM_THREADS", str(plan.threads))  # Mesa's software driver
         self._plan = plan
         self._shows_grey = False
-        self._overview = _overview(plan)
+        self._overview = read_overview(plan.volume, plan.levels, plan.drawn)
         self._drawn = self._made_ready(grey=False)
         self._renderer = OffscreenRenderer(self._drawn, plan.scene, plan.settings.size_px)
         # Whoever lets the worker go gives the OpenGL context back.
@@ -255,19 +252,3 @@ class FrameWorker:
             grey=grey,
             out=out,
         )
-
-
-def _overview(plan: SetPlan) -> Overview:
-    """Read the finest level that is coarse enough, but no finer than the drawn one."""
-    fit = [one for one in plan.levels if max(one.shape) <= _OVERVIEW_SIDE]
-    coarse = max([*fit[:1], plan.drawn] if fit else plan.levels[-1:], key=lambda one: one.index)
-    z, y, x = (
-        there - here
-        for there, here in zip(coarse.translation_mm, plan.drawn.translation_mm, strict=True)
-    )
-    rgba = read_slices(plan.volume, coarse.index, range(coarse.shape[0]))
-    stride = -(-max(coarse.shape) // _OVERVIEW_SIDE)
-    rgba = np.ascontiguousarray(rgba[::stride, ::stride, ::stride])
-    z_mm, y_mm, x_mm = (stride * side for side in coarse.spacing_mm)
-    offset = (z, y, x)
-    return Overview(rgba, (z_mm, y_mm, x_mm), plan.drawn.shape, plan.drawn.spacing_mm, offset)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import dask.array as da
 import numpy as np
 
 from medcolor.domain import GrayVolume
@@ -17,9 +16,9 @@ from medcolor.volume.dicom_pixels import read_pixels
 from medcolor.volume.dicom_slices import DicomSlice, read_slices_of
 from medcolor.volume.even_stack import even_stack, lazy_stack, shift
 from medcolor.volume.files import natural_key
-from medcolor.volume.geometry import chunks_of_slices, to_lps
+from medcolor.volume.geometry import to_lps
 from medcolor.volume.settings import VolumeSettings
-from medcolor.volume.staging import FlatVoxels, make_once, version_of
+from medcolor.volume.staging import put_together, version_of
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +64,7 @@ def open_dicom(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
         stack, lambda number: _read(slices[number], stack.shifts_px[number], stack.shape)
     ).transpose(2, 1, 0)
     if int(np.abs(first.normal).argmax()) != 2:
-        stored = _put_together(stored, slices, affine, staging)
+        stored = put_together(stored, affine, _version_of(slices, affine), staging)
     array, geometry = to_lps(stored, affine, (*stack.steps, *_done_to_values(slices)))
     unit: Literal["HU", "raw"] = "HU" if first.is_hounsfield else "raw"
     has_outside = stack.shape != first.shape or any(one.has_padding for one in slices)
@@ -166,20 +165,7 @@ def _read(one: DicomSlice, shift_px: tuple[float, float], shape: tuple[int, int]
     return pixels if shape == one.shape else shift(pixels, shift_px, shape)
 
 
-def _put_together(
-    stored: da.Array, slices: list[DicomSlice], affine: np.ndarray, staging: Path
-) -> Any:
-    """Write a series that is not cut axially into one file: an axial slice crosses all of it."""
-
-    def write(part: Path) -> None:
-        with part.open("wb") as file:
-            for number in range(stored.shape[2]):
-                plane = stored[:, :, number].compute(scheduler="synchronous")
-                file.write(plane.astype(np.float32).tobytes(order="F"))
-
+def _version_of(slices: list[DicomSlice], affine: np.ndarray) -> str:
+    """Name what a series that is put together is made of."""
     known = (f"{version_of(one.path)} {one.frame} {one.rescale}" for one in slices)
-    version = "\n".join(["physical values, padding as -inf", *known, str(affine)])
-    path = make_once(staging, version, ".raw", write)
-    voxels = FlatVoxels(path, np.dtype(np.float32), 0, stored.shape)
-    chunks = chunks_of_slices(affine, stored.shape)
-    return da.from_array(voxels, chunks=chunks, name=f"dicom-{path.stem}", meta=np.empty(0))
+    return "\n".join(["physical values, padding as -inf", *known, str(affine)])

@@ -14,10 +14,12 @@ from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.storage import plain_key
 from medcolor.storage.zarr_stores import AbsentShardError, reading_store
+from medcolor.volume.anatomical import orientation_code
 from medcolor.volume.bounds import check_affine, check_shape
 from medcolor.volume.choice import chosen
-from medcolor.volume.geometry import affine_from_code, to_lps
+from medcolor.volume.geometry import affine_from_code, chunks_of_slices, to_lps
 from medcolor.volume.settings import VolumeSettings
+from medcolor.volume.staging import put_together, version_of
 from medcolor.volume.units import known_millimetres
 
 _METADATA = ("zarr.json", ".zattrs", ".zgroup")
@@ -28,13 +30,14 @@ def is_ome_zarr(folder: Path) -> bool:
     return any((folder / name).is_file() for name in _METADATA)
 
 
-def open_ome_zarr(folder: Path, settings: VolumeSettings) -> GrayVolume:
+def open_ome_zarr(folder: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
     """Open an image with axes of t, c, z, y, x, in that order, some of them absent.
 
     Args:
         folder: The group.
         settings: `level`, `channel`, `time_point`; `orientation` says where x, y and z run to
-            unless medcolor wrote it.
+            unless medcolor wrote it or its axes say so (RFC-4).
+        staging: Folder where an image whose slices are not axial is put together.
 
     Raises:
         InputError: No such image, level or channel; several and none chosen.
@@ -73,14 +76,10 @@ def open_ome_zarr(folder: Path, settings: VolumeSettings) -> GrayVolume:
         for name, side in zip(names[:-3], stored.shape[:-3], strict=True)
     ]
     check_shape(folder, stored.shape[-3:])
-    rows, cols = stored.shape[-2:]
-    reader = _Slices(folder, stored, tuple(index))
-    array = da.from_array(reader, chunks=(1, rows, cols), name=f"zarr-{folder}-{index}").astype(
-        np.float32
+    affine, is_placed = _affine(
+        folder, attributes, image, (scale * units, origin * units), settings
     )
-    affine = _affine(attributes, scale * units, origin * units, settings)
     check_affine(folder, affine)
-    volume, geometry = to_lps(array.transpose(2, 1, 0), affine, (f"level {settings.level}",))
     files = tuple(
         sorted(
             path
@@ -88,7 +87,20 @@ def open_ome_zarr(folder: Path, settings: VolumeSettings) -> GrayVolume:
             if path.is_file() and not path.name.endswith(".version")  # of copies from buckets
         )
     )
-    return GrayVolume(volume, "raw", geometry, str(folder), files, {"format": "OME-Zarr"})
+    z, rows, cols = stored.shape[-3:]
+    is_axial = chunks_of_slices(affine, (cols, rows, z))[2] == 1
+    array = da.from_array(
+        _Slices(folder, stored, tuple(index)),
+        chunks=(1 if is_axial else stored.chunks[-3], rows, cols),
+        name=f"zarr-{folder}-{index}",
+    )
+    values = array.astype(np.float32).transpose(2, 1, 0)
+    if not is_axial:
+        version = "\n".join([*map(version_of, files), str((index, settings.level, affine))])
+        values = put_together(values, affine, version, staging)
+    volume, geometry = to_lps(values, affine, (f"level {settings.level}",))
+    facts: dict[str, str | float] = {"format": "OME-Zarr"}
+    return GrayVolume(volume, "raw", geometry, str(folder), files, facts, is_placed=is_placed)
 
 
 class _Slices:
@@ -159,12 +171,14 @@ def _placement(
 
 
 def _affine(
+    folder: Path,
     attributes: dict[str, Any],
-    scale: NDArray[np.float64],
-    origin: NDArray[np.float64],
+    image: dict[str, Any],
+    placement: tuple[NDArray[np.float64], NDArray[np.float64]],
     settings: VolumeSettings,
-) -> NDArray[np.float64]:
-    """Return index (x, y, z) to mm in RAS."""
+) -> tuple[NDArray[np.float64], bool]:
+    """Return index (x, y, z) to mm in RAS, and whether the image says where its axes run to."""
+    scale, origin = placement
     own = attributes.get("medcolor", {}).get("affine_ras_mm")
     if own is not None:
         finest = np.array(own, float)
@@ -172,8 +186,9 @@ def _affine(
         affine = np.eye(4)
         affine[:3, :3] = directions * scale[:-4:-1]
         affine[:3, 3] = finest[:3, 3] + directions @ origin[:-4:-1]
-        return affine
+        return affine, True
     z, y, x = (float(side) for side in scale[-3:])
-    affine = affine_from_code(settings.orientation, (z, y, x))
-    affine[:3, 3] = np.sign(np.diag(affine)[:3]) * origin[:-4:-1]
-    return affine
+    code, is_stated = orientation_code(folder, image["axes"], settings.orientation)
+    affine = affine_from_code(code, (z, y, x))
+    affine[:3, 3] = np.sign(affine[:3, :3]) @ origin[:-4:-1]
+    return affine, is_stated

@@ -85,7 +85,7 @@ def _open_file(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
 def _open_folder(folder: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
     os.scandir(folder).close()  # a folder that may not be read says so here
     if is_ome_zarr(folder):
-        return open_ome_zarr(folder, settings)
+        return open_ome_zarr(folder, settings, staging)
     if list_images(folder) and not _has_dicom(folder):
         return open_image_stack(folder, settings)
     if is_genesis_folder(folder):

@@ -20,8 +20,8 @@ class VolumeSettings(Settings):
 
     orientation: str = "LPS"
     """Where columns, rows and slices of an image stack run to: three of L/R, P/A, S/I.
-    LPS is the radiological view with the last slice nearest the head. NIfTI and DICOM
-    say it themselves."""
+    LPS is the radiological view with the last slice nearest the head. NIfTI, DICOM and OME-Zarr
+    whose axes carry an anatomical orientation say it themselves."""
 
     series: int | str | None = None
     """Which series of a DICOM folder or archive: its number in the list that an error

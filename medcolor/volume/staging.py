@@ -10,10 +10,12 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
 from medcolor.storage.durable import replacing
+from medcolor.volume.geometry import chunks_of_slices
 
 _PIECE_BYTES = 1 << 20
 
@@ -85,3 +87,32 @@ class FlatVoxels:
             if (self._slope, self._intercept) == (1.0, 0.0):
                 return stored.astype(np.float32)
             return np.asarray(stored * np.float64(self._slope) + self._intercept, np.float32)
+
+
+def put_together(
+    stored: da.Array, affine: NDArray[np.float64], version: str, staging: Path
+) -> da.Array:
+    """Write a volume whose stored slices are not axial into one file: an axial one crosses all.
+
+    Args:
+        stored: Axes (i, j, k), in chunks of whole slices along k; physical values.
+        affine: Index (i, j, k, 1) to mm in RAS.
+        version: Says whether a file that was made before is of the same values.
+        staging: Folder for it.
+
+    Returns:
+        The same, float32, in chunks such that each is one slice of what `to_lps` makes of them.
+    """
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:
+            for block in stored.blocks.ravel():
+                values = block.compute(scheduler="synchronous").astype(np.float32)
+                file.write(values.tobytes(order="F"))
+
+    path = make_once(staging, version, ".raw", write)
+    voxels = FlatVoxels(path, np.dtype(np.float32), 0, stored.shape)
+    chunks = chunks_of_slices(affine, stored.shape)
+    name = f"staged-{path.stem}"
+    staged: da.Array = da.from_array(voxels, chunks=chunks, name=name, meta=np.empty(0))
+    return staged
