@@ -23,11 +23,10 @@ from medcolor.render.drawn import (
     part_slices,
     points_for,
 )
-from medcolor.render.light import Light
 from medcolor.render.offscreen import OffscreenRenderer
 from medcolor.render.overview import read_overview
 from medcolor.render.own_png import marked
-from medcolor.render.scene import Camera, Frame, SceneSettings, camera_of, frames_of
+from medcolor.render.scene import Camera, Frame, Light, SceneSettings, camera_of, frames_of
 from medcolor.render.settings import RenderSettings
 from medcolor.storage import Place, list_sizes, write_atomic
 from medcolor.volume.images import encode_png

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-Light = Literal["studio", "cinematic", "flat"]
+from medcolor.render.scene import Light
 
 SCATTERING = 1.0
 """VTK's blending of shading by gradients (0) and by scattering (2)."""

@@ -18,12 +18,13 @@ from medcolor.errors import RunError
 from medcolor.extras import require
 from medcolor.render.drawn import DrawnVolume
 from medcolor.render.egl import choose_device
-from medcolor.render.light import INTENSITY, REACH, SCATTERING, Light, Mean, Pass, passes_of
+from medcolor.render.light import INTENSITY, REACH, SCATTERING, Mean, Pass, passes_of
 from medcolor.render.opacity import Points
 from medcolor.render.scene import (
     FIELD_OF_VIEW_DEG,
     Camera,
     Frame,
+    Light,
     SceneSettings,
     camera_of,
 )

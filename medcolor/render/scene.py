@@ -14,7 +14,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from medcolor.render.light import Light
 from medcolor.render.opacity import PRESETS, Points
 from medcolor.settings import Settings
 
@@ -22,6 +21,7 @@ FIELD_OF_VIEW_DEG = 30.0
 _MARGIN = 0.04
 
 CameraPath = Literal["turntable", "fly-axial", "fly-coronal", "fly-sagittal"]
+Light = Literal["studio", "cinematic", "flat"]
 Axis = Literal["longitudinal", "transverse", "sagittal"]
 
 # Of each axis: along it, from the centre to the camera at 0 degrees, and at 90 (x, y, z).
