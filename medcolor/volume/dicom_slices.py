@@ -20,6 +20,7 @@ import pydicom
 from numpy.typing import NDArray
 
 from medcolor.errors import InputError
+from medcolor.volume.dicom_marks import FRAME_GROUPS, MARK_TAGS, Value, find, is_localizer, marks_of
 
 _FACTS = {
     "SliceThickness": "slice_thickness_mm",
@@ -33,7 +34,6 @@ _FACTS = {
 """All that leaves a file beside geometry and voxels: numbers, by their DICOM keyword."""
 
 _READING = threading.Lock()
-_GROUPS = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
 _MACROS = {
     "ImagePositionPatient": "PlanePositionSequence",
     "ImageOrientationPatient": "PlaneOrientationSequence",
@@ -48,7 +48,7 @@ of the same groups hold fields of the same names that mean something else."""
 _PADDING = ("PixelPaddingValue", "FloatPixelPaddingValue", "DoubleFloatPixelPaddingValue")
 _PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 HEADER_TAGS = [
-    *_MACROS, *_MACROS.values(), *_GROUPS, *_PADDING, *_FACTS, "Rows", "Columns",
+    *_MACROS, *_MACROS.values(), *_PADDING, *_FACTS, "Rows", "Columns",
     "NumberOfFrames", "SeriesInstanceUID", "Modality", "BurnedInAnnotation",
     "PhotometricInterpretation", "PixelRepresentation", "ModalityLUTSequence", "ModalityLUTType",
 ]  # fmt: skip
@@ -95,6 +95,12 @@ class DicomSlice:
     is_burned_in: bool
     """Whether the file says that text is painted into the pixels."""
 
+    is_localizer: bool
+    """Whether the file says that it shows where other images lie."""
+
+    marks: dict[str, Value]
+    """What it says of the volume that it belongs to."""
+
     facts: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -111,7 +117,9 @@ def read_slices_of(path: Path) -> list[DicomSlice]:
     """
     with reading_quietly():
         try:
-            data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=HEADER_TAGS)
+            data = pydicom.dcmread(
+                path, stop_before_pixels=True, specific_tags=[*HEADER_TAGS, *MARK_TAGS]
+            )
         except pydicom.errors.InvalidDicomError:
             return []
         except OSError:
@@ -129,7 +137,7 @@ def read_slices_of(path: Path) -> list[DicomSlice]:
 
 def _frames(path: Path, data: pydicom.Dataset) -> list[int | None]:
     """Return the frames that have places of their own, or [None] for a file of one slice."""
-    count, groups = int(data.get("NumberOfFrames") or 1), data.get(_GROUPS[0])
+    count, groups = int(data.get("NumberOfFrames") or 1), data.get(FRAME_GROUPS[0])
     if not groups:
         return [None] if count == 1 else []  # frames without places: a film, no stack
     if len(groups) != count:
@@ -152,6 +160,7 @@ def _slice(path: Path, data: pydicom.Dataset, frame: int | None) -> DicomSlice |
         raise ValueError("no place")
     modality = str(data.get("Modality", ""))
     rescale = _rescale(path, data, frame)
+    marks = marks_of(data, frame)
     from_white = data.get("PhotometricInterpretation") == "MONOCHROME1"
     is_ct = modality == "CT" and not from_white  # turned over, values are HU at most by chance
     return DicomSlice(
@@ -170,6 +179,8 @@ def _slice(path: Path, data: pydicom.Dataset, frame: int | None) -> DicomSlice |
         has_padding=any(data.get(keyword) is not None for keyword in _PADDING),
         is_hounsfield=is_ct and _says_hounsfield(data, frame, rescale),
         is_burned_in=str(data.get("BurnedInAnnotation", "")).upper() == "YES",
+        is_localizer=is_localizer(marks),
+        marks=marks,
         facts=_facts(data),
     )
 
@@ -221,13 +232,8 @@ def _says_hounsfield(
 
 def _find(data: pydicom.Dataset, frame: int | None, keyword: str) -> Any:
     """Return a field of a frame: from its own group, the shared one, or the file's top."""
-    if frame is not None:
-        for name, number in zip(_GROUPS, (frame, 0), strict=True):
-            groups = data.get(name)
-            macro = groups[number].get(_MACROS[keyword]) if groups else None
-            if macro and keyword in macro[0]:
-                return macro[0][keyword].value
-    return data[keyword].value if keyword in data else None
+    found = find(data, frame, (_MACROS[keyword], keyword))
+    return found if found is not None else find(data, frame, (keyword,))
 
 
 @contextmanager
