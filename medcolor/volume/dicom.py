@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +17,7 @@ from medcolor.errors import InputError
 from medcolor.volume.bounds import check_affine, check_shape
 from medcolor.volume.dicom_choice import choose_volume
 from medcolor.volume.dicom_pixels import read_pixels
-from medcolor.volume.dicom_slices import DicomSlice, read_slices_of
+from medcolor.volume.dicom_slices import NO_IMAGE, NOT_DICOM, DicomSlice, read_slices_of
 from medcolor.volume.even_stack import even_stack, lazy_stack, shift
 from medcolor.volume.files import natural_key
 from medcolor.volume.geometry import chunks_of_slices, to_lps
@@ -38,10 +40,13 @@ def open_dicom(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
         InputError: No volume, or several and none chosen; slices of different units; uneven
             ones that are not to be resampled; unreadable.
     """
-    found = [one for file in _files(path) for one in read_slices_of(file)]
+    found, others = _read_headers(path)
     if not found:
-        raise InputError(path, "no images and no DICOM slices", "Give a folder of one series")
+        raise _no_slices(path, others)
     slices, left_out = choose_volume(path, found, settings)
+    left_out += [f"{_counted(n, what)} left out" for what, n in others.items() if _is_image(what)]
+    if left_out:
+        _log.warning("%s: %s", path, "; ".join(left_out))
     _refuse_mixture(slices)
     if any(one.is_burned_in for one in slices):
         _log.warning("the series says that text is painted into its pixels: it may name a person")
@@ -82,6 +87,43 @@ def open_dicom(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
         facts,
         is_placed=True,
         has_outside=has_outside,
+    )
+
+
+def _read_headers(path: Path) -> tuple[list[DicomSlice], Counter[str]]:
+    """Read all files; return their slices, and of the others how many are what."""
+    found: list[DicomSlice] = []
+    others: Counter[str] = Counter()
+    for file in _files(path):
+        slices, instead = read_slices_of(file)
+        found += slices
+        if instead:
+            others[instead] += 1
+    return found, others
+
+
+def _is_image(what: str) -> bool:
+    """Tell images that lack something from what a folder may hold beside them."""
+    return what not in (NOT_DICOM, NO_IMAGE)
+
+
+def _counted(count: int, what: str) -> str:
+    """Return a number of things that are named in the plural."""
+    one = re.sub("(file|film|image)s", r"\1", what, count=1)
+    return f"{count} {one if count == 1 else what}"
+
+
+def _no_slices(path: Path, others: Counter[str]) -> InputError:
+    """Say what there is instead of slices."""
+    listed = "; ".join(_counted(count, what) for what, count in others.most_common())
+    if any(map(_is_image, others)):
+        remedy = "Export the series with these fields, or give its slices as PNG or TIFF images"
+        return InputError(path, f"no DICOM slices whose places are known: {listed}", remedy)
+    if NO_IMAGE in others:
+        return InputError(path, f"no images: {listed}", "Give the folder that the images are in")
+    found = f": {listed}" if others else ": an empty folder"
+    return InputError(
+        path, f"no images and no DICOM slices{found}", "Give a folder of one series, or one file"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,7 +11,6 @@ from medcolor.errors import InputError
 from medcolor.volume.dicom_volumes import Channel, Slices, Stack, stacks_of
 from medcolor.volume.settings import VolumeSettings
 
-_log = logging.getLogger(__name__)
 _MOST_LISTED = 20
 
 
@@ -50,8 +48,6 @@ def choose_volume(path: Path, found: Slices, settings: VolumeSettings) -> tuple[
     left_out = _left_out(
         stacks[one - 1] for one in {one.series for one in fitting if one not in kept}
     )
-    if left_out:
-        _log.warning("%s: %s", path, "; ".join(left_out))
     return volumes[kept[0]], left_out
 
 

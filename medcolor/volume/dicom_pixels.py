@@ -18,7 +18,8 @@ from pydicom.uid import UID
 
 from medcolor.domain import OUTSIDE
 from medcolor.errors import InputError
-from medcolor.volume.dicom_slices import DicomSlice, reading_quietly
+from medcolor.volume.dicom_file import read_fields, reading_quietly
+from medcolor.volume.dicom_slices import DicomSlice
 
 _PADDING = {
     "f4": ("FloatPixelPaddingValue", "FloatPixelPaddingRangeLimit"),
@@ -77,12 +78,14 @@ def _decode(one: DicomSlice) -> tuple[pydicom.Dataset, NDArray[Any]]:
         with reading_quietly():
             # Of many frames the one alone is read; a file of one is decoded outside the lock.
             several = one.frame is not None and one.frames > 1
-            data = pydicom.dcmread(one.path, stop_before_pixels=several, specific_tags=PIXEL_TAGS)
+            data = read_fields(one.path, PIXEL_TAGS, with_pixels=not several)
             named = _compression(data.file_meta.TransferSyntaxUID)
-            if several:
+            if several and data.preamble:
                 stored = pixel_array(one.path, index=one.frame, correct_unused_bits=False)
-        if not several:
-            stored = pixel_array(data, correct_unused_bits=False)
+                return data, stored
+            if several:  # without its preamble a file is not read frame by frame
+                data = read_fields(one.path, PIXEL_TAGS, with_pixels=True)
+        stored = pixel_array(data, index=one.frame, correct_unused_bits=False)
     except Exception as error:  # decoders raise what they like
         raise InputError(
             one.path,

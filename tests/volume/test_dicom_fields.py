@@ -73,7 +73,8 @@ def modules_that_read_dicom() -> dict[str, str]:
 
 
 def test_each_module_that_reads_dicom_has_a_list():
-    assert modules_that_read_dicom().keys() == LISTS.keys()
+    reading = modules_that_read_dicom().items()
+    assert {name for name, source in reading if fields_asked_for(source, "")} == LISTS.keys()
 
 
 @pytest.mark.parametrize("name", LISTS)
