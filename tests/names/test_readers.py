@@ -39,6 +39,7 @@ READERS = {
     "run/cohort_manifest.py": "guarded",
     "storage/object_path.py": "guarded",
     "volume/nrrd.py": "guarded",
+    "volume/image_orientation.py": "a number",
     "volume/image_pixel.py": "two numbers",
     "volume/ome_zarr.py": "guarded",
     "volume/store.py": "guarded",
