@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from medcolor.cli_tell import tell
+
 
 def export(
     volume: Annotated[str, typer.Argument(help="Volume written by colorize; local or s3://..")],
@@ -20,4 +22,4 @@ def export(
     from medcolor.cli_progress import progress
 
     with progress() as told:
-        typer.echo(export_volume(volume, target, level=level, force=force, progress=told))
+        tell(export_volume(volume, target, level=level, force=force, progress=told))
