@@ -62,6 +62,7 @@ READERS = {
     "storage/copies.py": "versions of objects, compared",
     "storage/place.py": "hands objects on to those listed here",
     "volume/archive.py": "members are written under running numbers",
+    "volume/dicom_decode.py": "requests and answers of this program to itself",
     "volume/dicom_file.py": "numbers and a series' id; references to other files are not read",
     "volume/export.py": "whether a key is there",
     "volume/metadata.py": "shapes and codecs, compared",
