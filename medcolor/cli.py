@@ -6,6 +6,7 @@ Exit status: 0 complete; 1 finished with failed parts, or ended early, resumable
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Sequence
@@ -487,12 +488,20 @@ def _tell(report: RunReport) -> None:
 def main() -> None:
     """Run the command line; an error of ours becomes one line and its exit status."""
     log_to_standard_error()
+    _print_anywhere()
     try:
         app()
     except MedcolorError as error:
         _end(error)
     except OSError as error:
         _end(of_system(error))
+
+
+def _print_anywhere() -> None:
+    """Show what a terminal's character set lacks as escapes, instead of failing on it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _end(error: MedcolorError) -> NoReturn:

@@ -5,6 +5,8 @@ import io
 import logging
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from unittest import mock
 
@@ -294,3 +296,22 @@ def test_no_line_of_the_log_steers_the_terminal():
     with mock.patch("sys.stderr", screen):
         logging.getLogger("medcolor.x").warning("%s", f"a\x1b[2J{KOELN}")
     assert screen.getvalue() == "WARNING: a\\x1b[2JK\\xf6ln\n"
+
+
+def test_a_terminal_of_few_characters_gets_escapes(tmp_path):
+    photographs, index = make_photographs(tmp_path / "p", 2, 40), tmp_path / "医"
+    done = subprocess.run(
+        [sys.executable, "-m", "medcolor", "index", "build", photographs, index, *QUICK],
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "latin-1:strict"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert rb"\u533b" in done.stdout
+
+
+def test_a_picture_is_not_written_under_the_name_of_another_kind(strange, tmp_path):
+    index, picture = tmp_path / "index", tmp_path / "sheet.jpg"
+    assert medcolor("index", "build", strange[0] / "photographs", index, *QUICK).returncode == 0
+    assert_one_line(medcolor("index", "show", index, "--output", picture), "another kind of file")
+    assert not picture.exists()
