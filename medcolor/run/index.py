@@ -250,10 +250,7 @@ def _tell_empty(empty: Sequence[Frame], count: int) -> None:
 def _tell_foreign(foreign: Sequence[ReferenceRecord]) -> None:
     if foreign:
         named = ", ".join(record.reference_id for record in foreign[:_NAMED])
-        more = ", ..." if len(foreign) > _NAMED else ""
+        more = f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else ""
         _log.warning(
-            "%d images left out, which have no number in their names as the others have: %s%s",
-            len(foreign),
-            named,
-            more,
+            "left out, without a number as the others have in their names: %s%s", named, more
         )

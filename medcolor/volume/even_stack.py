@@ -190,8 +190,8 @@ def _without_doubles(
         if not np.array_equal(read(kept[-1]), read(number)):
             raise InputError(
                 place,
-                f"two different slices at one position (number {number} of the sorted), which no "
-                "field of their headers tells apart",
+                f"two different slices at one position (number {number} of the sorted), and "
+                "nothing in their headers makes them two volumes",
                 "Keep the files of one volume",
             )
         if not may_resample:

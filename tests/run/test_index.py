@@ -266,9 +266,7 @@ def test_a_file_without_a_number_among_photographs_is_left_out_and_told(build, p
     index = build()
     assert "logo.png" not in {record.reference_id for record in index.records}
     assert index.positions_mm is not None
-    assert (
-        "left out, which have no number in their names as the others have: logo.png" in caplog.text
-    )
+    assert "left out, without a number as the others have in their names: logo.png" in caplog.text
 
 
 def test_how_to_order_is_decided_without_the_empty_photographs(tmp_path, quick):
