@@ -63,10 +63,11 @@ def colorize_volume(
     from medcolor.run.named_library import photographs_at
     from medcolor.run.serial import SerialRunner
     from medcolor.storage import place_of
+    from medcolor.storage.outputs import volume_to_write
     from medcolor.volume.open import refuse_unread
 
     chosen, works, told = settings or RunSettings(), runner or SerialRunner(), progress or Silent()
-    scan, volume = place_of(target), place_of(output)
+    scan, volume = place_of(target), volume_to_write(output)
     if isinstance(scan, Path):
         refuse_unread(scan)
     photographs = photographs_at(references, chosen, works, told)
@@ -107,10 +108,10 @@ def colorize_cohort(
     from medcolor.run.cohort_manifest import read_cohort
     from medcolor.run.named_library import photographs_at
     from medcolor.run.serial import SerialRunner
-    from medcolor.storage import place_of
+    from medcolor.storage.outputs import folder_to_write
 
     chosen, works, told = settings or RunSettings(), runner or SerialRunner(), progress or Silent()
-    members, folder = read_cohort(os.fspath(manifest)), place_of(output)
+    members, folder = read_cohort(os.fspath(manifest)), folder_to_write(output, "a cohort")
     photographs = photographs_at(references, chosen, works, told)
     return colorize_members(members, photographs, folder, chosen, works, told, force=force)
 
@@ -129,12 +130,13 @@ def plan_cohort(
     from medcolor.run.cohort_manifest import read_cohort
     from medcolor.run.named_library import photographs_at
     from medcolor.run.serial import SerialRunner
-    from medcolor.storage import place_of
+    from medcolor.storage.outputs import folder_to_write
 
     chosen, works = settings or RunSettings(), runner or SerialRunner()
     members = read_cohort(os.fspath(manifest))
     photographs = photographs_at(references, chosen, works, None)
-    return plan_members(members, photographs, place_of(output), chosen, works)
+    folder = folder_to_write(output, "a cohort")
+    return plan_members(members, photographs, folder, chosen, works)
 
 
 def plan_volume(
@@ -154,10 +156,11 @@ def plan_volume(
     from medcolor.run.named_library import photographs_at
     from medcolor.run.serial import SerialRunner
     from medcolor.storage import place_of
+    from medcolor.storage.outputs import volume_to_write
 
     chosen, works = settings or RunSettings(), runner or SerialRunner()
     photographs = photographs_at(references, chosen, works, None)
-    return estimate(place_of(target), photographs, place_of(output), chosen, works)
+    return estimate(place_of(target), photographs, volume_to_write(output), chosen, works)
 
 
 def render_volume(
@@ -194,10 +197,12 @@ def render_volume(
     from medcolor.run.pictures import write_pictures
     from medcolor.run.serial import SerialRunner
     from medcolor.storage import place_of
+    from medcolor.storage.outputs import folder_to_write
 
     chosen, works, told = settings or RunSettings(), runner or SerialRunner(), progress or Silent()
     require("render", "render", "drawing")
-    return write_pictures(place_of(volume), place_of(output), chosen, works, told)
+    folder = folder_to_write(output, "a set of pictures")
+    return write_pictures(place_of(volume), folder, chosen, works, told)
 
 
 def export_volume(

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from medcolor.cli_tell import tell
+
 
 def export(
     volume: Annotated[str, typer.Argument(help="Volume written by colorize; local or s3://..")],
@@ -63,7 +65,7 @@ def export(
         triangles=triangles,
     )
     with progress() as report:
-        typer.echo(
+        tell(
             export_volume(
                 volume, target, level=level, options=options, force=force, progress=report
             )

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from medcolor.cli_tell import tell
+
 
 def view(
     volume: Annotated[str, typer.Argument(help="Volume written by colorize, on this machine.")],
@@ -25,10 +27,10 @@ def view(
     with ExitStack() as stack:
         with progress() as report:
             shown = stack.enter_context(view_volume(volume, port=port, progress=report))
-        typer.echo(f"Neuroglancer  {shown.neuroglancer}")
-        typer.echo(f"NiiVue        {shown.niivue}")
-        typer.echo(f"OME-Zarr      {shown.store}")
-        typer.echo(f"NIfTI         {shown.nifti}")
-        typer.echo("Served to this machine alone until Ctrl-C.")
+        tell(f"Neuroglancer  {shown.neuroglancer}")
+        tell(f"NiiVue        {shown.niivue}")
+        tell(f"OME-Zarr      {shown.store}")
+        tell(f"NIfTI         {shown.nifti}")
+        tell("Served to this machine alone until Ctrl-C.")
         with suppress(KeyboardInterrupt):
             shown.server.serve_forever()

@@ -11,7 +11,8 @@ import pydicom
 
 from medcolor.errors import InputError
 from medcolor.export.exported import Exported
-from medcolor.volume.dicom_slices import DicomSlice, read_slices_of, reading_quietly
+from medcolor.volume.dicom_file import reading_quietly
+from medcolor.volume.dicom_slices import DicomSlice, read_slices_of
 
 _PERSON = ("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex")
 _STUDY = (
@@ -44,7 +45,7 @@ def read_identity(path: Path, volume: Exported) -> Identity:
         InputError: No DICOM file with a place; its slices lie elsewhere; no study. What stands in
             the file is not repeated.
     """
-    slices = read_slices_of(path) if path.is_file() else []
+    slices = read_slices_of(path)[0] if path.is_file() else []
     if not slices:
         raise InputError(
             path, "no DICOM slice with a place", "Give a file of the scan that was coloured"
@@ -57,7 +58,9 @@ def read_identity(path: Path, volume: Exported) -> Identity:
         )
     with reading_quietly():
         try:
-            data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=IDENTITY_TAGS)
+            data = pydicom.dcmread(
+                path, stop_before_pixels=True, force=True, specific_tags=IDENTITY_TAGS
+            )
             if not data.get("SpecificCharacterSet"):
                 data.SpecificCharacterSet = "ISO_IR 6"
             found = {key: str(data.get(key) or "") for key in (*_PERSON, *_STUDY, *_FRAME)}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from medcolor.errors import MedcolorError, RunError
+from medcolor.errors import MedcolorError, RunError, printable
 
 T = TypeVar("T")
 
@@ -160,4 +160,4 @@ def one_line(error: BaseException) -> str:
     """Return an exception as one line."""
     if isinstance(error, MedcolorError):
         return str(error)
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return printable(" ".join(f"{type(error).__name__}: {error}".split()))

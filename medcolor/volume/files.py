@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -111,7 +112,7 @@ def _files_of_input(place: Place) -> list[tuple[str, int, str]]:
 def _named(place: Place, found: list[str]) -> str:
     if not found:
         raise InputError(place, "no such file or folder", "Check the path")
-    return hashlib.blake2b("\n".join(found).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(os.fsencode("\n".join(found)), digest_size=16).hexdigest()
 
 
 def digest_file(path: Place) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,12 @@ from medcolor.storage import Place, write_atomic
 from medcolor.volume.bounds import check_shape
 from medcolor.volume.files import is_raw_photograph, list_images
 from medcolor.volume.geometry import affine_from_code, to_lps
+from medcolor.volume.image_orientation import (
+    is_turned_by_decoder,
+    lies_on_side,
+    stated_orientation,
+    upright,
+)
 from medcolor.volume.image_pixel import stated_pixel
 from medcolor.volume.raw_cryosection import read_raw_cryosection
 from medcolor.volume.settings import VolumeSettings
@@ -66,17 +73,21 @@ def _size_and_bits(path: Path) -> tuple[int, int, int]:
         with Image.open(path) as image:
             pages = getattr(image, "n_frames", 1)
             kind = image.height, image.width, _BITS.get(image.mode, 8)
+            is_turned = image.format == "TIFF"  # PIL tells the size of a TIFF as it is shown
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise _unreadable(path) from error
     if pages > 1:
         raise InputError(
             path, f"{pages} pages in one file of a folder", "Give the file itself, or one of each"
         )
+    with path.open("rb") as file:
+        if not is_turned and lies_on_side(stated_orientation(file)):
+            return kind[1], kind[0], kind[2]
     return kind
 
 
 def read_image(path: Place) -> NDArray[np.generic]:
-    """Decode a file as stored: (row, col) or (row, col, RGB), 8 or 16 bit or float."""
+    """Decode a file, upright: (row, col) or (row, col, RGB), 8 or 16 bit or float."""
     if is_raw_photograph(path.name):
         return read_raw_cryosection(path)
     return _decoded(path, path.read_bytes())[0]
@@ -89,10 +100,14 @@ def read_image_in_pixels(
     if is_raw_photograph(path.name):
         return read_raw_cryosection(path), None, SQUARE
     content = path.read_bytes()
-    return *_decoded(path, content), stated_pixel(path, content)
+    pixel = stated_pixel(path, content)
+    if lies_on_side(stated_orientation(io.BytesIO(content))):
+        pixel = pixel[::-1]
+    return *_decoded(path, content), pixel
 
 
 def _decoded(path: Place, content: bytes) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
+    """Return an image as viewers show it, and its alpha."""
     data = np.frombuffer(content, np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
     if image is None:
@@ -103,9 +118,12 @@ def _decoded(path: Place, content: bytes) -> tuple[NDArray[np.generic], NDArray[
             f"pixels of type {image.dtype.name}, expected one of {', '.join(_DTYPES)}",
             "Save the stack as 8 or 16 bit PNG or TIFF",
         )
-    if image.ndim == 2:
-        return image, None
-    return image[..., 2::-1], image[..., 3] if image.shape[2] == 4 else None
+    shown: NDArray[np.generic] = image
+    if not is_turned_by_decoder(content):
+        shown = upright(image, stated_orientation(io.BytesIO(content)))
+    if shown.ndim == 2:
+        return shown, None
+    return shown[..., 2::-1], shown[..., 3] if shown.shape[2] == 4 else None
 
 
 def write_png(path: Path, rgb: UInt8[np.ndarray, "row col 3"]) -> Path:
@@ -124,7 +142,9 @@ def _read_float(path: Path) -> NDArray[np.float32]:
     with path.open("rb") as file:
         head = file.read(4)
     if is_tiff(head) and is_brightness(path):
-        return read_page(path, 0)
+        with path.open("rb") as file:
+            orientation = stated_orientation(file)
+        return np.asarray(upright(read_page(path, 0), orientation), np.float32)
     return luma(read_image(path))
 
 

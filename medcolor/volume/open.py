@@ -16,6 +16,7 @@ from medcolor.domain import OUTSIDE, GrayVolume
 from medcolor.errors import InputError
 from medcolor.extras import missing_modules, require
 from medcolor.volume import archive, nrrd
+from medcolor.volume.dicom_head import HEAD_BYTES, is_dicom
 from medcolor.volume.files import IMAGE_SUFFIXES, list_files, list_images
 from medcolor.volume.images import open_image_stack
 from medcolor.volume.nifti import is_analyze, is_nifti, open_nifti, read_head
@@ -24,9 +25,6 @@ from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.tiff import open_tiff
 from medcolor.volume.tiff_pages import is_tiff
 from medcolor.volume.visible_human import is_genesis_folder, open_genesis_stack
-
-_HEAD_BYTES = 544
-_DICOM_MAGIC = slice(128, 132)
 
 
 def open_volume(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
@@ -58,7 +56,7 @@ def open_volume(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolu
 
 
 def _open_file(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
-    head = read_head(path, _HEAD_BYTES)
+    head = read_head(path, HEAD_BYTES)
     if is_nifti(head):
         return open_nifti(path, settings, staging)
     if head.startswith(nrrd.MAGIC):
@@ -67,7 +65,7 @@ def _open_file(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
         return _open_folder(archive.unpack(path, staging), settings, staging)
     if is_tiff(head):
         return open_tiff(path, settings)
-    if head[_DICOM_MAGIC] == b"DICM":
+    if is_dicom(head):
         return _open_dicom(path, settings, staging, "DICOM")
     if is_analyze(path.name, head):
         raise InputError(
@@ -120,7 +118,7 @@ def _has_dicom(folder: Path) -> bool:
 
 def _is_dicom(file: Path) -> bool:
     with file.open("rb") as stream:
-        return stream.read(_HEAD_BYTES)[_DICOM_MAGIC] == b"DICM"
+        return is_dicom(stream.read(HEAD_BYTES))
 
 
 def read_slice(

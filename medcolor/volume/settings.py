@@ -25,16 +25,19 @@ class VolumeSettings(Settings):
 
     series: int | str | None = None
     """Which series of a DICOM folder or archive: its number in the list that an error
-    shows, or its SeriesInstanceUID."""
+    shows, or its SeriesInstanceUID. Slices of one series that differ in size or direction
+    are listed apart. Unset: localizers and single images are left out."""
 
     time_point: int | None = None
-    """Which volume of a file with several times, counted from 0."""
+    """Which volume of a file, or of a DICOM series, with several times, counted from 0."""
 
     level: int = 0
     """Which resolution of an OME-Zarr pyramid; 0 is the finest."""
 
     channel: int | None = None
-    """Which channel of an OME-Zarr or TIFF image with several, counted from 0."""
+    """Which channel of an OME-Zarr or TIFF image with several, counted from 0; of a DICOM
+    series: which echo, b-value, component (magnitude, phase) or other kind of image, by its
+    number in the list that an error shows."""
 
     kind: Literal["auto", "ct", "mr", "other"] = "auto"
     """What was scanned with. ct: values are Hounsfield units. mr, other: they are in a unit of the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from collections.abc import Callable
 from functools import partial
 from io import BufferedIOBase
@@ -31,7 +32,7 @@ def make_once(staging: Path, version: str, suffix: str, make: Callable[[Path], N
 
     It is whole or absent, also if several processes make it at once.
     """
-    made = staging / f"{hashlib.blake2b(version.encode(), digest_size=8).hexdigest()}{suffix}"
+    made = staging / f"{hashlib.blake2b(os.fsencode(version), digest_size=8).hexdigest()}{suffix}"
     if made.exists():
         return made
     try:
