@@ -293,7 +293,9 @@ def test_no_line_of_the_log_steers_the_terminal():
     log_to_standard_error()
     screen = io.StringIO()
     screen.isatty = lambda: True
-    with mock.patch("sys.stderr", screen):
+    ours = logging.getLogger("medcolor")
+    # What pytest captures it passes between its processes, as UTF-8.
+    with mock.patch("sys.stderr", screen), mock.patch.object(ours, "propagate", False):
         logging.getLogger("medcolor.x").warning("%s", f"a\x1b[2J{KOELN}")
     assert screen.getvalue() == "WARNING: a\\x1b[2JK\\xf6ln\n"
 
