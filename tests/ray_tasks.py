@@ -38,6 +38,22 @@ class Squares:
         return number * number
 
 
+class DiesWhileItIsMade(Squares):
+    """As files in its folder say; the first who sees one that says `once` deletes it."""
+
+    def __init__(self, scratch: Path) -> None:
+        super().__init__(scratch)
+        for name, misfortune in (
+            ("dies once", lambda: os.kill(os.getpid(), signal.SIGKILL)),
+            ("hangs once", lambda: time.sleep(1000)),
+        ):
+            if (scratch / name).exists():
+                (scratch / name).unlink()
+                misfortune()
+        if (scratch / "always fails").exists():
+            raise ValueError("no kernel")
+
+
 class WhichGpu:
     """Tells which GPUs its process may use, once as many as are wanted have begun."""
 

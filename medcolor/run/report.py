@@ -13,8 +13,8 @@ from importlib.metadata import version
 from medcolor.retrieval.record import Bearing
 from medcolor.run.ledger import COUNT, MATCH, RECORD
 from medcolor.run.plan import Plan
+from medcolor.run.slab_report import SlabReport
 from medcolor.run.tasks import Failed, Runner
-from medcolor.run.workers import SlabReport
 from medcolor.storage import Place, write_atomic, write_json
 from medcolor.volume.surroundings import Surroundings
 from medcolor.volume.window import Window

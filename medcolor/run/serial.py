@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from medcolor.errors import RunError
-from medcolor.run.tasks import ATTEMPTS, Failed, Outcome, Worker, about, attempt
+from medcolor.run.tasks import ATTEMPTS, Failed, Outcome, Work, Worker, about, attempt
 from medcolor.run.threads import usable_cores
 
 _log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class SerialRunner:
         make_worker: Callable[[], Worker],
         tasks: Sequence[Any],
         *,
-        on_gpu: bool = True,  # noqa: ARG002  (there is one worker,
+        work: Work = "color",  # noqa: ARG002  (there is one worker,
         is_long: bool = False,  # noqa: ARG002  and nobody to end it)
     ) -> Iterator[Outcome]:
         """Yield the outcome of every task in order.
@@ -54,11 +54,11 @@ class SerialRunner:
                     )
             yield outcome
 
-    def on_every_node(self, probe: Callable[[], T]) -> dict[str, T]:
+    def on_every_node(self, probe: Callable[[], T], *_works: Work) -> dict[str, T]:
         """Call `probe` here."""
         return {"here": probe()}
 
-    def count(self, name: str, value: int, **tags: str) -> None:
+    def count(self, name: str, value: float | int, **tags: str) -> None:
         """Count for nobody: one process is watched by its own lines."""
 
     def observe(self, name: str, value: float, **tags: str) -> None:

@@ -90,7 +90,7 @@ def test_an_output_that_a_node_does_not_share_or_may_not_write(outputs, monkeypa
 
 def test_a_node_that_lacks_something_ends_the_run_before_it_is_paid_for(tmp_path):
     class OneBlind(SerialRunner):
-        def on_every_node(self, probe):
+        def on_every_node(self, probe, *_works):
             probe()
             raise InputError("node 10.0.0.7: /data/scan.nii", "no such scan here", "Share it")
 
