@@ -81,3 +81,16 @@ class ProcessNumber:
         if self.tasks > 1:
             raise ValueError(f"{task}: a worker of an earlier stage")
         return os.getpid()
+
+
+class WhichNode:
+    """Tells what the label of its node says."""
+
+    def __call__(self, _task: int) -> str:
+        return self.label()
+
+    @staticmethod
+    def label() -> str:
+        import ray
+
+        return ray.get_runtime_context().get_node_labels()["medcolor/work"]
