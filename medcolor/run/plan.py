@@ -17,6 +17,7 @@ from medcolor.features.precision import has_fast_bf16
 from medcolor.features.registry import find_network
 from medcolor.features.store import LoadedNetwork, load_network
 from medcolor.retrieval.record import Source
+from medcolor.run.batches import fewest_launches
 from medcolor.run.hardware import open_device
 from medcolor.run.ledger import MODEL, VOTES, Ledger
 from medcolor.run.tasks import Failed, Runner
@@ -279,18 +280,16 @@ class SlabTask:
         return range(self.start, self.stop)
 
     def batches(self, limit: int) -> list[tuple[range, list[tuple[Source, ...]]]]:
-        """Return runs of slices with up to `limit` references in all, and each one's.
+        """Return runs of slices that are matched together, and the references of each slice.
 
-        A slice that has more is a run of its own.
+        Args:
+            limit: Pairs of a slice and a reference that are matched at once.
         """
-        runs: list[tuple[range, list[tuple[Source, ...]]]] = []
-        room = 0
-        for z, sources in zip(self.slices, self.references, strict=True):
-            if len(sources) <= room:
-                before, each = runs[-1]
-                runs[-1] = range(before.start, z + 1), [*each, sources]
-            else:
-                runs.append((range(z, z + 1), [sources]))
-                room = limit
-            room -= len(sources)
-        return runs
+        runs = fewest_launches([len(sources) for sources in self.references], limit)
+        return [
+            (
+                range(self.start + run.start, self.start + run.stop),
+                [*self.references[run.start : run.stop]],
+            )
+            for run in runs
+        ]
