@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 
-from virtual_time import Clock, Future, Process, Server, map_slices, overlapped
+from virtual_time import Clock, Future, Loaders, Process, Server, map_slices, overlapped
 
+from medcolor.run.batches import fewest_launches
 from medcolor.run.nodes import Node, crews_of, threads_of
 from medcolor.run.placement import Placement
 from medcolor.run.tasks import Work
@@ -106,6 +107,9 @@ class Site:
     slices: int = 1878
     slab_slices: int = 32
     pairs: int = 24
+    reads_ahead: bool = True
+    """Whether slices of the next slab are read while the last of one are matched."""
+
     photographs_a_slice: float = 0.2
     """New ones: 1 mm slices and photographs 5 mm apart."""
 
@@ -145,6 +149,12 @@ class _Worker:
     copied: Future
     """Of the scan, to its node."""
 
+    loaders: Loaders[range]
+
+
+Slab = Callable[[_Worker, range, range, bool], Process]
+"""What a worker does with a slab, which one will follow, and whether it lies beside its last."""
+
 
 @dataclass
 class Run:
@@ -179,9 +189,7 @@ class Run:
     def _alone(self, name: str, seconds: float) -> None:
         self.passes.append(Pass(name, seconds, {}))
 
-    def _pass(
-        self, name: str, slab: Callable[[_Worker, range, bool], Process], work: Work = "color"
-    ) -> None:
+    def _pass(self, name: str, slab: Slab, work: Work = "color") -> None:
         """Have all slabs done, as the product's crews and placement have it."""
         site, nodes = self.site, self.site.nodes
         self._clock, self._bucket = Clock(), Server("bucket", 1)
@@ -208,7 +216,8 @@ class Run:
         cores, bytes_there = Server("cores", node.cpus), self.site.slices * self.costs.scan_bytes
         copied = self._clock.start(self._transfer(bytes_there if is_new else 0.0))
         for gpu in cycle([Server("GPU", 1) for _ in range(node.gpus)]):
-            yield _Worker(gpu, cores, Server("lock", 1), copied)
+            loaders = Loaders[range](self._clock, self._threads)
+            yield _Worker(gpu, cores, Server("lock", 1), copied, loaders)
 
     def _work(
         self,
@@ -216,14 +225,16 @@ class Run:
         number: int,
         placement: Placement,
         slabs: Sequence[range],
-        slab: Callable[[_Worker, range, bool], Process],
+        slab: Slab,
     ) -> Process:
         """Do slabs until none is left."""
         yield worker.copied
         last = -2
         while (taken := placement.take(number)) is not None:
             yield [(None, self.costs.task_s)]
-            yield from slab(worker, slabs[taken], taken == last + 1)
+            after = placement.peek(number)
+            following = range(0) if after is None else slabs[after]
+            yield from slab(worker, slabs[taken], following, taken == last + 1)
             last = taken
 
     def _transfer(self, count: float) -> Process:
@@ -233,20 +244,21 @@ class Run:
         """Take a core for some seconds, and the lock for a part of them."""
         yield [(worker.cores, seconds), (worker.lock, self.costs.lock_share * seconds)]
 
-    def _described(self, worker: _Worker, slices: range, _is_next: bool) -> Process:
+    def _described(self, worker: _Worker, slices: range, _after: range, _is_next: bool) -> Process:
         def one(_z: int) -> Process:
             yield from self._compute(worker, self.costs.reading_s)
             yield [(worker.gpu, self.costs.fc6_s)]
 
         yield from map_slices(self._clock, slices, one, self._threads)
 
-    def _matched(self, worker: _Worker, slices: range, is_next: bool) -> Process:
-        costs, step = self.costs, max(1, self.site.pairs // 3)
-        batches = [slices[first : first + step] for first in range(0, len(slices), step)]
+    def _matched(self, worker: _Worker, slices: range, following: range, is_next: bool) -> Process:
+        costs = self.costs
+        batches, after = self._batches(slices), self._batches(following)
 
         def load(batch: range) -> Process:
             yield from self._compute(worker, len(batch) * costs.reading_s)
-            fresh = 2 if batch.start == slices.start and not is_next else 0
+            is_jump = batch.start == slices.start and not is_next
+            fresh = 2 if is_jump else 0
             per_slice = self.site.photographs_a_slice
             fresh += int(batch.stop * per_slice) - int(batch.start * per_slice)
             for _ in range(fresh):
@@ -264,10 +276,15 @@ class Run:
             yield from self._compute(worker, len(batch) * costs.packing_s)
             yield from self._transfer(len(batch) * costs.votes_bytes)
 
-        yield from overlapped(self._clock, batches, load, match, save, self._threads)
+        ahead = (worker.loaders, after) if self.site.reads_ahead else ()
+        yield from overlapped(self._clock, batches, load, match, save, self._threads, *ahead)
         yield from self._compute(worker, costs.sums_s)
 
-    def _counted(self, worker: _Worker, slices: range, _is_next: bool) -> Process:
+    def _batches(self, slices: range) -> list[range]:
+        runs = fewest_launches([3] * len(slices), self.site.pairs)
+        return [slices[run.start : run.stop] for run in runs]
+
+    def _counted(self, worker: _Worker, slices: range, _after: range, _is_next: bool) -> Process:
         def one(_z: int) -> Process:
             yield from self._transfer(self.costs.votes_bytes)
             yield from self._compute(worker, self.costs.unpacking_s)
@@ -276,7 +293,7 @@ class Run:
         yield from map_slices(self._clock, slices, one, self._threads)
         yield from self._compute(worker, self.costs.sums_s)
 
-    def _colored(self, worker: _Worker, slices: range, _is_next: bool) -> Process:
+    def _colored(self, worker: _Worker, slices: range, _after: range, _is_next: bool) -> Process:
         def one(_z: int) -> Process:
             yield from self._compute(worker, self.costs.reading_s)
             yield [(worker.gpu, self.costs.painting_s)]
@@ -286,7 +303,7 @@ class Run:
         yield from self._compute(worker, len(slices) * self.costs.compressing_s)
         yield from self._transfer(len(slices) * self.costs.rgba_bytes)
 
-    def _coarsened(self, worker: _Worker, slices: range, _is_next: bool) -> Process:
+    def _coarsened(self, worker: _Worker, slices: range, _after: range, _is_next: bool) -> Process:
         yield from self._transfer(len(slices) * self.costs.rgba_bytes)
         yield from self._compute(worker, len(slices) * self.costs.coarsening_s)
 

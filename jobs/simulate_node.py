@@ -107,6 +107,7 @@ def changes() -> str:
     halved = {name: getattr(costs, name) / 2 for name in _GPU_STAGES}
     tried = {
         "as it is": (site, costs),
+        "no slice of the next slab read ahead": (replace(site, reads_ahead=False), costs),
         "slabs without a gap between them": (
             replace(site, slab_slices=-(-site.slices // 4)),
             costs,

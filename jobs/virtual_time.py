@@ -10,7 +10,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -119,6 +119,15 @@ class Pool:
         self._fill()
 
 
+class Loaders(Generic[T]):
+    """As `medcolor.run.threads.Loaders`."""
+
+    def __init__(self, clock: Clock, threads: int) -> None:
+        """Take one more than `threads`."""
+        self.pool = Pool(clock, threads + 1)
+        self.begun: list[tuple[T, Future]] = []
+
+
 def overlapped(
     clock: Clock,
     items: Sequence[T],
@@ -126,26 +135,31 @@ def overlapped(
     work: Callable[[T], Process],
     save: Callable[[T], Process],
     threads: int,
+    loaders: Loaders[T] | None = None,
+    following: Sequence[T] = (),
 ) -> Process:
     """Do as `medcolor.run.threads.overlapped` does, line by line: queues of the same bounds."""
     ahead = threads + 1
-    loading: deque[tuple[T, Future]] = deque()
-    working: deque[tuple[T, Future]] = deque()
+    own = loaders or Loaders[T](clock, threads)
+    begun = own.begun if [item for item, _ in own.begun] == [*items[: len(own.begun)]] else []
+    loading, own.begun = deque(begun), []
+    left, working = len(items), deque[tuple[T, Future]]()
     saving: deque[Future] = deque()
-    waiting = deque(items)
-    loaders, workers, savers = Pool(clock, ahead), Pool(clock, threads), Pool(clock, ahead)
+    waiting = deque([*items[len(loading) :], *(following if loaders else ())])
+    workers, savers = Pool(clock, threads), Pool(clock, ahead)
 
     def begin(count: int) -> None:
         for _ in range(min(count, len(waiting))):
             item = waiting.popleft()
-            loading.append((item, loaders.submit(load(item))))
+            loading.append((item, own.pool.submit(load(item))))
 
-    begin(ahead)
-    while loading or working:
-        while loading and len(working) < threads:
+    begin(ahead - len(loading))
+    while left or working:
+        while left and len(working) < threads:
             item, future = loading.popleft()
             yield future
             working.append((item, workers.submit(work(item))))
+            left -= 1
             begin(1)
         item, future = working.popleft()
         yield future
@@ -154,6 +168,7 @@ def overlapped(
             yield saving.popleft()
     while saving:
         yield saving.popleft()
+    own.begun = list(loading)
 
 
 def map_slices(

@@ -83,6 +83,20 @@ class ProcessNumber:
         return os.getpid()
 
 
+class Foresees:
+    """Tells what it was told will follow its task."""
+
+    def __init__(self) -> None:
+        self.following = None
+
+    def expect(self, task: int) -> None:
+        self.following = task
+
+    def __call__(self, _task: int) -> int | None:
+        following, self.following = self.following, None
+        return following
+
+
 class WhichNode:
     """Tells what the label of its node says."""
 

@@ -74,10 +74,10 @@ class _Worker:
                 raise type(error)(f"node {socket.gethostname()}: {place}", *rest) from error
         return time.perf_counter() - begin
 
-    def run(self, task: Any) -> Outcome:
-        """Do a task of the stage that was prepared."""
+    def run(self, task: Any, following: Any) -> Outcome:
+        """Do a task of the stage that was prepared; another will probably follow."""
         assert self._worker is not None
-        return attempt(self._worker, task)
+        return attempt(self._worker, task, following)
 
 
 _Actor: Any = ray.remote(max_restarts=0)(_Worker)
@@ -266,7 +266,9 @@ class Stage:
 
     def _give(self, number: int, slot: int) -> None:
         actor = self._idle.pop(slot)
-        reference = actor.run.remote(self._tasks[number])
+        after = self._left.peek(slot)
+        following = None if after is None else self._tasks[after]
+        reference = actor.run.remote(self._tasks[number], following)
         self._busy[reference] = actor, _Busy(slot, number, time.monotonic())
 
     def _take(self, reference: Any) -> Outcome | None:

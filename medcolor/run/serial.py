@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any, TypeVar
 
 from medcolor.errors import RunError
@@ -40,9 +41,9 @@ class SerialRunner:
         if not tasks:
             return
         worker = make_worker()
-        for task in tasks:
+        for task, following in zip_longest(tasks, tasks[1:]):
             for _ in range(ATTEMPTS):
-                outcome = attempt(worker, task)
+                outcome = attempt(worker, task, following)
                 if not isinstance(outcome, Failed):
                     break
                 _log.warning("task failed: %s", outcome.problem, extra=about(task))

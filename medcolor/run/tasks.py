@@ -21,6 +21,15 @@ Worker = Callable[[Any], Any]
 """Does one task at a time and returns a small report; holds what is dear to load.
 Must be safe to repeat: a task may run again after a crash."""
 
+
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """A worker that may begin to read what its next task needs, while it does one."""
+
+    def expect(self, task: Any) -> None:
+        """Take note of what will probably come after the task that is given next."""
+
+
 ATTEMPTS = 2
 """Times a task may fail before it is given up."""
 
@@ -114,9 +123,17 @@ class Runner(Protocol):
         """Set a gauge, or note one more value of a histogram."""
 
 
-def attempt(worker: Worker, task: Any) -> Outcome:
-    """Do one task once."""
+def attempt(worker: Worker, task: Any, following: Any = None) -> Outcome:
+    """Do one task once.
+
+    Args:
+        worker: Does it.
+        task: What it does.
+        following: What will probably come next; None if that is unknown.
+    """
     try:
+        if following is not None and isinstance(worker, ReadsAhead):
+            worker.expect(following)
         return Done(task, worker(task))
     except Exception as error:
         readable = error if isinstance(error, MedcolorError) else None

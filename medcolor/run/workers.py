@@ -31,7 +31,7 @@ from medcolor.run.plan import Plan, SlabTask, open_network
 from medcolor.run.reference_cache import ReferenceCache
 from medcolor.run.slab_report import Clock, SlabReport
 from medcolor.run.slabs import model_of
-from medcolor.run.threads import map_slices, overlapped
+from medcolor.run.threads import Loaders, map_slices, overlapped
 from medcolor.run.votes_files import (
     LostVotesError,
     read_votes,
@@ -123,6 +123,9 @@ class _Read:
     prepared: dict[str, PreparedReference] | None
     """Its photographs, if they were prepared ahead."""
 
+    seconds: dict[str, float]
+    """That it took, by stage."""
+
 
 class MatchSlab:
     """Second pass: asks photographs for the colours of the slices of a slab."""
@@ -137,10 +140,18 @@ class MatchSlab:
         self._on_gpu = self._network.device.type == "cuda"
         most, share = settings.compute.batch_pairs, settings.compute.gpu_share
         self._limit = PairLimit(pairs_at_once(self._network, settings, most, share))
+        self._loaders: Loaders[Batch, _Read] | None = None
+        self._following: SlabTask | None = None
         if self._on_gpu:
+            cv2.setNumThreads(1)  # slices of the next slab are read between two slabs, too
+            self._loaders = Loaders(plan.threads)
             side = settings.features.working_size_px
             middle = crop_slice(self._read(plan.levels[0].shape[0] // 2), settings.features)
             warm_up(self._network, settings, middle.body.shape if middle else (side, side))
+
+    def expect(self, task: SlabTask) -> None:
+        """Read the first slices of this slab while the last of the next one are matched."""
+        self._following = task
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Match, write, mark as done."""
@@ -149,14 +160,16 @@ class MatchSlab:
         self._plan.ledger.refuse_if_replaced()
 
         def read(batch: Batch) -> _Read:
-            with stopwatch("reading"):
+            own = Stopwatch()  # it may be read while another slab is done
+            with own("reading"):
                 targets = [self._read(z) for z in batch[0]]
             # A GPU works on other pairs meanwhile; of a CPU every core has its hands full.
-            ahead = self._load_references(batch[1], stopwatch) if self._on_gpu else None
-            return _Read(batch, targets, ahead)
+            ahead = self._load_references(batch[1], own) if self._on_gpu else None
+            return _Read(batch, targets, ahead, own.seconds)
 
         def match(found: _Read) -> tuple[range, Made, Ballot | None]:
             slices, sources = found.batch
+            stopwatch.add(found.seconds)
             prepared = found.prepared or self._load_references(sources, stopwatch)
             made = self._match(found.targets, sources, prepared, stopwatch)
             return slices, made, self._count(made, slices, stopwatch)
@@ -172,7 +185,10 @@ class MatchSlab:
                     sizes[votes_name(z)] = write_votes(self._plan.votes, z, votes.get(z))
 
         batches = task.batches(self._limit.pairs)
-        overlapped(batches, read, match, write, self._plan.threads)
+        after, self._following = self._following, None
+        following = after.batches(self._limit.pairs) if after and self._loaders else ()
+        threads, loaders = self._plan.threads, self._loaders
+        overlapped(batches, read, match, write, threads, loaders=loaders, following=following)
         if self._plan.uses_model:
             name = sums_name("", task.number)
             with stopwatch("writing"), speaking_of_full_disks(self._plan.votes):

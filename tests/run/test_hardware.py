@@ -22,7 +22,8 @@ from medcolor.evaluate import demo
 from medcolor.evaluate.across import write_case
 from medcolor.prepared import crop_slice
 from medcolor.reference.library import list_references
-from medcolor.run import driver, estimate, hardware, plan, slab_report, workers
+from medcolor.run import driver, estimate, hardware, plan, slab_report, threads, workers
+from medcolor.run.ledger import Ledger
 from medcolor.run.look import look_at
 from medcolor.run.plan import Capabilities, resolve_hardware
 from medcolor.run.serial import SerialRunner
@@ -349,6 +350,45 @@ def test_a_slab_whose_pairs_do_not_fit_is_done_by_fewer_at_once_and_says_so(
     assert told["gpu_halvings"] == 1
     assert "did not hold as many pairs as expected" in caplog.text
     assert tree_bytes(one) == tree_bytes(few)
+
+
+def test_slices_of_the_next_slab_are_read_while_the_last_is_matched(
+    inputs, tmp_path, quick, monkeypatch
+):
+    """Each is read once to be matched, as without, and the bytes are the same."""
+    begin = workers.MatchSlab.__init__
+    read, matched, early = [], [], []
+
+    def begin_as_on_gpu(self, *given):
+        begin(self, *given)
+        self._on_gpu, self._loaders = True, threads.Loaders(self._plan.threads)
+        opened = self._read
+
+        def noted(z):
+            read.append(z)
+            return opened(z)
+
+        self._read = noted
+
+    def mark(self, stage, number, *rest):
+        if stage == "match":
+            early.append({*read} - {*matched, *range(4 * number, 4 * number + 4)})
+            matched.extend(range(4 * number, 4 * number + 4))
+        return real_mark(self, stage, number, *rest)
+
+    stated = quick.model_dump() | {"store": {"slab_slices": 4, "chunk": (4, 16, 16)}}
+    settings = quick.model_validate(stated)
+    plain, ahead = tmp_path / "plain.ome.zarr", tmp_path / "ahead.ome.zarr"
+    assert medcolor.colorize_volume(*inputs, plain, settings=settings).is_complete
+    monkeypatch.setattr(workers.MatchSlab, "__init__", begin_as_on_gpu)
+    real_mark = Ledger.mark_done
+    monkeypatch.setattr(Ledger, "mark_done", mark)
+    assert medcolor.colorize_volume(*inputs, ahead, settings=settings).is_complete
+    assert sorted(read) == list(range(8))
+    assert early[0] <= set(range(4, 8))
+    assert early[0], "the second slab has begun before the first was done"
+    assert not early[-1]
+    assert tree_bytes(plain) == tree_bytes(ahead)
 
 
 class AllIsMatchedError(Exception):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import make_scan
-from ray_tasks import DiesWhileItIsMade, ProcessNumber, Squares, WhichGpu
+from ray_tasks import DiesWhileItIsMade, Foresees, ProcessNumber, Squares, WhichGpu
 from trees import tree_bytes
 
 import medcolor
@@ -104,6 +104,14 @@ def test_a_task_that_does_not_end_is_given_up(ray_runner, tmp_path, monkeypatch)
     assert done == {2: 4, 3: 9}
     assert "not ended after 4 s" in failed[1]
     hasty.release()
+
+
+def test_a_worker_knows_what_follows_so_that_it_may_read_ahead(runner):
+    """Of two workers each has a run of neighbours, until it takes a part of the other's."""
+    outcomes = [(one.task, one.report) for one in runner.run(Foresees, range(8))]
+    assert sorted(task for task, _ in outcomes) == list(range(8))
+    assert {following - task for task, following in outcomes if following is not None} == {1}
+    assert sum(following is not None for _, following in outcomes) >= 4
 
 
 def test_a_worker_is_made_before_it_is_given_a_task(ray_runner, tmp_path):
