@@ -26,6 +26,7 @@ from medcolor.run import driver, estimate, hardware, plan, slab_report, threads,
 from medcolor.run.ledger import Ledger
 from medcolor.run.look import look_at
 from medcolor.run.plan import Capabilities, resolve_hardware
+from medcolor.run.report import RunReport
 from medcolor.run.serial import SerialRunner
 from medcolor.run.tasks import Done
 from medcolor.stopwatch import Stopwatch
@@ -189,6 +190,10 @@ def test_a_slab_says_how_long_its_gpu_worked_and_how_long_it_had_nothing_to_do(m
     said = clock.report(task, Stopwatch(), 40)
     assert (said.slices, said.voxel_bytes, said.gpu_busy_s, said.gpu_starved_s) == (5, 40, 6.0, 4.0)
     assert (said.gpu_bytes, said.gpu_limit_bytes) == (3 * GIB, 80 * GIB)
+    report = RunReport(Path("v.ome.zarr"))
+    for _ in range(2):
+        report.add(said, stage="match")
+    assert report.gpu_seconds == {"busy": 12.0, "starved": 8.0}
     counted, seen = {}, {}
 
     class Watched(SerialRunner):
@@ -348,6 +353,7 @@ def test_a_slab_whose_pairs_do_not_fit_is_done_by_fewer_at_once_and_says_so(
     assert report.gpu_halvings == 1
     told = json.loads((few.with_name(few.name + ".run") / "run.json").read_text())
     assert told["gpu_halvings"] == 1
+    assert told["gpu_seconds"] == {"busy": 0.0, "starved": 0.0}, "there is none"
     assert "did not hold as many pairs as expected" in caplog.text
     assert tree_bytes(one) == tree_bytes(few)
 
