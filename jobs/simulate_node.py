@@ -141,7 +141,7 @@ def costs_of() -> str:
         (name, _spoken(name, getattr(Costs(), name)), " ".join(text.split())) for name, text in said
     ]
     assert len(rows) == len(dataclasses.fields(Costs))
-    return table(("of a slice, if not said", "taken", "from"), rows)
+    return table(("of a slice, if not stated", "taken", "from"), rows)
 
 
 def _spoken(name: str, value: float) -> str:
@@ -158,7 +158,7 @@ def page() -> str:
     alone_s = costs.ready_s + 2 * costs.fit_s
     return f"""# What a GPU node colours in a second
 
-Written by `python jobs/simulate_node.py --page`; `tests/test_simulation.py` holds this page to it.
+Written by `jobs/simulate_node.py`; `tests/test_simulation.py` compares the two.
 
 **This is a simulation, not a measurement.** Costs of stages, some measured on an H100, some on CPU
 cores, some assumed (last table), go through the product's own placement of slabs and a model of its
@@ -186,7 +186,7 @@ Each has a lock of its own, its share of the cores, and its share of the GPU's m
 Eight GPUs a node, `compute.gpu_share=0.25`; slices a second of the whole run, and its longest part.
 What is left on many GPUs is what one thread does: getting ready and two fits take {alone_s:.0f} s,
 so no number of GPUs makes more than {site.slices / alone_s:.0f} slices/s of one body. A bucket is
-read and written by all nodes together; votes of slices lie in it between the passes, if the volume
+read and written by all nodes together; votes of slices are kept in it between the passes, if the volume
 does.
 
 {scaling()}
