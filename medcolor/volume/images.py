@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -19,9 +20,10 @@ from medcolor.volume.bounds import check_shape
 from medcolor.volume.files import is_raw_photograph, list_images
 from medcolor.volume.geometry import affine_from_code, to_lps
 from medcolor.volume.image_pixel import stated_pixel
+from medcolor.volume.named_slices import one_volume
 from medcolor.volume.raw_cryosection import read_raw_cryosection
 from medcolor.volume.settings import VolumeSettings
-from medcolor.volume.tiff_pages import is_brightness, is_tiff, luma, read_page
+from medcolor.volume.tiff_pages import first_page, is_brightness, is_tiff, luma, read_page
 
 _DTYPES = ("uint8", "uint16", "int16", "float32")
 _BITS = {"I;16": 16, "I;16B": 16, "I;16L": 16, "I": 16, "F": 32}
@@ -32,7 +34,8 @@ def open_image_stack(folder: Path, settings: VolumeSettings) -> GrayVolume:
     """Open a folder of equally sized grey (or colour, taken as grey) images.
 
     Raises:
-        InputError: No spacing given, sizes or types differ, a file is no image.
+        InputError: No spacing given, sizes or types differ, a file is no image, several channels
+            or time points and none chosen.
     """
     files = list_images(folder)
     if settings.spacing_mm is None:
@@ -41,7 +44,7 @@ def open_image_stack(folder: Path, settings: VolumeSettings) -> GrayVolume:
             f"{len(files)} images do not say how far apart they are",
             "Give it in mm along z, y, x: --set volume.spacing_mm=[1,1,1]",
         )
-    kinds = {_size_and_bits(path): path for path in files}
+    kinds = {_size_and_kind(path): path for path in files}
     if len(kinds) > 1:
         (first, _), (second, other) = list(kinds.items())[:2]
         raise InputError(
@@ -50,22 +53,25 @@ def open_image_stack(folder: Path, settings: VolumeSettings) -> GrayVolume:
             f"{first[1]} x {first[0]} of {first[2]}",
             "Keep one stack of one size and kind in the folder",
         )
-    ((rows, cols, _bits),) = kinds
+    ((rows, cols, _bits, channels),) = kinds
+    files, channel = one_volume(folder, files, settings, channels)
     shape = (rows, cols)
     check_shape(folder, (len(files), *shape))
-    read = delayed(_read_float, pure=True)
+    read = delayed(partial(_read_float, channel=channel), pure=True)
     slices = [da.from_delayed(read(path), shape, np.float32) for path in files]
     stack = da.stack(slices).transpose(2, 1, 0)
     array, geometry = to_lps(stack, affine_from_code(settings.orientation, settings.spacing_mm))
     return GrayVolume(array, "raw", geometry, str(folder), tuple(files))
 
 
-def _size_and_bits(path: Path) -> tuple[int, int, int]:
-    """Return rows, columns and bits of a channel, from the header alone."""
+def _size_and_kind(path: Path) -> tuple[int, int, int, int]:
+    """Return rows, columns, bits of a channel and channels, from the header alone."""
+    if _is_tiff(path) and (found := first_page(path))[0]:
+        return *found[2], found[1]
     try:
         with Image.open(path) as image:
             pages = getattr(image, "n_frames", 1)
-            kind = image.height, image.width, _BITS.get(image.mode, 8)
+            kind = image.height, image.width, _BITS.get(image.mode, 8), 1
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise _unreadable(path) from error
     if pages > 1:
@@ -119,13 +125,16 @@ def encode_png(rgb: UInt8[np.ndarray, "row col 3"]) -> bytes:
     return bytes(cv2.imencode(".png", rgb[..., ::-1])[1].tobytes())
 
 
-def _read_float(path: Path) -> NDArray[np.float32]:
+def _read_float(path: Path, channel: int) -> NDArray[np.float32]:
     """Read a slice; TIFF by its own library, which knows bits and from which end they count."""
-    with path.open("rb") as file:
-        head = file.read(4)
-    if is_tiff(head) and is_brightness(path):
-        return read_page(path, 0)
+    if _is_tiff(path) and is_brightness(path):
+        return read_page(path, 0, channel)
     return luma(read_image(path))
+
+
+def _is_tiff(path: Path) -> bool:
+    with path.open("rb") as file:
+        return is_tiff(file.read(4))
 
 
 def _unreadable(path: Place) -> InputError:

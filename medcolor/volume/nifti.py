@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import re
 import zlib
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ import numpy as np
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.volume.bounds import check_affine, check_shape
-from medcolor.volume.choice import chosen
+from medcolor.volume.choice import chosen_volume
 from medcolor.volume.geometry import chunks_of_slices, to_lps
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.staging import FlatVoxels, copy_bounded, make_once, version_of
@@ -61,7 +62,7 @@ def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     Args:
         path: `.nii`, or the `.hdr` beside an `.img`; a compressed file (`.gz`) is inflated once
             into `staging`, because every slice of it would cost inflating all that lies before.
-        settings: `time_point` chooses among several volumes.
+        settings: `time_point` chooses along the fourth axis, `channel` along the fifth.
         staging: Folder for the inflated copy, shared by all workers.
 
     Raises:
@@ -72,14 +73,15 @@ def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     shape = tuple(int(side) for side in header.get_data_shape())
     dtype = header.get_data_dtype()
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
+        what = "colours" if dtype.names else f"type {dtype}"
         raise InputError(
-            path, f"voxels of type {dtype}, expected integers or floats", "Convert the file"
+            path, f"voxels of {what}, expected integers or floats", "Save one grey volume"
         )
-    count = _volume_count(path, shape)
+    time_points, channels = _counts(path, shape)
     check_shape(path, shape[:3])
-    number = chosen(path, "time_point", count, settings, what="volumes")
+    channel, time_point = chosen_volume(path, settings, channels=channels, time_points=time_points)
     begin, source = int(header["vox_offset"]), _voxel_file(path, header)
-    expected = begin + count * int(np.prod(shape[:3])) * dtype.itemsize
+    expected = begin + math.prod(shape) * dtype.itemsize
     file = _inflate(source, expected, staging) if _is_gzip(source) else source
     if file.stat().st_size < expected:
         raise InputError(
@@ -94,13 +96,15 @@ def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     voxels = FlatVoxels(
         file,
         dtype,
-        begin + number * int(np.prod(shape[:3])) * dtype.itemsize,
-        shape[:3],
+        begin,
+        (*shape[:3], time_points, channels),
+        picks=(None, None, None, time_point, channel),
         slope=1.0 if slope is None else float(slope),
         intercept=float(intercept or 0.0),
     )
     chunks = chunks_of_slices(affine, shape[:3])
-    stored = da.from_array(voxels, chunks=chunks, name=f"nifti-{path}-{number}", meta=np.empty(0))
+    name = f"nifti-{path}-{time_point}-{channel}"
+    stored = da.from_array(voxels, chunks=chunks, name=name, meta=np.empty(0))
     array, geometry = to_lps(stored, affine, (_placed_by(header),))
     files = tuple(dict.fromkeys((path, source)))
     facts: dict[str, str | float] = {"format": "NIfTI", **_modality(header)}
@@ -174,16 +178,16 @@ def _read_header(path: Path) -> Any:
     return header
 
 
-def _volume_count(path: Path, shape: tuple[int, ...]) -> int:
-    """Return how many volumes there are."""
+def _counts(path: Path, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return how many time points (axis 4) and channels (axis 5) there are."""
     if len(shape) < 3:
         raise InputError(path, f"{len(shape)} dimensions {shape}, expected 3", "Give a volume")
-    count = 1
-    for side in shape[3:]:
-        count *= side
-    if count < 1:
+    time_points, channels, *others = (*shape[3:], 1, 1)[: max(2, len(shape) - 3)]
+    if min(shape) < 1:
         raise InputError(path, f"dimensions {shape}", "Fetch the file again")
-    return count
+    if math.prod(others) > 1:
+        raise InputError(path, f"dimensions {shape}, at most 5 are read", "Save one of its parts")
+    return time_points, channels
 
 
 def _is_gzip(path: Path) -> bool:

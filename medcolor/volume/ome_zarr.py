@@ -15,7 +15,7 @@ from medcolor.errors import InputError
 from medcolor.storage import plain_key
 from medcolor.storage.zarr_stores import AbsentShardError, reading_store
 from medcolor.volume.bounds import check_affine, check_shape
-from medcolor.volume.choice import chosen
+from medcolor.volume.choice import chosen_volume
 from medcolor.volume.geometry import affine_from_code, to_lps
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.units import known_millimetres
@@ -68,13 +68,10 @@ def open_ome_zarr(folder: Path, settings: VolumeSettings) -> GrayVolume:
         raise InputError(folder, f"axes {names}, expected .., z, y, x", "Give a volume")
     if stored.dtype.kind not in "iuf":
         raise InputError(folder, f"voxels of type {stored.dtype}", "Convert the image")
-    index = [
-        _chosen(folder, name, side, settings)
-        for name, side in zip(names[:-3], stored.shape[:-3], strict=True)
-    ]
+    index = _chosen(folder, [_key(axis) for axis in image["axes"][:-3]], stored.shape, settings)
     check_shape(folder, stored.shape[-3:])
     rows, cols = stored.shape[-2:]
-    reader = _Slices(folder, stored, tuple(index))
+    reader = _Slices(folder, stored, index)
     array = da.from_array(reader, chunks=(1, rows, cols), name=f"zarr-{folder}-{index}").astype(
         np.float32
     )
@@ -116,11 +113,40 @@ class _Slices:
             ) from error
 
 
-def _chosen(folder: Path, name: str, count: int, settings: VolumeSettings) -> int:
-    """Return the index along an axis that is no axis of space."""
-    if name == "t":
-        return chosen(folder, "time_point", count, settings, what="time points")
-    return chosen(folder, "channel", count, settings, what="channels")
+def _key(axis: dict[str, Any]) -> str:
+    """Return the setting that chooses along an axis that is none of space; its name if none does.
+
+    The type of an axis says what it is, and may be left out.
+    """
+    name, kind = str(axis["name"]).lower(), str(axis.get("type") or "").lower()
+    if kind == "time" or (not kind and name in ("t", "time")):
+        return "time_point"
+    if kind == "channel" or (not kind and name in ("c", "channel")):
+        return "channel"
+    return name
+
+
+def _chosen(
+    folder: Path, keys: list[str], shape: tuple[int, ...], settings: VolumeSettings
+) -> tuple[int, ...]:
+    """Return the indices along the axes that are none of space."""
+    counts = {"channel": 1, "time_point": 1}
+    for key, side in zip(keys, shape, strict=False):
+        if counts.get(key, 2) > 1 and side > 1:
+            raise InputError(
+                folder,
+                f"an axis {key!r:.20} of {side}, expected at most one of channels and one of time "
+                "points",
+                "Save one of its parts",
+            )
+        counts[key] = max(side, counts.get(key, 1))
+    channel, time_point = chosen_volume(
+        folder, settings, channels=counts["channel"], time_points=counts["time_point"]
+    )
+    picks = {"channel": channel, "time_point": time_point}
+    return tuple(
+        picks.get(key, 0) if side > 1 else 0 for key, side in zip(keys, shape, strict=False)
+    )
 
 
 def _unit(folder: Path, axis: dict[str, Any]) -> float:

@@ -66,7 +66,7 @@ def _open_file(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     if head.startswith(archive.MAGIC):
         return _open_folder(archive.unpack(path, staging), settings, staging)
     if is_tiff(head):
-        return open_tiff(path, settings)
+        return open_tiff(path, settings, staging)
     if head[_DICOM_MAGIC] == b"DICM":
         return _open_dicom(path, settings, staging, "DICOM")
     if is_analyze(path.name, head):

@@ -24,17 +24,18 @@ class VolumeSettings(Settings):
     say it themselves."""
 
     series: int | str | None = None
-    """Which series of a DICOM folder or archive: its number in the list that an error
-    shows, or its SeriesInstanceUID."""
+    """Which series of a DICOM folder or archive, or image of a TIFF file with several: its
+    number in the list that an error shows; of DICOM also its SeriesInstanceUID."""
 
     time_point: int | None = None
-    """Which volume of a file with several times, counted from 0."""
+    """Which volume of a file with several (times, or whatever else it lists), counted from 0."""
 
     level: int = 0
     """Which resolution of an OME-Zarr pyramid; 0 is the finest."""
 
     channel: int | None = None
-    """Which channel of an OME-Zarr or TIFF image with several, counted from 0."""
+    """Which channel, or component of vectors and colours, of a file with several, counted from
+    0."""
 
     kind: Literal["auto", "ct", "mr", "other"] = "auto"
     """What was scanned with. ct: values are Hounsfield units. mr, other: they are in a unit of the

@@ -70,17 +70,31 @@ class FlatVoxels:
         offset: int,
         shape: tuple[int, ...],
         *,
+        picks: tuple[int | None, ...] = (None, None, None),
         slope: float = 1.0,
         intercept: float = 0.0,
     ) -> None:
-        """Take where the voxels of three axes begin, and what makes values of them."""
+        """Take where the voxels begin, and what makes values of them.
+
+        Args:
+            file: Holds them, with nothing between.
+            stored: Their type.
+            offset: Of the first, in bytes.
+            shape: Of all axes.
+            picks: For each axis the one index that is read along it; None for the three of space.
+            slope: Values are slope * stored + intercept.
+            intercept: In the unit of values.
+        """
         self._map = partial(np.memmap, file, stored, "r", offset, shape, "F")
         self._slope, self._intercept = slope, intercept
-        self.shape = shape
+        self._picks = picks
+        self.shape = tuple(side for side, pick in zip(shape, picks, strict=True) if pick is None)
 
     def __getitem__(self, index: tuple[slice, ...]) -> NDArray[np.float32]:
         """Read what is asked for."""
-        stored = np.array(self._map()[index])
+        wanted = iter(index)
+        where = tuple(next(wanted) if pick is None else pick for pick in self._picks)
+        stored = np.array(self._map()[where])
         with np.errstate(over="ignore"):  # infinity is an error of who reads a slice
             if (self._slope, self._intercept) == (1.0, 0.0):
                 return stored.astype(np.float32)

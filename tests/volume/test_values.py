@@ -154,8 +154,14 @@ def test_lengths_of_an_nrrd_are_in_its_units(tmp_path, units, spacing, is_placed
     [
         ((*PLACED, 'space units: "furlong" "mm" "mm"'), "lengths in 'furlong'"),
         ((*PLACED, 'space units: "mm" "mm"'), "2 space units"),
-        ((*PLACED, "kinds: RGB-color space space"), "an axis of kind RGB-color"),
-        (("spacings: 2 3 4", "kinds: space space list"), "an axis of kind list"),
+        (
+            (*PLACED, "kinds: RGB-color space space"),
+            "axes of kinds rgb-color space space, expected 3 of space",
+        ),
+        (
+            ("spacings: 2 3 4", "kinds: space space list"),
+            "axes of kinds space space list, expected 3 of space",
+        ),
         (("spacings: 2 -3 4",), "spacings above 0"),
         ((PLACED[0], "space directions: (2,0) (0,3) (0,4)"), "without directions|NRRD header"),
     ],
