@@ -23,11 +23,12 @@ from medcolor.volume.choice import chosen_volume
 from medcolor.volume.geometry import chunks_of_slices, to_lps
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.staging import FlatVoxels, copy_bounded, make_once, version_of
+from medcolor.volume.units import in_millimetres
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEADER_BYTES = 544
-_MILLIMETRES = {0: 1.0, 1: 1e3, 2: 1.0, 3: 1e-3}
-"""Of NIfTI's codes of units: none said, metre, millimetre, micrometre."""
+_UNITS = {0: "", 1: "m", 2: "mm", 3: "um"}
+"""NIfTI's codes of units."""
 
 _MRI_TIMES = re.compile(rb"\bT[ER] ?= ?\d")
 _BY_SPACING = "placed by its spacing alone: neither sform nor qform"
@@ -90,7 +91,9 @@ def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
             "Fetch the file again",
         )
     affine = np.asarray(header.get_best_affine(), float)
-    affine[:3] *= _millimetres(path, header)
+    unit = _UNITS.get(code := int(header["xyzt_units"]) & _LENGTH_BITS, f"code {code}")
+    (length,), told = in_millimetres(path, [unit], settings.length_unit)
+    affine[:3] *= length
     check_affine(path, affine)
     slope, intercept = header.get_slope_inter()
     voxels = FlatVoxels(
@@ -105,7 +108,7 @@ def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     chunks = chunks_of_slices(affine, shape[:3])
     name = f"nifti-{path}-{time_point}-{channel}"
     stored = da.from_array(voxels, chunks=chunks, name=name, meta=np.empty(0))
-    array, geometry = to_lps(stored, affine, (_placed_by(header),))
+    array, geometry = to_lps(stored, affine, (_placed_by(header), *told))
     files = tuple(dict.fromkeys((path, source)))
     facts: dict[str, str | float] = {"format": "NIfTI", **_modality(header)}
     is_placed = _placed_by(header) != _BY_SPACING
@@ -116,18 +119,6 @@ def _modality(header: Any) -> dict[str, str]:
     """Return MR if the description holds echo or repetition time, as dcm2niix and SPM write it."""
     is_mr = _MRI_TIMES.search(bytes(header["descrip"]))
     return {"modality": "MR"} if is_mr else {}
-
-
-def _millimetres(path: Path, header: Any) -> float:
-    """Return the length of the unit that places are in."""
-    code = int(header["xyzt_units"]) & _LENGTH_BITS
-    if code not in _MILLIMETRES:
-        raise InputError(
-            path,
-            f"lengths in unit {code}, expected 1 (metre), 2 (millimetre), 3 (micrometre) or 0",
-            "Mend its header",
-        )
-    return _MILLIMETRES[code]
 
 
 def _placed_by(header: Any) -> str:

@@ -24,7 +24,7 @@ from medcolor.volume.geometry import affine_from_code, chunks_of_slices, to_lps
 from medcolor.volume.nrrd_axes import Role, directions_of, roles_of, space_of
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.staging import FlatVoxels, copy_bounded, make_once, version_of
-from medcolor.volume.units import known_millimetres
+from medcolor.volume.units import in_millimetres
 
 MAGIC = b"NRRD000"
 _SPACES = {
@@ -97,7 +97,7 @@ def open_nrrd(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume
             f"truncated: {file.stat().st_size - offset} bytes of voxels, expected {expected}",
             "Fetch the file again",
         )
-    affine, words = _affine(path, header, roles, settings)
+    affine, (words, *told) = _affine(path, header, roles, settings)
     check_affine(path, affine)
     pick = {"space": None, "channel": channel, "time_point": time_point}
     picks = tuple(
@@ -108,7 +108,7 @@ def open_nrrd(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume
     chunks = chunks_of_slices(affine, space)
     name = f"nrrd-{path}-{time_point}-{channel}"
     stored = da.from_array(voxels, chunks=chunks, name=name, meta=np.empty(0))
-    array, geometry = to_lps(stored, affine, (words,))
+    array, geometry = to_lps(stored, affine, (words, *told))
     return GrayVolume(
         array,
         "raw",
@@ -144,8 +144,9 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     """Return the header and the byte behind it."""
     try:
         with path.open("rb") as file:
-            header = nrrd.read_header(file)
-            return dict(header), file.tell()
+            # Left to itself pynrrd drops what is not ASCII: of a micron sign and an m stays a metre.
+            lines = (line.decode("utf-8", "surrogateescape") for line in iter(file.readline, b""))
+            return dict(nrrd.read_header(lines)), file.tell()
     except OSError:
         raise
     except Exception as error:  # whatever a damaged header makes the parser raise
@@ -204,7 +205,7 @@ def _inflate(path: Path, opener: Any, begin: int, skip: int, expected: int, stag
 
 def _affine(
     path: Path, header: dict[str, Any], roles: tuple[Role, ...], settings: VolumeSettings
-) -> tuple[NDArray[np.float64], str]:
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """Return index to mm in RAS, and where it comes from."""
     of_space = [axis for axis, role in enumerate(roles) if role == "space"]
     space = space_of(header)
@@ -219,9 +220,10 @@ def _affine(
         if directions is None or np.isnan(directions[of_space]).any():
             raise InputError(path, "axes without directions in space", "Mend its header")
         affine[:3, :3] = directions[of_space].T
-        affine[:3] *= _millimetres(path, header, "space units", [0, 1, 2])[:, None]
-        return np.diag([*_SPACES[space], 1.0]) @ affine, f"{_SPACE}{space}"
-    spacings = settings.spacing_mm
+        lengths, told = _millimetres(path, header, "space units", [0, 1, 2], settings)
+        affine[:3] *= lengths[:, None]
+        return np.diag([*_SPACES[space], 1.0]) @ affine, (f"{_SPACE}{space}", *told)
+    spacings, told = settings.spacing_mm, ()
     if spacings is None:
         stated = np.asarray(header.get("spacings", [np.nan] * len(roles)), float)
         stored = stated[of_space] if len(stated) == len(roles) else np.full(3, np.nan)
@@ -231,19 +233,19 @@ def _affine(
                 "neither an anatomical space nor spacings above 0",
                 "Give them in mm along z, y, x: --set volume.spacing_mm=[1,1,1]",
             )
-        lengths = stored * _millimetres(path, header, "units", of_space)
-        z, y, x = (float(side) for side in lengths[::-1])
+        lengths, told = _millimetres(path, header, "units", of_space, settings)
+        z, y, x = (float(side) for side in (stored * lengths)[::-1])
         spacings = z, y, x
-    return affine_from_code(settings.orientation, spacings), f"axes taken as {settings.orientation}"
+    words = f"axes taken as {settings.orientation}"
+    return affine_from_code(settings.orientation, spacings), (words, *told)
 
 
 def _millimetres(
-    path: Path, header: dict[str, Any], field: str, axes: list[int]
-) -> NDArray[np.float64]:
-    """Return the length of the unit along each of three axes, of space or of the image."""
-    units = header.get(field)
-    if not units:
-        return np.ones(3)
+    path: Path, header: dict[str, Any], field: str, axes: list[int], settings: VolumeSettings
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Return the length of the unit along each of three axes, and what to tell of it."""
+    units = header.get(field) or [""] * (max(axes) + 1)
     if len(units) <= max(axes):
-        raise InputError(path, f"{len(units)} {field}, expected more", "Mend its header")
-    return np.array([known_millimetres(path, units[axis]) for axis in axes])
+        raise InputError(path, f"{len(units)} {field}, expected {max(axes) + 1}", "Mend its header")
+    lengths, told = in_millimetres(path, [units[axis] for axis in axes], settings.length_unit)
+    return np.array(lengths), told

@@ -18,7 +18,7 @@ from medcolor.volume.bounds import check_affine, check_shape
 from medcolor.volume.choice import chosen_volume
 from medcolor.volume.geometry import affine_from_code, to_lps
 from medcolor.volume.settings import VolumeSettings
-from medcolor.volume.units import known_millimetres
+from medcolor.volume.units import in_millimetres
 
 _METADATA = ("zarr.json", ".zattrs", ".zgroup")
 
@@ -53,7 +53,8 @@ def open_ome_zarr(folder: Path, settings: VolumeSettings) -> GrayVolume:
             )
         stored = group[plain_key(datasets[settings.level]["path"], folder, "Mend its metadata")]
         scale, origin = _placement(folder, image, datasets[settings.level], len(names))
-        units = [_unit(folder, axis) for axis in image["axes"]]
+        units = [axis.get("unit") for axis in image["axes"][-3:]]
+        lengths, told = in_millimetres(folder, units, settings.length_unit)
     except InputError:
         raise
     except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
@@ -75,9 +76,9 @@ def open_ome_zarr(folder: Path, settings: VolumeSettings) -> GrayVolume:
     array = da.from_array(reader, chunks=(1, rows, cols), name=f"zarr-{folder}-{index}").astype(
         np.float32
     )
-    affine = _affine(attributes, scale * units, origin * units, settings)
+    affine = _affine(attributes, scale[-3:] * lengths, origin[-3:] * lengths, settings)
     check_affine(folder, affine)
-    volume, geometry = to_lps(array.transpose(2, 1, 0), affine, (f"level {settings.level}",))
+    volume, geometry = to_lps(array.transpose(2, 1, 0), affine, (f"level {settings.level}", *told))
     files = tuple(
         sorted(
             path
@@ -149,12 +150,6 @@ def _chosen(
     )
 
 
-def _unit(folder: Path, axis: dict[str, Any]) -> float:
-    """Return the millimetres of an axis's unit; without one, millimetres are meant."""
-    is_space = axis.get("type") == "space" or str(axis["name"]).lower() in ("z", "y", "x")
-    return known_millimetres(folder, axis.get("unit")) if is_space else 1.0
-
-
 def _placement(
     folder: Path, image: dict[str, Any], dataset: dict[str, Any], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -190,16 +185,16 @@ def _affine(
     origin: NDArray[np.float64],
     settings: VolumeSettings,
 ) -> NDArray[np.float64]:
-    """Return index (x, y, z) to mm in RAS."""
+    """Return index (x, y, z) to mm in RAS, from scale and origin in mm along z, y, x."""
     own = attributes.get("medcolor", {}).get("affine_ras_mm")
     if own is not None:
         finest = np.array(own, float)
         directions = finest[:3, :3] / np.linalg.norm(finest[:3, :3], axis=0)
         affine = np.eye(4)
-        affine[:3, :3] = directions * scale[:-4:-1]
-        affine[:3, 3] = finest[:3, 3] + directions @ origin[:-4:-1]
+        affine[:3, :3] = directions * scale[::-1]
+        affine[:3, 3] = finest[:3, 3] + directions @ origin[::-1]
         return affine
-    z, y, x = (float(side) for side in scale[-3:])
+    z, y, x = (float(side) for side in scale)
     affine = affine_from_code(settings.orientation, (z, y, x))
-    affine[:3, 3] = np.sign(np.diag(affine)[:3]) * origin[:-4:-1]
+    affine[:3, 3] = np.sign(np.diag(affine)[:3]) * origin[::-1]
     return affine

@@ -7,6 +7,7 @@ from typing import Literal
 
 from medcolor.domain import check_orientation
 from medcolor.settings import Settings
+from medcolor.volume.units import millimetres
 
 WindowName = Literal["brain", "soft-tissue", "soft tissue", "bone", "lung"]
 
@@ -17,6 +18,10 @@ class VolumeSettings(Settings):
 
     spacing_mm: tuple[float, float, float] | None = None
     """Distance between voxels along (z, y, x), for image stacks, which do not say."""
+
+    length_unit: str | None = None
+    """Unit of lengths in the header of a NIfTI, NRRD, OME-Zarr or TIFF file, instead of the one
+    that it names: mm, um, m or another. Unset: the header's; millimetres where it names none."""
 
     orientation: str = "LPS"
     """Where columns, rows and slices of an image stack run to: three of L/R, P/A, S/I.
@@ -84,6 +89,8 @@ class VolumeSettings(Settings):
         if self.spacing_mm is not None and min(self.spacing_mm) <= 0:
             raise ValueError("spacing_mm must be > 0")
         check_orientation(self.orientation)
+        if self.length_unit is not None and millimetres(self.length_unit) is None:
+            raise ValueError("length_unit must be a unit of length, e.g. mm, um, m")
         if isinstance(self.window, tuple) and self.window[0] >= self.window[1]:
             raise ValueError("window must be (black, white) with black < white")
         if self.center_width is not None and self.center_width[1] <= 0:

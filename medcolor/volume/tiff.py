@@ -41,7 +41,9 @@ def open_tiff(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume
             _check_pages(path, file)
             number, series = series_of(path, file, settings) or (0, None)
             stack = find_stack(path, file, series, settings)
-            spacing_mm = settings.spacing_mm or stated_spacing(path, file, number)
+            spacing_mm = settings.spacing_mm or stated_spacing(
+                path, file, number, settings.length_unit
+            )
             array = _voxels(path, file, stack, settings, staging)
     except (OSError, InputError):
         raise

@@ -7,8 +7,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import tifffile
 
-from medcolor.errors import InputError
-from medcolor.volume.units import millimetres
+from medcolor.volume.units import in_millimetres, is_said
 
 Spacing = tuple[float, float, float]
 _PER_CM = 3
@@ -17,16 +16,20 @@ _PER_CM = 3
 _MICROMETRE = "\u00b5m"
 """The unit of OME where none is said."""
 
-_NO_LENGTHS = ("pixel", "pixels", "reference frame", "")
+_NO_LENGTHS = ("pixel", "pixels", "reference frame")
+"""Of OME and ImageJ: nobody measured."""
 
 
-def stated_spacing(path: object, file: tifffile.TiffFile, number: int) -> Spacing | None:
+def stated_spacing(
+    path: object, file: tifffile.TiffFile, number: int, said: str | None
+) -> Spacing | None:
     """Return the spacing in mm along z, y, x; None where the file does not say it.
 
     Args:
         path: What errors name.
         file: The open file.
         number: Of the image, where OME has several in a file.
+        said: The unit that the user says, which counts more than the file's.
 
     Raises:
         InputError: It is in a unit that is no length.
@@ -35,18 +38,10 @@ def stated_spacing(path: object, file: tifffile.TiffFile, number: int) -> Spacin
     if stated is None:
         return None
     lengths, units = stated
-    names = [str(unit or "").strip() for unit in units]
-    if any(name.lower() in _NO_LENGTHS for name in names):
+    if said is None and any(not is_said(unit) or unit.lower() in _NO_LENGTHS for unit in units):
         return None
-    factors = [millimetres(name) for name in names]
-    if None in factors:
-        unknown = names[factors.index(None)]
-        raise InputError(
-            path,
-            f"lengths in {unknown!r:.20}, expected a unit of length",
-            "Give the distances in mm along z, y, x: --set volume.spacing_mm=[1,1,1]",
-        )
-    z, y, x = (float(one) for one in np.abs(lengths) * np.array(factors, float))
+    factors, _ = in_millimetres(path, units, said)
+    z, y, x = (float(one) for one in np.abs(lengths) * np.array(factors))
     return (z, y, x) if np.isfinite([z, y, x]).all() and min(z, y, x) > 0 else None
 
 

@@ -150,7 +150,7 @@ def test_an_imagej_axis_in_no_length_has_no_spacing(tmp_path):
     tifffile.imwrite(
         tmp_path / "scan.tif", words("<u2"), imagej=True, resolution=(2, 4), metadata=about
     )
-    with pytest.raises(InputError, match=r"volume\.spacing_mm"):
+    with pytest.raises(InputError, match=r"lengths in 'sec'.*volume\.length_unit"):
         open_volume(tmp_path / "scan.tif", DEFAULT, tmp_path)
 
 
