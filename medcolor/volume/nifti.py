@@ -20,6 +20,7 @@ from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.volume.bounds import check_affine, check_shape
 from medcolor.volume.choice import chosen_volume
+from medcolor.volume.files import refuse_absent
 from medcolor.volume.geometry import chunks_of_slices, to_lps
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.staging import FlatVoxels, copy_bounded, make_once, version_of
@@ -135,6 +136,7 @@ def _voxel_file(path: Path, header: Any) -> Path:
         return path
     stem = path.name.removesuffix(".gz").removesuffix(".hdr")
     for name in (f"{stem}.img", f"{stem}.img.gz"):
+        refuse_absent(path.parent / name)
         if path.name.endswith((".hdr", ".hdr.gz")) and (path.parent / name).is_file():
             return path.parent / name
     raise InputError(

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import math
-import re
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +13,13 @@ from numpy.typing import NDArray
 
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
-from medcolor.storage import plain_name
 from medcolor.volume.bounds import check_affine, check_shape
 from medcolor.volume.choice import chosen_volume
 from medcolor.volume.geometry import affine_from_code, chunks_of_slices, to_lps
 from medcolor.volume.nrrd_axes import Role, directions_of, roles_of, space_of
+from medcolor.volume.nrrd_voxels import flat_file, voxel_file
 from medcolor.volume.settings import VolumeSettings
-from medcolor.volume.staging import FlatVoxels, copy_bounded, make_once, version_of
+from medcolor.volume.staging import FlatVoxels
 from medcolor.volume.units import in_millimetres
 
 MAGIC = b"NRRD000"
@@ -49,7 +45,6 @@ _DTYPES = {
 }  # fmt: skip
 _ENDS = {"little": "<", "big": ">"}
 _SPACE = "space "
-_MOST_SKIPPED_BYTES = 1 << 20
 
 
 def open_nrrd(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
@@ -90,7 +85,7 @@ def open_nrrd(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume
     if dtype.itemsize > 1:
         dtype = dtype.newbyteorder(_end(path, header))
     expected = math.prod(shape) * dtype.itemsize
-    file, offset = _flat_file(path, header, encoding, begin, expected, staging)
+    file, offset = flat_file(path, header, encoding, begin, expected, staging)
     if file.stat().st_size < offset + expected:
         raise InputError(
             path,
@@ -114,7 +109,7 @@ def open_nrrd(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume
         "raw",
         geometry,
         str(path),
-        tuple(dict.fromkeys((path, _voxel_file(path, header)))),
+        tuple(dict.fromkeys((path, voxel_file(path, header)))),
         {"format": "NRRD", **_modality(header)},
         is_placed=words.startswith(_SPACE),
     )
@@ -144,63 +139,13 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     """Return the header and the byte behind it."""
     try:
         with path.open("rb") as file:
-            # Left to itself pynrrd drops what is not ASCII: of a micron sign and an m stays a metre.
+            # pynrrd itself drops what is not ASCII: of a micron sign and an m stays a metre.
             lines = (line.decode("utf-8", "surrogateescape") for line in iter(file.readline, b""))
             return dict(nrrd.read_header(lines)), file.tell()
     except OSError:
         raise
     except Exception as error:  # whatever a damaged header makes the parser raise
         raise InputError(path, "no readable NRRD header", "Fetch the file again") from error
-
-
-def _voxel_file(path: Path, header: dict[str, Any]) -> Path:
-    """Return the file that holds the voxels: this one, or one beside it."""
-    detached = header.get("data file", header.get("datafile"))
-    if not detached:
-        return path
-    name = str(detached).removeprefix("./")
-    if "%" in name or re.fullmatch(r"LIST( \d+)?", name):
-        raise InputError(path, "voxels in several files", "Save it as one .nrrd file")
-    file = path.with_name(plain_name(name, path, "Save it as one .nrrd file"))
-    if not file.is_file():  # a link to one, as git-annex and DataLad lay them, is one
-        raise InputError(path, f"no file {name} of voxels beside it", "Put it there")
-    return file
-
-
-def _flat_file(
-    path: Path, header: dict[str, Any], encoding: str, begin: int, expected: int, staging: Path
-) -> tuple[Path, int]:
-    """Return the file of plain voxels and the byte they begin at."""
-    file = _voxel_file(path, header)
-    begin = begin if file == path else 0
-    skip = int(header.get("byte skip", 0))
-    if int(header.get("line skip", 0)) or not -1 <= skip <= _MOST_SKIPPED_BYTES:
-        raise InputError(path, "lines to skip before its voxels", "Save it as one .nrrd file")
-    if encoding == "raw":
-        offset = file.stat().st_size - expected if skip == -1 else begin + skip
-        return file, max(0, offset)
-    openers = {"gzip": gzip.open, "gz": gzip.open, "bzip2": bz2.open, "bz2": bz2.open}
-    if encoding not in openers:
-        raise InputError(path, f"encoding {encoding}, expected raw, gzip or bzip2", "Convert it")
-    return _inflate(file, openers[encoding], begin, max(0, skip), expected, staging), 0
-
-
-def _inflate(path: Path, opener: Any, begin: int, skip: int, expected: int, staging: Path) -> Path:
-    """Inflate the voxels once, no more of them than the header promises."""
-
-    def inflate(part: Path) -> None:
-        try:
-            with path.open("rb") as file:
-                file.seek(begin)
-                with opener(file, "rb") as source:
-                    source.read(skip)
-                    copy_bounded(source, part, expected)
-        except (EOFError, gzip.BadGzipFile, zlib.error, OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            raise InputError(path, "damaged voxels", "Fetch the file again") from error
-
-    return make_once(staging, f"{version_of(path)} {expected}", ".raw", inflate)
 
 
 def _affine(

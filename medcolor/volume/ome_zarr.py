@@ -1,4 +1,4 @@
-"""One channel of one level of an OME-Zarr image, 0.4 or 0.5."""
+"""One channel of one level of an OME-Zarr image."""
 
 from __future__ import annotations
 
@@ -13,80 +13,100 @@ from numpy.typing import NDArray
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.storage import plain_key
-from medcolor.storage.zarr_stores import AbsentShardError, reading_store
+from medcolor.storage.zarr_stores import AbsentShardError
 from medcolor.volume.bounds import check_affine, check_shape
 from medcolor.volume.choice import chosen_volume
 from medcolor.volume.geometry import affine_from_code, to_lps
+from medcolor.volume.ome_zarr_image import ZarrImage, find_image
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.units import in_millimetres
-
-_METADATA = ("zarr.json", ".zattrs", ".zgroup")
-
-
-def is_ome_zarr(folder: Path) -> bool:
-    """Tell a Zarr group by its metadata."""
-    return any((folder / name).is_file() for name in _METADATA)
 
 
 def open_ome_zarr(folder: Path, settings: VolumeSettings) -> GrayVolume:
     """Open an image with axes of t, c, z, y, x, in that order, some of them absent.
 
     Args:
-        folder: The group.
-        settings: `level`, `channel`, `time_point`; `orientation` says where x, y and z run to
-            unless medcolor wrote it.
+        folder: The image, or several in the layout of bioformats2raw.
+        settings: `series`, `level`, `channel`, `time_point`; `orientation` says where x, y and z
+            run to unless medcolor wrote it; `spacing_mm` where it says no scale (before 0.4).
 
     Raises:
         InputError: No such image, level or channel; several and none chosen.
     """
     try:
-        group = zarr.open_group(str(folder), mode="r")
-        attributes: dict[str, Any] = dict(group.attrs)
-        if "medcolor" in attributes:  # of ours an absent shard is lost, of others' it is empty
-            group = zarr.open_group(reading_store(folder), mode="r")
-        image: dict[str, Any] = attributes.get("ome", attributes)["multiscales"][0]
-        names = [str(axis["name"]).lower() for axis in image["axes"]]
-        datasets = image["datasets"]
-        if settings.level >= len(datasets):
-            raise InputError(
-                folder, f"{len(datasets)} levels", f"Give volume.level below {len(datasets)}"
-            )
-        stored = group[plain_key(datasets[settings.level]["path"], folder, "Mend its metadata")]
-        scale, origin = _placement(folder, image, datasets[settings.level], len(names))
-        units = [axis.get("unit") for axis in image["axes"][-3:]]
-        lengths, told = in_millimetres(folder, units, settings.length_unit)
-    except InputError:
+        image = find_image(folder, settings)
+        level = _level(image, settings)
+        stored = _array(image, level)
+        names = [str(axis["name"]).lower() for axis in image.axes]
+        if names[-3:] != ["z", "y", "x"] or len(names) != stored.ndim:
+            raise InputError(folder, f"axes {names}, expected .., z, y, x", "Give a volume")
+        index = _chosen(folder, [_key(axis) for axis in image.axes[:-3]], stored.shape, settings)
+        scale, origin, told = _in_millimetres(image, level, settings)
+    except (OSError, InputError):
         raise
-    except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except Exception as error:  # whatever damaged metadata make of Zarr
         raise InputError(
-            folder, "no readable OME-Zarr image", "Give an OME-Zarr 0.4 or 0.5 folder"
+            folder, "no readable OME-Zarr image", "Give an OME-Zarr 0.1 to 0.5 folder"
         ) from error
-    if (
-        not isinstance(stored, zarr.Array)
-        or names[-3:] != ["z", "y", "x"]
-        or len(names) != stored.ndim
-    ):
-        raise InputError(folder, f"axes {names}, expected .., z, y, x", "Give a volume")
     if stored.dtype.kind not in "iuf":
         raise InputError(folder, f"voxels of type {stored.dtype}", "Convert the image")
-    index = _chosen(folder, [_key(axis) for axis in image["axes"][:-3]], stored.shape, settings)
     check_shape(folder, stored.shape[-3:])
     rows, cols = stored.shape[-2:]
     reader = _Slices(folder, stored, index)
-    array = da.from_array(reader, chunks=(1, rows, cols), name=f"zarr-{folder}-{index}").astype(
-        np.float32
-    )
-    affine = _affine(attributes, scale[-3:] * lengths, origin[-3:] * lengths, settings)
+    array = da.from_array(
+        reader, chunks=(1, rows, cols), name=f"zarr-{image.folder}-{index}"
+    ).astype(np.float32)
+    affine = _affine(image.attributes, scale, origin, settings)
     check_affine(folder, affine)
     volume, geometry = to_lps(array.transpose(2, 1, 0), affine, (f"level {settings.level}", *told))
     files = tuple(
         sorted(
             path
-            for path in folder.rglob("*")
+            for path in image.folder.rglob("*")
             if path.is_file() and not path.name.endswith(".version")  # of copies from buckets
         )
     )
     return GrayVolume(volume, "raw", geometry, str(folder), files, {"format": "OME-Zarr"})
+
+
+def _level(image: ZarrImage, settings: VolumeSettings) -> dict[str, Any]:
+    """Return what the metadata say of the chosen level."""
+    datasets = image.multiscale["datasets"]
+    if settings.level >= len(datasets):
+        raise InputError(
+            image.folder, f"{len(datasets)} levels", f"Give volume.level below {len(datasets)}"
+        )
+    return dict(datasets[settings.level])
+
+
+def _array(image: ZarrImage, level: dict[str, Any]) -> zarr.Array[Any]:
+    key = plain_key(level["path"], image.folder, "Mend its metadata")
+    stored = image.group.get(key)
+    if not isinstance(stored, zarr.Array):
+        raise InputError(image.folder, f"no array {key!r:.40} of this level", "Fetch it again")
+    return stored
+
+
+def _in_millimetres(
+    image: ZarrImage, level: dict[str, Any], settings: VolumeSettings
+) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[str, ...]]:
+    """Return scale and origin along z, y, x in mm, and what to tell of them."""
+    steps = [
+        *level.get("coordinateTransformations", ()),
+        *image.multiscale.get("coordinateTransformations", ()),
+    ]
+    if not any(step["type"] == "scale" for step in steps):
+        if settings.spacing_mm is None:
+            raise InputError(
+                image.folder,
+                "its metadata do not say how far apart voxels are (no scale)",
+                "Give it in mm along z, y, x: --set volume.spacing_mm=[1,1,1]",
+            )
+        return np.array(settings.spacing_mm), np.zeros(3), ()
+    scale, origin = _placement(image.folder, steps, len(image.axes))
+    units = [axis.get("unit") for axis in image.axes[-3:]]
+    lengths, told = in_millimetres(image.folder, units, settings.length_unit)
+    return scale[-3:] * lengths, origin[-3:] * lengths, told
 
 
 class _Slices:
@@ -151,11 +171,10 @@ def _chosen(
 
 
 def _placement(
-    folder: Path, image: dict[str, Any], dataset: dict[str, Any], count: int
+    folder: Path, steps: list[dict[str, Any]], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return scale and translation of every axis: the level's, then the image's."""
     scale, origin = np.ones(count), np.zeros(count)
-    steps = [*dataset["coordinateTransformations"], *image.get("coordinateTransformations", [])]
     for step in steps:
         if step["type"] == "identity":
             continue

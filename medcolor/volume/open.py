@@ -16,10 +16,17 @@ from medcolor.domain import OUTSIDE, GrayVolume
 from medcolor.errors import InputError
 from medcolor.extras import missing_modules, require
 from medcolor.volume import archive, nrrd
-from medcolor.volume.files import IMAGE_SUFFIXES, list_files, list_images
+from medcolor.volume.files import (
+    IMAGE_SUFFIXES,
+    list_files,
+    list_images,
+    refuse_absent,
+    refuse_absent_below,
+)
 from medcolor.volume.images import open_image_stack
 from medcolor.volume.nifti import is_analyze, is_nifti, open_nifti, read_head
-from medcolor.volume.ome_zarr import is_ome_zarr, open_ome_zarr
+from medcolor.volume.ome_zarr import open_ome_zarr
+from medcolor.volume.ome_zarr_image import is_zarr
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.tiff import open_tiff
 from medcolor.volume.tiff_pages import is_tiff
@@ -42,6 +49,7 @@ def open_volume(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolu
         InputError: Absent, of no known kind, or not fit to be read.
     """
     try:
+        refuse_absent(path)
         if not path.exists():
             raise InputError(path, "no such file or folder", "Check the path")
         if not (path.is_dir() or path.is_file()):
@@ -84,7 +92,8 @@ def _open_file(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
 
 def _open_folder(folder: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
     os.scandir(folder).close()  # a folder that may not be read says so here
-    if is_ome_zarr(folder):
+    refuse_absent_below(folder)
+    if is_zarr(folder):
         return open_ome_zarr(folder, settings)
     if list_images(folder) and not _has_dicom(folder):
         return open_image_stack(folder, settings)

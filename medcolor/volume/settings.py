@@ -29,8 +29,9 @@ class VolumeSettings(Settings):
     say it themselves."""
 
     series: int | str | None = None
-    """Which series of a DICOM folder or archive, or image of a TIFF file with several: its
-    number in the list that an error shows; of DICOM also its SeriesInstanceUID."""
+    """Which series of a DICOM folder or archive, or image of a TIFF file or an OME-Zarr folder
+    with several: its number in the list that an error shows; of DICOM also its
+    SeriesInstanceUID."""
 
     time_point: int | None = None
     """Which volume of a file with several (times, or whatever else it lists), counted from 0."""

@@ -180,7 +180,9 @@ def test_a_unit_that_is_none_is_refused_as_a_setting():
 @pytest.mark.parametrize("said", [None, "mm"])
 def test_a_run_warns_of_a_unit_that_nobody_named(tmp_path, quick, caplog, said):
     photographs = make_photographs(tmp_path / "photographs")
-    scan = make_scan(tmp_path / "scan.nii.gz")  # nibabel names no unit by itself
+    scan = make_scan(tmp_path / "scan.nii.gz")
+    image = nib.load(scan)
+    nib.save(nib.Nifti1Image(image.get_fdata(), image.affine), scan)  # nibabel names no unit
     volume = replace(quick.volume, length_unit=said)
     settings = resolve_hardware(quick.model_copy(update={"volume": volume}))
     look_at(scan, photographs, tmp_path / "out.ome.zarr", settings, SerialRunner(), tmp_path)
