@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import re
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +17,11 @@ from medcolor.volume.bounds import check_affine, check_shape
 from medcolor.volume.choice import chosen_volume
 from medcolor.volume.files import refuse_absent
 from medcolor.volume.geometry import chunks_of_slices, to_lps
+from medcolor.volume.gzipped import inflated, read_head
 from medcolor.volume.settings import VolumeSettings
-from medcolor.volume.staging import FlatVoxels, copy_bounded, make_once, version_of
+from medcolor.volume.staging import FlatVoxels
 from medcolor.volume.units import in_millimetres
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _HEADER_BYTES = 544
 _UNITS = {0: "", 1: "m", 2: "mm", 3: "um"}
 """NIfTI's codes of units."""
@@ -46,16 +41,6 @@ def is_nifti(head: bytes) -> bool:
 def is_analyze(name: str, head: bytes) -> bool:
     """Tell a header of Analyze 7.5, from which NIfTI comes, by name and the size that it says."""
     return name.lower().endswith(".hdr") and head[:4] in (b"\x5c\1\0\0", b"\0\0\1\x5c")
-
-
-def read_head(path: Path, count: int) -> bytes:
-    """Return the first bytes of a file, inflated if it is gzip.
-
-    Raises:
-        InputError: Damaged gzip.
-    """
-    with _reading(path) as file:
-        return file.read(count)
 
 
 def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
@@ -84,13 +69,7 @@ def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     channel, time_point = chosen_volume(path, settings, channels=channels, time_points=time_points)
     begin, source = int(header["vox_offset"]), _voxel_file(path, header)
     expected = begin + math.prod(shape) * dtype.itemsize
-    file = _inflate(source, expected, staging) if _is_gzip(source) else source
-    if file.stat().st_size < expected:
-        raise InputError(
-            path,
-            f"truncated: {file.stat().st_size} bytes of voxels and header, expected {expected}",
-            "Fetch the file again",
-        )
+    file = inflated(source, expected, staging)
     affine = np.asarray(header.get_best_affine(), float)
     unit = _UNITS.get(code := int(header["xyzt_units"]) & _LENGTH_BITS, f"code {code}")
     (length,), told = in_millimetres(path, [unit], settings.length_unit)
@@ -181,32 +160,3 @@ def _counts(path: Path, shape: tuple[int, ...]) -> tuple[int, int]:
     if math.prod(others) > 1:
         raise InputError(path, f"dimensions {shape}, at most 5 are read", "Save one of its parts")
     return time_points, channels
-
-
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == _GZIP_MAGIC
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[BufferedIOBase]:
-    """Open a file, inflating it if it is gzip."""
-    opener = gzip.open if _is_gzip(path) else open
-    try:
-        with opener(path, "rb") as file:
-            yield file
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(path, f"damaged gzip file ({error})", "Fetch the file again") from error
-
-
-def _inflate(path: Path, expected: int, staging: Path) -> Path:
-    """Inflate `path` once for as long as it does not change; the copy is whole or absent.
-
-    No more than `expected` bytes are written, however much the file would inflate to.
-    """
-
-    def inflate(part: Path) -> None:
-        with _reading(path) as source:
-            copy_bounded(source, part, expected)
-
-    return make_once(staging, version_of(path), ".nii", inflate)

@@ -23,8 +23,10 @@ from medcolor.volume.files import (
     refuse_absent,
     refuse_absent_below,
 )
+from medcolor.volume.gzipped import read_head
 from medcolor.volume.images import open_image_stack
-from medcolor.volume.nifti import is_analyze, is_nifti, open_nifti, read_head
+from medcolor.volume.mgh import is_mgh, open_mgh
+from medcolor.volume.nifti import is_analyze, is_nifti, open_nifti
 from medcolor.volume.ome_zarr import open_ome_zarr
 from medcolor.volume.ome_zarr_image import is_zarr
 from medcolor.volume.settings import VolumeSettings
@@ -40,7 +42,7 @@ def open_volume(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolu
     """Open a scan of any kind that is read.
 
     Args:
-        path: NIfTI, NRRD, DICOM or multi-page TIFF file, zip archive, or folder of a DICOM
+        path: NIfTI, NRRD, MGH, DICOM or multi-page TIFF file, zip archive, or folder of a DICOM
             series, of slice images or of an OME-Zarr image.
         settings: What the files do not say, and choices among several volumes.
         staging: Folder for what has to be inflated or put together once.
@@ -69,6 +71,8 @@ def _open_file(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     head = read_head(path, _HEAD_BYTES)
     if is_nifti(head):
         return open_nifti(path, settings, staging)
+    if is_mgh(head):
+        return open_mgh(path, settings, staging)
     if head.startswith(nrrd.MAGIC):
         return nrrd.open_nrrd(path, settings, staging)
     if head.startswith(archive.MAGIC):
@@ -85,8 +89,8 @@ def _open_file(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     raise InputError(
         path,
         what,
-        "Give NIfTI, NRRD, DICOM, multi-page TIFF, a zip archive, or a folder of DICOM, PNG, JPEG "
-        "or TIFF slices or of an OME-Zarr image",
+        "Give NIfTI, NRRD, MGH, DICOM, multi-page TIFF, a zip archive, or a folder of DICOM, PNG, "
+        "JPEG or TIFF slices or of an OME-Zarr image",
     )
 
 

@@ -20,8 +20,9 @@ class VolumeSettings(Settings):
     """Distance between voxels along (z, y, x), for image stacks, which do not say."""
 
     length_unit: str | None = None
-    """Unit of lengths in the header of a NIfTI, NRRD, OME-Zarr or TIFF file, instead of the one
-    that it names: mm, um, m or another. Unset: the header's; millimetres where it names none."""
+    """Unit of lengths in the header of a NIfTI, NRRD, MGH, OME-Zarr or TIFF file, instead of the
+    one that it names: mm, um, m or another. Unset: the header's; millimetres where it names
+    none."""
 
     orientation: str = "LPS"
     """Where columns, rows and slices of an image stack run to: three of L/R, P/A, S/I.

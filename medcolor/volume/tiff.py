@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,11 @@ def _voxels(
         version = f"{version_of(path)} {stack.page}"
         block = make_once(staging, version, ".raw", partial(_decode, path, stack.page))
         stored, offset = stored.newbyteorder("="), 0
+    expected = offset + math.prod(stack.shape) * stored.itemsize
+    if block.stat().st_size < expected:
+        raise InputError(
+            path, f"truncated: its voxels end before byte {expected}", "Fetch the file again"
+        )
     voxels = FlatVoxels(
         block,
         stored,

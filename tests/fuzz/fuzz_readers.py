@@ -41,6 +41,11 @@ def _nifti() -> list[bytes]:
     return [first, nib.Nifti2Image(VOXELS, np.eye(4)).to_bytes(), gzip.compress(first)]
 
 
+def _mgh() -> list[bytes]:
+    first = nib.MGHImage(VOXELS, np.eye(4)).to_bytes()
+    return [first, gzip.compress(first)]
+
+
 def _nrrd() -> list[bytes]:
     head = "NRRD0004\ntype: int16\ndimension: 3\nsizes: 4 5 6\nendian: little\nspacings: 1 1 1\n"
     plain = f"{head}encoding: raw\n\n".encode() + VOXELS.tobytes()
@@ -84,6 +89,7 @@ def _tiff() -> list[bytes]:
 
 KINDS = {
     "nifti": (_nifti, "scan"),
+    "mgh": (_mgh, "scan"),
     "nrrd": (_nrrd, "scan"),
     "dicom": (_dicom, "scan"),
     "zip": (_zip, "scan"),

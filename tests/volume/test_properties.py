@@ -148,6 +148,7 @@ def seeds() -> dict[str, tuple[str, bytes]]:
         "NIfTI": ("scan.nii", plain),
         "NIfTI, gzip": ("scan.nii.gz", gzip.compress(plain)),
         "NIfTI-2": ("scan.nii", nib.Nifti2Image(voxels, np.eye(4)).to_bytes()),
+        "MGH": ("scan.mgh", nib.MGHImage(voxels, np.eye(4)).to_bytes()),
         "NRRD": ("scan.nrrd", by_nrrd),
         "TIFF": ("scan.tif", tiff),
         "DICOM": ("scan.dcm", dicom),
