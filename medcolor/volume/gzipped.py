@@ -10,6 +10,7 @@ from io import BufferedIOBase
 from pathlib import Path
 
 from medcolor.errors import InputError
+from medcolor.volume.bounds import check_ratio
 from medcolor.volume.staging import copy_bounded, make_once, version_of
 
 _MAGIC = b"\x1f\x8b"
@@ -35,14 +36,17 @@ def inflated(path: Path, expected: int, staging: Path) -> Path:
         staging: Folder for the inflated copy, which is whole or absent.
 
     Raises:
-        InputError: Damaged, or shorter.
+        InputError: Damaged, shorter, or out of all proportion.
     """
 
     def inflate(part: Path) -> None:
         with _reading(path) as source:
             copy_bounded(source, part, expected)
 
-    file = make_once(staging, version_of(path), ".raw", inflate) if _is_gzip(path) else path
+    file = path
+    if _is_gzip(path):
+        check_ratio(path, path.stat().st_size, expected)
+        file = make_once(staging, version_of(path), ".raw", inflate)
     size = file.stat().st_size
     if size < expected:
         raise InputError(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from functools import partial
 from pathlib import Path
 
 import cv2
-import dask.array as da
 import numpy as np
-from dask.delayed import delayed
 from jaxtyping import UInt8
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from medcolor.domain import SQUARE, GrayVolume, PixelShape
 from medcolor.errors import InputError
@@ -19,11 +17,14 @@ from medcolor.storage import Place, write_atomic
 from medcolor.volume.bounds import check_shape
 from medcolor.volume.files import is_raw_photograph, list_images
 from medcolor.volume.geometry import affine_from_code, to_lps
+from medcolor.volume.image_header import ImageHeader, read_header
 from medcolor.volume.image_pixel import stated_pixel
 from medcolor.volume.named_slices import one_volume
+from medcolor.volume.planes import stack_planes
 from medcolor.volume.raw_cryosection import read_raw_cryosection
 from medcolor.volume.settings import VolumeSettings
-from medcolor.volume.tiff_pages import first_page, is_brightness, is_tiff, luma, read_page
+from medcolor.volume.tiff_magic import is_tiff
+from medcolor.volume.tiff_pages import first_page, is_brightness, luma, read_page
 
 _DTYPES = ("uint8", "uint16", "int16", "float32")
 _BITS = {"I;16": 16, "I;16B": 16, "I;16L": 16, "I": 16, "F": 32}
@@ -57,9 +58,7 @@ def open_image_stack(folder: Path, settings: VolumeSettings) -> GrayVolume:
     files, channel = one_volume(folder, files, settings, channels)
     shape = (rows, cols)
     check_shape(folder, (len(files), *shape))
-    read = delayed(partial(_read_float, channel=channel), pure=True)
-    slices = [da.from_delayed(read(path), shape, np.float32) for path in files]
-    stack = da.stack(slices).transpose(2, 1, 0)
+    stack = stack_planes(folder, partial(_read_one, files, channel), len(files), shape)
     array, geometry = to_lps(stack, affine_from_code(settings.orientation, settings.spacing_mm))
     return GrayVolume(array, "raw", geometry, str(folder), tuple(files))
 
@@ -68,17 +67,23 @@ def _size_and_kind(path: Path) -> tuple[int, int, int, int]:
     """Return rows, columns, bits of a channel and channels, from the header alone."""
     if _is_tiff(path) and (found := first_page(path))[0]:
         return *found[2], found[1]
-    try:
-        with Image.open(path) as image:
-            pages = getattr(image, "n_frames", 1)
-            kind = image.height, image.width, _BITS.get(image.mode, 8), 1
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise _unreadable(path) from error
-    if pages > 1:
+    with path.open("rb") as file:
+        header = _header(path, file)
+    if header.pages > 1:
         raise InputError(
-            path, f"{pages} pages in one file of a folder", "Give the file itself, or one of each"
+            path, "several pages in one file of a folder", "Give the file itself, or one of each"
         )
-    return kind
+    return header.rows, header.cols, _BITS.get(header.mode, 8), 1
+
+
+def _header(path: Place, file: io.BufferedReader | io.BytesIO) -> ImageHeader:
+    """Read the header of an image, which is checked before pixels take memory."""
+    try:
+        return read_header(path, file)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a damaged header makes the parsers raise
+        raise _unreadable(path) from error
 
 
 def read_image(path: Place) -> NDArray[np.generic]:
@@ -99,6 +104,7 @@ def read_image_in_pixels(
 
 
 def _decoded(path: Place, content: bytes) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
+    _header(path, io.BytesIO(content))
     data = np.frombuffer(content, np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
     if image is None:
@@ -125,8 +131,9 @@ def encode_png(rgb: UInt8[np.ndarray, "row col 3"]) -> bytes:
     return bytes(cv2.imencode(".png", rgb[..., ::-1])[1].tobytes())
 
 
-def _read_float(path: Path, channel: int) -> NDArray[np.float32]:
+def _read_one(files: list[Path], channel: int, z: int) -> NDArray[np.float32]:
     """Read a slice; TIFF by its own library, which knows bits and from which end they count."""
+    path = files[z]
     if _is_tiff(path) and is_brightness(path):
         return read_page(path, 0, channel)
     return luma(read_image(path))

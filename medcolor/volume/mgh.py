@@ -67,12 +67,11 @@ def open_mgh(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
         ) from error
     is_placed = head[_HAS_PLACE] != b"\0\0"
     cols, rows, depth, frames, kind = struct.unpack(">5i", head[4:24])
-    shape = cols, rows, depth
-    check_shape(path, shape)
+    shape, dtype = (cols, rows, depth), np.dtype(f">{_TYPES[kind]}")
+    check_shape(path, shape, dtype.itemsize)
     if not is_placed:  # nibabel has these axes transposed
         affine = from_matvec(_CORONAL, -_CORONAL @ np.array(shape) / 2)
     _, time_point = chosen_volume(path, settings, time_points=frames)
-    dtype = np.dtype(f">{_TYPES[kind]}")
     file = inflated(path, _HEADER_BYTES + math.prod(shape) * frames * dtype.itemsize, staging)
     (length,), told = in_millimetres(path, ["mm"], settings.length_unit)
     affine[:3] *= length

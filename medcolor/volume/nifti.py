@@ -65,7 +65,7 @@ def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
             path, f"voxels of {what}, expected integers or floats", "Save one grey volume"
         )
     time_points, channels = _counts(path, shape)
-    check_shape(path, shape[:3])
+    check_shape(path, shape[:3], dtype.itemsize)
     channel, time_point = chosen_volume(path, settings, channels=channels, time_points=time_points)
     begin, source = int(header["vox_offset"]), _voxel_file(path, header)
     expected = begin + math.prod(shape) * dtype.itemsize

@@ -75,7 +75,7 @@ def open_nrrd(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume
         )
     roles = roles_of(path, header, shape)
     space = tuple(side for side, role in zip(shape, roles, strict=True) if role == "space")
-    check_shape(path, space)
+    check_shape(path, space, dtype.itemsize)
     channel, time_point = chosen_volume(
         path,
         settings,

@@ -11,6 +11,7 @@ from typing import Any
 
 from medcolor.errors import InputError
 from medcolor.storage import path_below, plain_key
+from medcolor.volume.bounds import check_ratio
 from medcolor.volume.files import refuse_absent, without_dots
 from medcolor.volume.staging import copy_bounded, make_once, version_of
 
@@ -48,6 +49,7 @@ def flat_file(
     openers = {"gzip": gzip.open, "gz": gzip.open, "bzip2": bz2.open, "bz2": bz2.open}
     if encoding not in openers:
         raise InputError(path, f"encoding {encoding}, expected raw, gzip or bzip2", "Convert it")
+    check_ratio(path, file.stat().st_size, expected)
     return _inflate(file, openers[encoding], begin, max(0, skip), expected, staging), 0
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import dask.array as da
@@ -14,12 +16,13 @@ from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.storage import plain_key
 from medcolor.storage.zarr_stores import AbsentShardError
-from medcolor.volume.bounds import check_affine, check_shape
+from medcolor.volume.bounds import MOST_PART_BYTES, check_affine
 from medcolor.volume.choice import chosen_volume
 from medcolor.volume.geometry import affine_from_code, to_lps
 from medcolor.volume.ome_zarr_image import ZarrImage, find_image
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.units import in_millimetres
+from medcolor.volume.zarr_bounds import bounded, check_metadata
 
 
 def open_ome_zarr(folder: Path, settings: VolumeSettings) -> GrayVolume:
@@ -37,9 +40,13 @@ def open_ome_zarr(folder: Path, settings: VolumeSettings) -> GrayVolume:
         image = find_image(folder, settings)
         level = _level(image, settings)
         stored = _array(image, level)
+        if stored.dtype.kind not in "iuf":
+            raise InputError(folder, f"voxels of type {stored.dtype}", "Convert the image")
         names = [str(axis["name"]).lower() for axis in image.axes]
         if names[-3:] != ["z", "y", "x"] or len(names) != stored.ndim:
             raise InputError(folder, f"axes {names}, expected .., z, y, x", "Give a volume")
+        files = _files(image.folder)
+        stored = bounded(folder, stored, sum(one.stat().st_size for one in files))
         index = _chosen(folder, [_key(axis) for axis in image.axes[:-3]], stored.shape, settings)
         scale, origin, told = _in_millimetres(image, level, settings)
     except (OSError, InputError):
@@ -48,9 +55,6 @@ def open_ome_zarr(folder: Path, settings: VolumeSettings) -> GrayVolume:
         raise InputError(
             folder, "no readable OME-Zarr image", "Give an OME-Zarr 0.1 to 0.5 folder"
         ) from error
-    if stored.dtype.kind not in "iuf":
-        raise InputError(folder, f"voxels of type {stored.dtype}", "Convert the image")
-    check_shape(folder, stored.shape[-3:])
     rows, cols = stored.shape[-2:]
     reader = _Slices(folder, stored, index)
     array = da.from_array(
@@ -59,14 +63,13 @@ def open_ome_zarr(folder: Path, settings: VolumeSettings) -> GrayVolume:
     affine = _affine(image.attributes, scale, origin, settings)
     check_affine(folder, affine)
     volume, geometry = to_lps(array.transpose(2, 1, 0), affine, (f"level {settings.level}", *told))
-    files = tuple(
-        sorted(
-            path
-            for path in image.folder.rglob("*")
-            if path.is_file() and not path.name.endswith(".version")  # of copies from buckets
-        )
-    )
     return GrayVolume(volume, "raw", geometry, str(folder), files, {"format": "OME-Zarr"})
+
+
+def _files(folder: Path) -> tuple[Path, ...]:
+    """Return all files of an image, in order; not the marks of copies from buckets."""
+    found = (path for path in folder.rglob("*") if not path.name.endswith(".version"))
+    return tuple(sorted(path for path in found if path.is_file()))
 
 
 def _level(image: ZarrImage, settings: VolumeSettings) -> dict[str, Any]:
@@ -81,6 +84,7 @@ def _level(image: ZarrImage, settings: VolumeSettings) -> dict[str, Any]:
 
 def _array(image: ZarrImage, level: dict[str, Any]) -> zarr.Array[Any]:
     key = plain_key(level["path"], image.folder, "Mend its metadata")
+    check_metadata(image.folder / key)
     stored = image.group.get(key)
     if not isinstance(stored, zarr.Array):
         raise InputError(image.folder, f"no array {key!r:.40} of this level", "Fetch it again")
@@ -109,6 +113,13 @@ def _in_millimetres(
     return scale[-3:] * lengths, origin[-3:] * lengths, told
 
 
+_SMALL_BYTES = MOST_PART_BYTES // 32
+"""Of a chunk, of which Zarr may hold ten."""
+
+_one_large_chunk = Lock()
+"""Threads read slices side by side."""
+
+
 class _Slices:
     """The chosen volume as dask slices it; a chunk of several slices is kept for the next ones."""
 
@@ -119,9 +130,8 @@ class _Slices:
         self.shape, self.dtype = stored.shape[-3:], stored.dtype
 
     def __getitem__(self, where: tuple[slice, ...]) -> NDArray[Any]:
-        index: Any = (*self._index, *where)
         try:
-            return np.asarray(self._stored[index])
+            return self._read(where)
         except OSError:
             raise
         except AbsentShardError as error:
@@ -132,6 +142,23 @@ class _Slices:
             raise InputError(
                 self._folder, "a chunk of it is damaged", "Fetch the image again"
             ) from error
+
+    def _read(self, where: tuple[slice, ...]) -> NDArray[Any]:
+        """Read all at once, or where chunks are large one after the other: Zarr reads ten."""
+        rows, cols = self._stored.chunks[-2:]
+        is_small = math.prod(self._stored.chunks) * self.dtype.itemsize <= _SMALL_BYTES
+        planes, height, width = (range(n)[i] for n, i in zip(self.shape, where, strict=True))
+        if is_small:
+            index: Any = (*self._index, *where)
+            return np.asarray(self._stored[index])
+        found = np.empty((len(planes), len(height), len(width)), self.dtype)
+        for row in range(0, len(height), rows):
+            for col in range(0, len(width), cols):
+                block = slice(row, row + rows), slice(col, col + cols)
+                index = (*self._index, where[0], *block)
+                with _one_large_chunk:
+                    found[:, block[0], block[1]] = self._stored[index]
+        return found
 
 
 def _key(axis: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from medcolor.errors import InputError
 from medcolor.storage import plain_key
 from medcolor.storage.zarr_stores import reading_store
 from medcolor.volume.settings import VolumeSettings
+from medcolor.volume.zarr_bounds import check_metadata
 
 _METADATA = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 _LAYOUT = "bioformats2raw.layout"
@@ -58,6 +59,7 @@ def find_image(folder: Path, settings: VolumeSettings) -> ZarrImage:
     Raises:
         InputError: None, or several and none chosen; whatever Zarr raises.
     """
+    check_metadata(folder)
     if (folder / ".zarray").is_file():
         raise InputError(folder, "a Zarr array without the metadata of an image", _REMEDY)
     node = zarr.open(str(folder), mode="r")
@@ -70,6 +72,7 @@ def find_image(folder: Path, settings: VolumeSettings) -> ZarrImage:
         if not is_zarr(folder / name):
             raise InputError(folder, f"no image {name!r:.40} in it", "Fetch it again")
         folder /= name
+        check_metadata(folder)
         node = zarr.open_group(str(folder), mode="r")
         about = _about(node)
         chosen = 0

@@ -31,7 +31,7 @@ from medcolor.volume.ome_zarr import open_ome_zarr
 from medcolor.volume.ome_zarr_image import is_zarr
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.tiff import open_tiff
-from medcolor.volume.tiff_pages import is_tiff
+from medcolor.volume.tiff_magic import is_tiff
 from medcolor.volume.visible_human import is_genesis_folder, open_genesis_stack
 
 _HEAD_BYTES = 544

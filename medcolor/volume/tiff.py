@@ -10,15 +10,16 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import tifffile
-from dask.delayed import delayed
 from numpy.typing import NDArray
 
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.volume.bounds import check_shape
 from medcolor.volume.geometry import affine_from_code, chunks_of_slices, to_lps
+from medcolor.volume.planes import stack_planes
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.staging import FlatVoxels, make_once, version_of
+from medcolor.volume.tiff_bounds import check_block
 from medcolor.volume.tiff_pages import check_page, open_one_file, read_page, values_of_page
 from medcolor.volume.tiff_spacing import stated_spacing
 from medcolor.volume.tiff_stack import BlockStack, PageStack, find_stack, series_of
@@ -97,14 +98,13 @@ def _voxels(
     if isinstance(stack, PageStack):
         shape = page.imagelength, page.imagewidth
         check_shape(path, (len(stack.pages), *shape))
-        lazily = delayed(partial(read_page, channel=stack.channel), pure=True)
-        pages = [da.from_delayed(lazily(path, one), shape, np.float32) for one in stack.pages]
-        stacked: da.Array = da.stack(pages).transpose(2, 1, 0)
-        return stacked
+        read = partial(_read_one, path, stack)
+        return stack_planes(path, read, len(stack.pages), shape)
     space = [side for side, one in zip(stack.shape, stack.picks, strict=True) if one is None]
     check_shape(path, (space[0], space[1], space[2]))
     stored: np.dtype[Any] = np.dtype(page.dtype).newbyteorder(file.byteorder)
     block, offset = path, stack.offset
+    check_block(path, math.prod(stack.shape) * stored.itemsize, is_decoded=offset is None)
     if offset is None:
         version = f"{version_of(path)} {stack.page}"
         block = make_once(staging, version, ".raw", partial(_decode, path, stack.page))
@@ -130,8 +130,13 @@ def _voxels(
     return block_array
 
 
+def _read_one(path: Path, stack: PageStack, z: int) -> NDArray[np.float32]:
+    return read_page(path, stack.pages[z], stack.channel)
+
+
 def _decode(path: Path, number: int, target: Path) -> None:
     """Write the voxels of a page, as this machine stores numbers."""
     with open_one_file(path) as file:
-        image: NDArray[Any] = file.pages[number].aspage().asarray()
-        image.tofile(target)
+        page = file.pages[number].aspage()
+        check_page(path, page)
+        page.asarray(out=str(target), maxworkers=1)

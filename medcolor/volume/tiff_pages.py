@@ -9,32 +9,30 @@ import tifffile
 from numpy.typing import NDArray
 
 from medcolor.errors import InputError
-from medcolor.volume.bounds import check_shape
+from medcolor.volume.tiff_bounds import check_decoding
 
 _GREY = (tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.MINISBLACK)
 _ALPHAS = (1, 2)
 """TIFF's codes of samples that are alpha, premultiplied or not."""
 
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_ROWS = 256
+"""Whose colours are turned at once."""
+
 _STRAIGHT_LINE = 0
 _UNCALIBRATED = (20, 22)
 """ImageJ's numbers of calibration functions: none, and one that is not written down."""
 
-_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
-
-def is_tiff(head: bytes) -> bool:
-    """Tell a TIFF or BigTIFF by its first bytes."""
-    return head[:4] in _MAGICS
-
 
 def luma(image: NDArray[np.generic]) -> NDArray[np.float32]:
     """Return an image as float32; colour becomes its luma (Rec. 601, as viewers do)."""
-    values = image.astype(np.float32)
-    if values.ndim == 3 and values.shape[2] == 2:  # grey and alpha
-        values = values[..., 0]
-    if values.ndim == 3:
-        values = values[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)
-    return np.asarray(values, np.float32)
+    if image.ndim == 3 and image.shape[2] == 2:  # grey and alpha
+        image = image[..., 0]
+    values = np.empty(image.shape[:2], np.float32)
+    for row in range(0, len(image), _ROWS):  # three channels of float32 would take most memory
+        part = image[row : row + _ROWS].astype(np.float32)
+        values[row : row + _ROWS] = part if part.ndim == 2 else part[..., :3] @ _LUMA
+    return values
 
 
 def open_one_file(path: Path) -> tifffile.TiffFile:
@@ -123,7 +121,7 @@ def check_page(path: Path, page: tifffile.TiffPage) -> None:
     samples = page.samplesperpixel
     if page.photometric not in _GREY and samples not in (3, 4):
         raise InputError(path, f"{samples} samples a pixel", "Save it as grey or RGB")
-    check_shape(path, (page.imagedepth, page.imagelength, page.imagewidth * samples))
+    check_decoding(path, page)
 
 
 def _is_brightness(page: tifffile.TiffPage) -> bool:

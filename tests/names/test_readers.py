@@ -39,6 +39,8 @@ READERS = {
     "run/cohort_manifest.py": "guarded",
     "storage/object_path.py": "guarded",
     "volume/nrrd.py": "the file of voxels that it names is found by `nrrd_voxels.py`, which asks",
+    "volume/image_header.py": "numbers",
+    "volume/zarr_bounds.py": "whether it is JSON",
     "volume/image_pixel.py": "two numbers",
     "volume/ome_zarr_image.py": "guarded",
     "volume/store.py": "guarded",
