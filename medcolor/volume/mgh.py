@@ -60,7 +60,8 @@ def open_mgh(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
     head = read_head(path, _HEADER_BYTES)
     try:
         header: Any = nib.freesurfer.mghformat.MGHHeader(head, check=False)
-        affine = np.asarray(header.get_affine(), float)
+        with np.errstate(all="ignore"):  # what is no place is refused below
+            affine = np.asarray(header.get_affine(), float)
     except Exception as error:  # whatever a damaged header makes the parser raise
         raise InputError(
             path, "no readable MGH file (its header is damaged)", "Fetch the file again"

@@ -82,9 +82,20 @@ def _zip() -> list[bytes]:
 def _tiff() -> list[bytes]:
     import tifffile
 
-    content = io.BytesIO()
-    tifffile.imwrite(content, VOXELS, photometric="minisblack")
-    return [content.getvalue()]
+    several = np.stack([VOXELS, VOXELS])
+    hows: list[tuple[np.ndarray, dict[str, object]]] = [
+        (VOXELS, {}),
+        (several, {"imagej": True, "metadata": {"axes": "TZYX", "unit": "um", "spacing": 2.0}}),
+        (several, {"imagej": True, "truncate": True, "metadata": {"axes": "TZYX"}}),
+        (several, {"ome": True, "metadata": {"axes": "TZYX"}}),
+        (np.zeros((16, 16, 16), np.uint8), {"volumetric": True, "tile": (16, 16, 16)}),
+    ]
+    found = []
+    for stack, how in hows:
+        content = io.BytesIO()
+        tifffile.imwrite(content, stack, photometric="minisblack", **how)
+        found.append(content.getvalue())
+    return found
 
 
 KINDS = {
