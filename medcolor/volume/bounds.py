@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from medcolor.errors import InputError
 
-MOST_PIXELS = 1 << 27
-"""Of one slice, or of a photograph: 11585 x 11585. More is a damaged header or a bomb."""
+MOST_PIXELS = 1 << 26
+"""Of one slice, or of a photograph: 8192 x 8192. More is a damaged header or a bomb."""
 
-MOST_PART_BYTES = 1 << 29
-"""Of what is decoded at once: a slice as it is stored, a chunk, a tile."""
+MOST_PART_BYTES = 6 * MOST_PIXELS
+"""Of a slice or a photograph as it is stored, or a tile of it: colours of 16 bits."""
+
+MOST_CHUNK_BYTES = 1 << 28
+"""Of a chunk, which may be of many slices and is held twice while it is decoded."""
 
 _MOST_SLICES = 1 << 16
 _MOST_SPACING_MM = 1e4

@@ -13,9 +13,6 @@ from medcolor.errors import InputError
 from medcolor.volume.bounds import MOST_PIXELS, check_shape
 from medcolor.volume.tiff_magic import is_tiff
 
-_WIDEST_BYTES = 2
-"""Of a sample, where PIL does not tell: of PNG."""
-
 
 @dataclass(frozen=True)
 class ImageHeader:
@@ -24,8 +21,6 @@ class ImageHeader:
     rows: int
     cols: int
     pixel_bytes: int
-    """At most."""
-
     mode: str
     """PIL's; empty of TIFF."""
 
@@ -62,7 +57,8 @@ def _of_others(place: object, file: io.BufferedReader | io.BytesIO) -> ImageHead
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(file) as image:
-                size = len(image.getbands()) * (_WIDEST_BYTES if image.format == "PNG" else 1)
+                is_wide = "16" in str(image.tile[:1])  # of PNG the mode does not tell
+                size = len(image.getbands()) * (2 if is_wide else 1)
                 pages = getattr(image, "n_frames", 1)
                 return ImageHeader(image.height, image.width, size, image.mode, pages)
     except Image.DecompressionBombError:

@@ -16,7 +16,7 @@ from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.storage import plain_key
 from medcolor.storage.zarr_stores import AbsentShardError
-from medcolor.volume.bounds import MOST_PART_BYTES, check_affine
+from medcolor.volume.bounds import MOST_CHUNK_BYTES, check_affine
 from medcolor.volume.choice import chosen_volume
 from medcolor.volume.geometry import affine_from_code, to_lps
 from medcolor.volume.ome_zarr_image import ZarrImage, find_image
@@ -113,7 +113,7 @@ def _in_millimetres(
     return scale[-3:] * lengths, origin[-3:] * lengths, told
 
 
-_SMALL_BYTES = MOST_PART_BYTES // 32
+_SMALL_BYTES = MOST_CHUNK_BYTES // 16
 """Of a chunk, of which Zarr may hold ten."""
 
 _one_large_chunk = Lock()

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
-from medcolor.volume.bounds import check_shape
+from medcolor.volume.bounds import check_ratio, check_shape
 from medcolor.volume.geometry import affine_from_code, chunks_of_slices, to_lps
 from medcolor.volume.planes import stack_planes
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.staging import FlatVoxels, make_once, version_of
-from medcolor.volume.tiff_bounds import check_block
 from medcolor.volume.tiff_pages import check_page, open_one_file, read_page, values_of_page
 from medcolor.volume.tiff_spacing import stated_spacing
 from medcolor.volume.tiff_stack import BlockStack, PageStack, find_stack, series_of
@@ -104,8 +103,8 @@ def _voxels(
     check_shape(path, (space[0], space[1], space[2]))
     stored: np.dtype[Any] = np.dtype(page.dtype).newbyteorder(file.byteorder)
     block, offset = path, stack.offset
-    check_block(path, math.prod(stack.shape) * stored.itemsize, is_decoded=offset is None)
     if offset is None:
+        check_ratio(path, path.stat().st_size, math.prod(stack.shape) * stored.itemsize)
         version = f"{version_of(path)} {stack.page}"
         block = make_once(staging, version, ".raw", partial(_decode, path, stack.page))
         stored, offset = stored.newbyteorder("="), 0
@@ -139,4 +138,15 @@ def _decode(path: Path, number: int, target: Path) -> None:
     with open_one_file(path) as file:
         page = file.pages[number].aspage()
         check_page(path, page)
-        page.asarray(out=str(target), maxworkers=1)
+        dtype, shape = np.dtype(page.dtype).newbyteorder("="), page.shaped
+        with target.open("wb") as made:
+            made.truncate(math.prod(shape) * dtype.itemsize)
+        for tile, (sample, z, row, col, _), _ in page.segments(maxworkers=1):
+            if tile is None:
+                continue
+            inside = tile[: shape[1] - z, : shape[2] - row, : shape[3] - col]
+            depth, rows, cols = inside.shape[:3]
+            # Mapped for a tile: what is written counts as memory for as long as it is mapped.
+            voxels = np.memmap(target, dtype, "r+", 0, shape)
+            voxels[sample, z : z + depth, row : row + rows, col : col + cols] = inside
+            del voxels

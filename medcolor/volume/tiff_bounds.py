@@ -9,11 +9,8 @@ from pathlib import Path
 import tifffile
 
 from medcolor.errors import InputError
-from medcolor.volume.bounds import MOST_PART_BYTES, check_ratio, check_shape
+from medcolor.volume.bounds import MOST_PART_BYTES, check_shape
 from medcolor.volume.image_header import read_header
-
-_MOST_BLOCK_BYTES = 1 << 30
-"""Of a volumetric page, which is decoded as a whole."""
 
 _MOST_SEGMENTS = 1 << 20
 _SMALLER = "Fetch the file again, or save it in other tiles"
@@ -51,28 +48,6 @@ def check_decoding(path: Path, page: tifffile.TiffPage) -> None:
     elif name not in _BOUNDED:
         raise InputError(
             path, f"pages compressed by {name}", "Save it uncompressed, or with LZW, deflate, zstd"
-        )
-
-
-def check_block(path: Path, size: int, *, is_decoded: bool) -> None:
-    """Refuse a volumetric page that is too large to be decoded.
-
-    Args:
-        path: The file.
-        size: Of all its voxels, in bytes.
-        is_decoded: Else it is read where it lies.
-
-    Raises:
-        InputError: It is too large, or out of all proportion.
-    """
-    if not is_decoded:
-        return
-    check_ratio(path, path.stat().st_size, size)
-    if size > _MOST_BLOCK_BYTES:
-        raise InputError(
-            path,
-            f"a volumetric page of {size} bytes, expected at most {_MOST_BLOCK_BYTES}",
-            "Save it a page a slice",
         )
 
 

@@ -22,7 +22,7 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer
 
 from medcolor.errors import InputError
-from medcolor.volume.bounds import MOST_PART_BYTES, check_ratio, check_shape
+from medcolor.volume.bounds import MOST_CHUNK_BYTES, check_ratio, check_shape
 
 _INFLATORS: dict[str, Callable[..., Any]] = {
     "blosc": imagecodecs.blosc_decode,
@@ -86,14 +86,14 @@ def bounded(folder: Path, stored: zarr.Array[Any], stored_bytes: int) -> zarr.Ar
     across = math.prod(-(-s // c) for s, c in zip(stored.shape[-2:], chunk[-2:], strict=True))
     in_shard = math.prod(s // c for s, c in zip(stored.shards or chunk, chunk, strict=True))
     if (
-        math.prod(stored.chunks) * item > MOST_PART_BYTES
+        math.prod(stored.chunks) * item > MOST_CHUNK_BYTES
         or across > _MOST_CHUNKS
         or in_shard > _MOST_CHUNKS_OF_A_SHARD
     ):
         raise InputError(
             folder,
             f"chunks of {' x '.join(map(str, stored.chunks))} voxels, {across} a slice; expected "
-            f"at most {MOST_PART_BYTES} bytes in one, and {_MOST_CHUNKS} a slice",
+            f"at most {MOST_CHUNK_BYTES} bytes in one, and {_MOST_CHUNKS} a slice",
             "Fetch the image again, or write it in chunks of 64 x 64 x 64",
         )
     metadata: Any = stored.metadata
