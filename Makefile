@@ -7,7 +7,7 @@ UPGRADE ?=
 # Offscreen drawing: EGL and a driver behind it (Mesa's, unless NVIDIA's is there).
 SYSTEM_PACKAGES := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libxrender1
 
-.PHONY: setup system system-test demo test check lock lock-check format bench bench-gpu fuzz chaos train cluster-up cluster-down job nightly schedule clean
+.PHONY: setup system system-test demo test check docs lock lock-check format bench bench-gpu fuzz chaos train cluster-up cluster-down job nightly schedule clean
 .DEFAULT_GOAL := setup
 
 help:  ## List the targets
@@ -59,12 +59,15 @@ demo: setup  ## Colour a procedural person's head and draw it: out/demo
 test: setup system-test  ## Run the tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
-check: $(READY)  ## Lint, types, layers; whether all pins resolve, where a package registry answers
+check: $(READY) docs  ## Lint, types, layers, the site; whether all pins resolve, where a package registry answers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python jobs/lock.py --check
+
+docs: $(READY)  ## Build the site of the documents, every link checked: out/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # --quiet would let dead links pass
 
 lock: $(READY)  ## Pin all packages anew: constraints.txt and, with hashes, requirements.lock; UPGRADE=
 	$(BIN)/python jobs/lock.py $(UPGRADE)

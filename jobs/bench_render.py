@@ -1,9 +1,10 @@
 """What drawing costs beside VTK, on two renderers, and within a memory budget.
 
-    python jobs/bench_render.py [loop] [two] [budget] [--side 1024]      by default all three
+    python jobs/bench_render.py [loop] [light] [two] [budget] [--side 1024]      by default all
 
 - loop: frames a second of the product's renderer and of a bare VTK loop with the same volume, light
   and cameras, in turn within one run. PNG encoding is left out on both sides.
+- light: processor time of frames in cinematic light against those in studio light.
 - two: the frames of a set by one and by two renderers of one thread each (LP_NUM_THREADS=1), as
   actors on Ray, volume and OpenGL loaded on both sides.
 - budget: a cube of 1024 voxels a side, drawn within 1500 MB: which level is taken, and the largest
@@ -30,7 +31,7 @@ from medcolor.domain import GreyLevels, VolumeGeometry
 from medcolor.render.drawn import DrawnVolume, make_drawn
 from medcolor.render.frames import FrameTask, FrameWorker, plan_set
 from medcolor.render.offscreen import OffscreenRenderer
-from medcolor.render.scene import FIELD_OF_VIEW_DEG, SceneSettings, camera_of, frames_of
+from medcolor.render.scene import FIELD_OF_VIEW_DEG, Light, SceneSettings, camera_of, frames_of
 from medcolor.render.settings import RenderSettings
 from medcolor.render.tissue import Overview
 from medcolor.run.ray_pool import RayRunner
@@ -172,6 +173,26 @@ def bench_loop() -> None:
     )
 
 
+def bench_light() -> None:
+    """Draw alternately in both lights."""
+    scene = SceneSettings(opacity="ramp")
+    rgba = ball(256, range(256))
+    drawn = make_drawn(lambda z: rgba[z.start : z.stop], Overview.alone(rgba, _SPACING_MM), scene)
+    renderer = OffscreenRenderer(drawn, scene, _SIDE_PX)
+    lights: tuple[Light, Light] = ("studio", "cinematic")
+    seconds = dict.fromkeys(lights, 0.0)
+    for number, frame in enumerate((*frames_of(scene, 1), *frames_of(scene, 6))):
+        for light in lights:
+            begin = time.process_time()  # Mesa draws with this process's threads
+            renderer.frame(frame, light)
+            if number:  # shaders are made by the first frames
+                seconds[light] += time.process_time() - begin
+    print(
+        f"256^3 at {_SIDE_PX} px, {scene.passes} passes: cinematic "
+        f"{seconds['cinematic'] / seconds['studio']:.2f} times studio"
+    )
+
+
 def bench_two(folder: Path) -> None:
     """Draw one set by one and by two renderers of a thread each."""
     os.environ["LP_NUM_THREADS"] = "1"
@@ -227,15 +248,17 @@ def bench_budget(folder: Path, side: int) -> None:
 def main() -> None:
     """Run what is named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("parts", nargs="*", help="loop, two, budget")
+    parser.add_argument("parts", nargs="*", help="loop, light, two, budget")
     parser.add_argument("--side", type=int, default=1024)
     chosen = parser.parse_args()
-    parts = chosen.parts or ["loop", "two", "budget"]
+    parts = chosen.parts or ["loop", "light", "two", "budget"]
     with tempfile.TemporaryDirectory() as name:
         if "budget" in parts:  # first: children that were measured before would count
             bench_budget(Path(name), chosen.side)
         if "loop" in parts:
             bench_loop()
+        if "light" in parts:
+            bench_light()
         if "two" in parts:
             bench_two(Path(name))
 

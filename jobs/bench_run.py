@@ -40,9 +40,10 @@ from medcolor.run import assign, driver, workers
 from medcolor.run.plan import Plan, SlabTask
 from medcolor.run.ray_pool import RayRunner
 from medcolor.run.serial import SerialRunner
+from medcolor.run.slab_report import Clock, SlabReport
 from medcolor.run.tasks import Runner
 from medcolor.run.votes_files import sums_name, write_sums
-from medcolor.run.workers import SlabReport, write_and_mark
+from medcolor.run.workers import write_and_mark
 from medcolor.transfer.ballot import Ballot
 
 _COLOR = (200, 150, 110)
@@ -106,12 +107,12 @@ class ConstantColor:
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Do a slab."""
-        begin = time.perf_counter()
+        clock = Clock(self._plan.settings)
         rgba = np.empty((len(task.slices), *self._plan.levels[0].shape[1:], 4), np.uint8)
         for number, z in enumerate(task.slices):
             rgba[number, ..., :3] = _COLOR
             rgba[number, ..., 3] = np.rint(255 * self._read.luminance(z))
-        write_and_mark(self._plan, task, rgba, begin)
+        write_and_mark(self._plan, task, rgba, clock)
         return SlabReport(len(task.slices), {}, rgba.nbytes)
 
 

@@ -30,12 +30,22 @@ _PICTURES = _ROOT / "docs" / "pictures"
 _SCENES = _ROOT / "configs" / "scenes"
 _SIDE_PX = 320
 _CASES = {"trunk": Case("trunk", "ct", 2.0), "head": Case("head", "t1", 2.0)}
-_OF_HEAD = ("halved", "flight", "paper", "somersault")
+_OF_HEAD = ("halved", "flight", "paper", "somersault", "quarter", "opened")
 """Scenes that show more in a head."""
 
 _REAL = {
-    "head": ("scene.clip_sagittal=[0,0.5]", "scene.start_deg=80", "scene.zoom=1.3"),
-    "pelvis": ("scene.clip_axial=[0,0.6]", "scene.tilt_deg=50", "scene.zoom=1.2"),
+    "head": (
+        "scene.cut_out=[[0.5,1],[0,0.5],[0.5,1]]",
+        "scene.start_deg=35",
+        "scene.tilt_deg=28",
+        "scene.zoom=1.3",
+    ),
+    "pelvis": (
+        "scene.cut_out=[[0.5,1],[0,0.5],[0.5,1]]",
+        "scene.start_deg=35",
+        "scene.tilt_deg=35",
+        "scene.zoom=1.2",
+    ),
 }
 
 Rgb = np.ndarray
@@ -73,10 +83,10 @@ def drawn(
 
 def beside(volume: Path, work: Path, cut: Sequence[str]) -> Rgb:
     """Return an axial section and a cut-away of a volume, the scan beside the colours."""
-    size = ["render.size_px=560", "render.frames=2", *cut]
+    size = ["render.size_px=560", "render.frames=2", "render.stills=1", "scene.passes=12", *cut]
     medcolor.render_volume(volume, work, settings=load_settings(None, size))
     section = decode_png((work / "sections" / "axial.png").read_bytes())
-    frames = [decode_png((work / kind / "0000.png").read_bytes()) for kind in ("grey", "frames")]
+    frames = [decode_png((work / kind / "0000.png").read_bytes()) for kind in ("grey", "stills")]
     pair = figure([frames], (16, 17, 20))
     height = round(section.shape[0] * pair.shape[1] / section.shape[1])
     above = cv2.resize(section, (pair.shape[1], height), interpolation=cv2.INTER_AREA)

@@ -40,7 +40,7 @@ from medcolor.domain import SliceVotes, TargetSlice
 from medcolor.features.network import GrayVGG19, NetworkSpec
 from medcolor.features.training import TrainingSettings, draw_batches, train
 from medcolor.filters.fast_global_smoother import smooth_batch
-from medcolor.gpu import compute_repeatably, turn
+from medcolor.gpu import compute_repeatably, on_device
 from medcolor.prepared import prepare_references
 from medcolor.stopwatch import Stopwatch
 from medcolor.transfer.ballot import Ballot, count_votes, learn_colors
@@ -110,8 +110,7 @@ def agreement(device: str, size: int) -> None:
         ]
 
         def work(_: int, n: GrayVGG19 = network, h: list[Pair] = here) -> list[Heard]:
-            with turn(place):
-                return hear(n, h, settings)
+            return on_device(place, lambda: hear(n, h, settings))
 
         with ThreadPoolExecutor(16) as pool:
             side_by_side = list(pool.map(work, range(16)))
@@ -260,8 +259,8 @@ def _count(
     votes: Sequence[SliceVotes], lattice: Lattice, settings: Any, model: Any, device: torch.device
 ) -> Ballot:
     slices = range(votes[0].z, votes[-1].z + 1)
-    with turn(device):
-        return count_votes(votes, slices, lattice, model, settings.model, device)
+    given = lattice, model, settings.model, device
+    return on_device(device, lambda: count_votes(votes, slices, *given))
 
 
 def throughput(device: str, size: int) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         plan_volume,
         render_volume,
         verify_volume,
+        view_volume,
     )
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "plan_volume",
     "render_volume",
     "verify_volume",
+    "view_volume",
 ]
 
 

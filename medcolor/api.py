@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from medcolor.config import RunSettings
+    from medcolor.export.options import ExportOptions
+    from medcolor.export.view import View
     from medcolor.progress import ProgressReport
     from medcolor.run.cohort import CohortPlan, CohortReport
     from medcolor.run.estimate import Estimate
@@ -59,10 +63,11 @@ def colorize_volume(
     from medcolor.run.named_library import photographs_at
     from medcolor.run.serial import SerialRunner
     from medcolor.storage import place_of
+    from medcolor.storage.outputs import volume_to_write
     from medcolor.volume.open import refuse_unread
 
     chosen, works, told = settings or RunSettings(), runner or SerialRunner(), progress or Silent()
-    scan, volume = place_of(target), place_of(output)
+    scan, volume = place_of(target), volume_to_write(output)
     if isinstance(scan, Path):
         refuse_unread(scan)
     photographs = photographs_at(references, chosen, works, told)
@@ -103,10 +108,10 @@ def colorize_cohort(
     from medcolor.run.cohort_manifest import read_cohort
     from medcolor.run.named_library import photographs_at
     from medcolor.run.serial import SerialRunner
-    from medcolor.storage import place_of
+    from medcolor.storage.outputs import folder_to_write
 
     chosen, works, told = settings or RunSettings(), runner or SerialRunner(), progress or Silent()
-    members, folder = read_cohort(os.fspath(manifest)), place_of(output)
+    members, folder = read_cohort(os.fspath(manifest)), folder_to_write(output, "a cohort")
     photographs = photographs_at(references, chosen, works, told)
     return colorize_members(members, photographs, folder, chosen, works, told, force=force)
 
@@ -125,12 +130,13 @@ def plan_cohort(
     from medcolor.run.cohort_manifest import read_cohort
     from medcolor.run.named_library import photographs_at
     from medcolor.run.serial import SerialRunner
-    from medcolor.storage import place_of
+    from medcolor.storage.outputs import folder_to_write
 
     chosen, works = settings or RunSettings(), runner or SerialRunner()
     members = read_cohort(os.fspath(manifest))
     photographs = photographs_at(references, chosen, works, None)
-    return plan_members(members, photographs, place_of(output), chosen, works)
+    folder = folder_to_write(output, "a cohort")
+    return plan_members(members, photographs, folder, chosen, works)
 
 
 def plan_volume(
@@ -150,10 +156,11 @@ def plan_volume(
     from medcolor.run.named_library import photographs_at
     from medcolor.run.serial import SerialRunner
     from medcolor.storage import place_of
+    from medcolor.storage.outputs import volume_to_write
 
     chosen, works = settings or RunSettings(), runner or SerialRunner()
     photographs = photographs_at(references, chosen, works, None)
-    return estimate(place_of(target), photographs, place_of(output), chosen, works)
+    return estimate(place_of(target), photographs, volume_to_write(output), chosen, works)
 
 
 def render_volume(
@@ -190,10 +197,12 @@ def render_volume(
     from medcolor.run.pictures import write_pictures
     from medcolor.run.serial import SerialRunner
     from medcolor.storage import place_of
+    from medcolor.storage.outputs import folder_to_write
 
     chosen, works, told = settings or RunSettings(), runner or SerialRunner(), progress or Silent()
     require("render", "render", "drawing")
-    return write_pictures(place_of(volume), place_of(output), chosen, works, told)
+    folder = folder_to_write(output, "a set of pictures")
+    return write_pictures(place_of(volume), folder, chosen, works, told)
 
 
 def export_volume(
@@ -201,15 +210,19 @@ def export_volume(
     target: PathLike,
     *,
     level: int = 0,
+    options: ExportOptions | None = None,
     force: bool = False,
     progress: ProgressReport | None = None,
 ) -> Path:
-    """Write one level of a coloured volume as a file that other programs open.
+    """Write one level of a coloured volume as files that other programs open.
 
     Args:
         volume: OME-Zarr folder written by `colorize_volume`, local or in a bucket.
-        target: `*.nii`, `*.nii.gz`, `*.nrrd` (3D Slicer), `*.tif`, or a folder for PNG slices.
+        target: `*.nii`, `*.nii.gz`, `*.nrrd` (3D Slicer), `*.tif`; `*.glb`, `*.ply` for the surface
+            of a tissue; or a folder for slices.
         level: Of the pyramid; 0 is the finest.
+        options: What a folder receives (PNG or DICOM), whether alpha is left out, of what a surface
+            is; see `medcolor.export.options`.
         force: Write over what is there.
         progress: Told the slices; by default nobody.
 
@@ -217,20 +230,48 @@ def export_volume(
         `target`.
 
     Raises:
-        InputError: No such volume, one that is unfinished or has lost or damaged shards, or
-            something is there already.
+        InputError: No such volume, one that is unfinished or has lost or damaged shards; options
+            that do not suit the file; something is there already.
     """
     from medcolor.errors import InputError
+    from medcolor.export.write import export
     from medcolor.progress import Silent
     from medcolor.run.integrity import refuse_unfinished
     from medcolor.storage import place_of
-    from medcolor.volume.export import export
 
     source, file = place_of(volume), place_of(target)
     if not isinstance(file, Path):
         raise InputError(file, "files are exported to local places", "Give a path")
     refuse_unfinished(source)
-    return export(source, file, progress or Silent(), level=level, force=force)
+    return export(source, file, progress or Silent(), options, level=level, force=force)
+
+
+def view_volume(
+    volume: PathLike, *, port: int = 0, progress: ProgressReport | None = None
+) -> AbstractContextManager[View]:
+    """Make a coloured volume ready for viewers of the web, and serve it to this machine alone.
+
+        with medcolor.view_volume("t1.ome.zarr") as view:
+            print(view.neuroglancer, view.niivue)
+            view.server.serve_forever()
+
+    Args:
+        volume: OME-Zarr folder written by `colorize_volume`, local.
+        port: To listen at; 0 takes one that is free.
+        progress: Told the slices of what is written for NiiVue; by default nobody.
+
+    Raises:
+        InputError: No such volume, one that is unfinished, has lost shards or lies in a bucket; a
+            port that is taken.
+    """
+    from medcolor.export.view import viewing
+    from medcolor.progress import Silent
+    from medcolor.run.integrity import refuse_unfinished
+    from medcolor.storage import place_of
+
+    source = place_of(volume)
+    refuse_unfinished(source)
+    return viewing(source, progress or Silent(), port)
 
 
 def verify_volume(volume: PathLike, *, progress: ProgressReport | None = None) -> list[Verified]:

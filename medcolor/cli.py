@@ -6,11 +6,12 @@ Exit status: 0 complete; 1 finished with failed parts, or ended early, resumable
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -21,8 +22,10 @@ from medcolor.cli_fetch import fetch
 from medcolor.cli_logs import log_to_standard_error
 from medcolor.cli_progress import progress as progress_shown
 from medcolor.cli_settings import Config, Set, chosen_settings
+from medcolor.cli_tell import tell
 from medcolor.cli_verify import verify
-from medcolor.errors import InputError, MedcolorError
+from medcolor.cli_view import view
+from medcolor.errors import InputError, MedcolorError, of_system
 
 if TYPE_CHECKING:
     from medcolor.config import RunSettings
@@ -43,6 +46,7 @@ weights_app = typer.Typer(no_args_is_help=True, help="Networks: published ones a
 app.command()(export)
 app.command()(fetch)
 app.command()(verify)
+app.command()(view)
 app.add_typer(data_app, name="data")
 app.add_typer(index_app, name="index")
 app.add_typer(reference_app, name="reference")
@@ -92,7 +96,7 @@ def colorize(
     runner = _runner(ray, workers, settings)
     if plan:
         found = plan_volume(target, references, output, settings=settings, runner=runner)
-        typer.echo(json.dumps(found.as_json()) if as_json else found)
+        tell(json.dumps(found.as_json()) if as_json else found)
         return
     with progress_shown() as progress:
         report = colorize_volume(
@@ -133,7 +137,7 @@ def render(
     runner = _runner(ray, workers, settings)
     with progress_shown() as progress:
         page = render_volume(volume, output, settings=settings, runner=runner, progress=progress)
-    typer.echo(page)
+    tell(page)
 
 
 @app.command()
@@ -149,10 +153,12 @@ def compare(
 ) -> None:
     """Compare the three looks, reconstruction, filters and gamma on one slice."""
     from medcolor.evaluate.compare import compare as write_sheets
+    from medcolor.storage.outputs import folder_to_write
 
+    folder_to_write(output, "a comparison")
     chosen = chosen_settings(config, overrides)
     for path in write_sheets(target, reference, output, chosen, number=number):
-        typer.echo(path)
+        tell(path)
 
 
 @app.command()
@@ -177,7 +183,7 @@ def cohort(
     runner = _runner(ray, workers, settings)
     if plan:
         found = plan_cohort(manifest, references, output, settings=settings, runner=runner)
-        typer.echo(json.dumps(found.as_json()) if as_json else found)
+        tell(json.dumps(found.as_json()) if as_json else found)
         return
     with progress_shown() as progress:
         report = colorize_cohort(
@@ -189,7 +195,7 @@ def cohort(
             progress=progress,
             force=force,
         )
-    typer.echo(report)
+    tell(report)
     raise typer.Exit(0 if report.is_complete else 1)
 
 
@@ -204,9 +210,9 @@ def status(
 
     found = read_status(place_of(output))
     if as_json:
-        typer.echo(json.dumps([one.as_json() for one in found]))
+        tell(json.dumps([one.as_json() for one in found]))
     else:
-        typer.echo("\n".join(map(str, found)))
+        tell("\n".join(map(str, found)))
 
 
 @app.command()
@@ -232,9 +238,9 @@ def doctor(
 
     findings = examine(settings, where, None if ray is None else join)
     if as_json:
-        typer.echo(json.dumps([one.as_json() for one in findings]))
+        tell(json.dumps([one.as_json() for one in findings]))
     else:
-        typer.echo("\n".join(map(str, findings)))
+        tell("\n".join(map(str, findings)))
     raise typer.Exit(0 if all(one.works for one in findings) else 1)
 
 
@@ -247,7 +253,7 @@ def demo(
 
     with progress_shown() as progress:
         result = run_demo(output, progress)
-    typer.echo(result)
+    tell(result)
 
 
 @app.command()
@@ -275,12 +281,14 @@ def index_build(
     from medcolor.run.index import build_index
     from medcolor.run.index_copies import updating
     from medcolor.storage import place_of
+    from medcolor.storage.outputs import folder_to_write
 
     chosen = chosen_settings(config, overrides)
     runner = _runner(ray, workers, chosen)
-    with progress_shown() as progress, updating(place_of(index)) as folder:
+    written = folder_to_write(index, "an index")
+    with progress_shown() as progress, updating(written) as folder:
         built = build_index(place_of(references), folder, chosen, runner, progress)
-    typer.echo(f"{len(built.records)} references in {index}")
+    tell(f"{len(built.records)} references in {index}")
 
 
 @index_app.command("append")
@@ -302,8 +310,8 @@ def index_append(
     with progress_shown() as progress, updating(place_of(index)) as folder:
         done = append_index(place_of(references), folder, chosen, runner, progress)
     if done.known:
-        typer.echo(f"{len(done.known)} were there already: {_some(done.known)}")
-    typer.echo(f"{done.added} added, {len(done.index.records)} references in {index}")
+        tell(f"{len(done.known)} were there already: {_some(done.known)}")
+    tell(f"{done.added} added, {len(done.index.records)} references in {index}")
 
 
 @index_app.command("remove")
@@ -316,7 +324,7 @@ def index_remove(
     from medcolor.storage import place_of
 
     left = remove_references(place_of(index), ids)
-    typer.echo(f"{len(set(ids))} removed, {len(left.records)} references in {index}")
+    tell(f"{len(set(ids))} removed, {len(left.records)} references in {index}")
 
 
 @index_app.command("query")
@@ -335,7 +343,7 @@ def index_query(
 
     chosen = chosen_settings(config, overrides)
     for match in query_index(local_index(place_of(index)), image, chosen, count, picture=output):
-        typer.echo(f"{match.cosine:7.4f}  {match.record.reference_id}")
+        tell(f"{match.cosine:7.4f}  {match.record.reference_id}")
 
 
 @index_app.command("show")
@@ -348,7 +356,7 @@ def index_show(
     from medcolor.run.index_pictures import show_index
     from medcolor.storage import place_of
 
-    typer.echo(show_index(local_index(place_of(index)), picture=output))
+    tell(show_index(local_index(place_of(index)), picture=output))
 
 
 @reference_app.command("prepare")
@@ -362,12 +370,14 @@ def reference_prepare(
 ) -> None:
     """Cut the bodies out of raw FRAMES: no gel, card or label; white balance; a contact sheet."""
     from medcolor.run.prepare import prepare_references
+    from medcolor.storage.outputs import folder_to_write
 
+    folder_to_write(output, "a prepared library")
     chosen = chosen_settings(config, overrides)
     runner = _runner(ray, workers, chosen)
     with progress_shown() as progress:
         report = prepare_references(frames, output, chosen, runner, progress)
-    typer.echo(report)
+    tell(report)
 
 
 @weights_app.command("list")
@@ -375,7 +385,7 @@ def weights_list() -> None:
     """List the networks known by name and whether they are on this machine."""
     from medcolor.weights import list_weights
 
-    typer.echo(list_weights())
+    tell(list_weights())
 
 
 @weights_app.command("pull")
@@ -393,7 +403,7 @@ def weights_pull(
         raise InputError(f"weights pull {name}", "no such network", f"Give {', '.join(REGISTRY)}")
     with progress_shown() as progress:
         stored = pull_weights(REGISTRY[name], progress, url=url)
-    typer.echo(f"{stored.name}: {stored.path}, origin SHA-256 {stored.origin_digest}")
+    tell(f"{stored.name}: {stored.path}, origin SHA-256 {stored.origin_digest}")
 
 
 @weights_app.command("import")
@@ -406,7 +416,7 @@ def weights_import(
     from medcolor.weights import import_weights
 
     stored = import_weights(file)
-    typer.echo(f"{stored.name}: {stored.path}, origin SHA-256 {stored.origin_digest}")
+    tell(f"{stored.name}: {stored.path}, origin SHA-256 {stored.origin_digest}")
 
 
 @weights_app.command("verify")
@@ -416,7 +426,7 @@ def weights_verify() -> None:
 
     found = verify_weights()
     for name, is_good, words in found:
-        typer.echo(f"{'ok ' if is_good else 'BAD'}  {name}  {words}")
+        tell(f"{'ok ' if is_good else 'BAD'}  {name}  {words}")
     raise typer.Exit(0 if all(is_good for _, is_good, _ in found) else 1)
 
 
@@ -462,26 +472,40 @@ def _tell(report: RunReport) -> None:
     """Print what a run did."""
     from medcolor.run.ledger import Ledger
 
-    typer.echo(
+    tell(
         f"{report.output}: {report.slices} slices, {report.slabs_done} slabs written, "
         f"{report.slabs_kept} kept, {len(report.failures)} failed"
     )
     for failure in report.failures[:_NAMED]:
         task = failure.task
-        typer.echo(f"  failed: {task.stage}, slices {task.start} to {task.stop}: {failure.problem}")
+        tell(f"  failed: {task.stage}, slices {task.start} to {task.stop}: {failure.problem}")
     if report.failures:
-        typer.echo(f"  all of them: {Ledger.folder_of(report.output) / 'failures.jsonl'}")
-    typer.echo(f"scan: {report.window}")
-    typer.echo(f"photographs: {report.bearing}")
+        tell(f"  all of them: {Ledger.folder_of(report.output) / 'failures.jsonl'}")
+    tell(f"scan: {report.window}")
+    tell(f"photographs: {report.bearing}")
     if report.slices_colored:
-        typer.echo(report.cost_table())
+        tell(report.cost_table())
 
 
 def main() -> None:
     """Run the command line; an error of ours becomes one line and its exit status."""
     log_to_standard_error()
+    _print_anywhere()
     try:
         app()
     except MedcolorError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_status)
+        _end(error)
+    except OSError as error:
+        _end(of_system(error))
+
+
+def _print_anywhere() -> None:
+    """Show what a terminal's character set lacks as escapes, instead of failing on it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _end(error: MedcolorError) -> NoReturn:
+    typer.echo(f"error: {error}", err=True)
+    sys.exit(error.exit_status)

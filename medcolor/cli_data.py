@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from medcolor.cli_tell import tell
 from medcolor.errors import InputError
 
 data_app = typer.Typer(no_args_is_help=True, help="Public data: the Visible Human.")
@@ -18,7 +19,7 @@ def data_list() -> None:
     """List datasets, modalities, regions with the numbers of their sections, and the terms."""
     from medcolor.data.catalog import describe_catalog
 
-    typer.echo(describe_catalog())
+    tell(describe_catalog())
 
 
 @data_app.command("pull")
@@ -56,4 +57,4 @@ def data_pull(
             numbers=chosen,
             every_mm=every_mm,
         )
-    typer.echo(done)
+    tell(done)

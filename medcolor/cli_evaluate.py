@@ -9,6 +9,7 @@ import typer
 
 from medcolor.cli_progress import progress
 from medcolor.cli_settings import Config, Set, chosen_settings
+from medcolor.cli_tell import tell
 from medcolor.errors import InputError
 
 evaluate_app = typer.Typer(no_args_is_help=True, help="Quality where the truth is known.")
@@ -70,7 +71,7 @@ def evaluate_color(
                 disguise=disguise,
                 pictures=output,
             )
-    typer.echo(table)
+    tell(table)
 
 
 @evaluate_app.command("truth")
@@ -111,7 +112,7 @@ def evaluate_truth(
         table = evaluate(
             scan, places, photographs, chosen, told, split=split, volume=volume, output=output
         )
-    typer.echo(table)
+    tell(table)
 
 
 @evaluate_app.command("structure")
@@ -127,7 +128,7 @@ def evaluate_structure(
     chosen = chosen_settings(config, overrides)
     with progress() as told:
         words = evaluate(volume, scan, chosen, told)
-    typer.echo(words)
+    tell(words)
 
 
 @evaluate_app.command("places")
@@ -161,7 +162,7 @@ def evaluate_places(
             raise InputError("evaluate places", "a scan alone", "Name its photographs, too")
         else:
             table = places.evaluate_places(scan, photographs, chosen, told, extract)
-    typer.echo(table)
+    tell(table)
 
 
 @evaluate_app.command("features")
@@ -187,7 +188,7 @@ def evaluate_features(
     )
     with progress() as told:
         report = evaluate(what, chosen_settings(config, overrides), told)
-    typer.echo(report)
+    tell(report)
 
 
 @evaluate_app.command("phantom")
@@ -203,4 +204,4 @@ def evaluate_phantom(
     """Write a procedural person: CT, T1 and T2 as NIfTI, cryosections as numbered photographs."""
     from medcolor.phantom.files import write_person
 
-    typer.echo(write_person(output, seed, region, float(spacing_mm), scanner))
+    tell(write_person(output, seed, region, float(spacing_mm), scanner))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from medcolor.cli_tell import tell
 from medcolor.errors import InputError
 
 
@@ -34,13 +35,13 @@ def fetch(
         raise InputError(f"--only {only}", "no such part", f"Give {', '.join(fetching.PARTS)}")
     if latest:
         place = fetching.latest_set(place)
-        typer.echo(place)
+        tell(place)
     if listing:
         for one in fetching.list_objects(place, part):
-            typer.echo(f"{one.size:>12}  {one.key}")
+            tell(f"{one.size:>12}  {one.key}")
         return
     if target is None:
         raise InputError("fetch", "no folder to write to", "Give TARGET, or --list")
     with progress() as told:
         done = fetching.fetch(place, target, told, part=part)
-    typer.echo(done)
+    tell(done)

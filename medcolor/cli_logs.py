@@ -8,6 +8,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
+from medcolor.errors import printable
+
 _FIELDS = ("run", "volume", "stage", "slab")
 """Of a record, where it has them: what it is about."""
 
@@ -25,6 +27,13 @@ class _JsonLine(logging.Formatter):
         return json.dumps(line)
 
 
+class _PlainLine(logging.Formatter):
+    """A line to be read on a terminal, which nothing in it steers."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(f"{record.levelname}: {record.getMessage()}")
+
+
 class _ToStandardError(logging.StreamHandler[TextIO]):
     """Writes to what standard error is by then."""
 
@@ -34,8 +43,7 @@ class _ToStandardError(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
         is_seen = self.stream.isatty()
-        plain = logging.Formatter("%(levelname)s: %(message)s")
-        self.setFormatter(plain if is_seen else _JsonLine())
+        self.setFormatter(_PlainLine() if is_seen else _JsonLine())
         super().emit(record)
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from medcolor.cli_tell import tell
+
 
 def verify(
     volume: Annotated[
@@ -21,7 +23,7 @@ def verify(
     with progress() as told:
         found = verify_volume(volume, progress=told)
     if as_json:
-        typer.echo(json.dumps([one.as_json() for one in found]))
+        tell(json.dumps([one.as_json() for one in found]))
     else:
-        typer.echo("\n".join(map(str, found)))
+        tell("\n".join(map(str, found)))
     raise typer.Exit(0 if all(one.is_whole for one in found) else 1)

@@ -44,12 +44,13 @@ class ComputeSettings(Settings):
     number of workers."""
 
     gpu_share: float = 1.0
-    """Of a GPU, for each worker on Ray: 1 pins a worker to a GPU of its own, 0.5 puts two on
-    one."""
+    """Of a GPU, for each worker: 1 gives a worker on Ray a GPU of its own, 0.5 puts two on one,
+    0.25 four. A worker's tensors take this share of the GPU's memory at most, less what CUDA
+    itself takes where there are several; what does not fit is matched in smaller batches."""
 
     patience_s: float = 3600.0
-    """Time after which a slab on Ray that has not ended counts as stuck: its worker is ended, and
-    the slab tried again."""
+    """Time after which a slab on Ray that has not ended counts as stuck, or a worker that is not
+    ready (network loaded, kernels compiled): the worker is ended, and the slab tried again."""
 
     threads: int = 0
     """Slices coloured at once by one worker, one thread each; 0 takes every core the
@@ -72,8 +73,8 @@ class ComputeSettings(Settings):
         """Refuse what has no meaning."""
         if min(self.threads, self.batch_pairs, self.reference_memory_mb) < 0:
             raise ValueError("threads, batch_pairs and reference_memory_mb must be >= 0")
-        if not (self.gpu_share > 0 and self.patience_s > 0):
-            raise ValueError("gpu_share and patience_s must be > 0")
+        if not (0 < self.gpu_share <= 1 and self.patience_s > 0):
+            raise ValueError("gpu_share must be in (0, 1], patience_s > 0")
 
 
 class RunSettings(BaseModel):
@@ -145,6 +146,7 @@ _GONE = {
     "transfer.contrast": "transfer.look=photograph has the photographs' lightness",
     "transfer.black_below": "air is black in the looks photograph and scan",
     "transfer.least_b": "votes that go astray lose their weight: model.tolerance",
+    "scene.shade": "scene.light=flat shows colours as they are",
     "smoothing.luminance_sigma": "equation 1 is that of the paper, with one guide_sigma",
 }
 """Settings of earlier versions, and what to do instead."""

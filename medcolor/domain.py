@@ -25,6 +25,11 @@ PixelShape = tuple[float, float]
 
 SQUARE: PixelShape = (1.0, 1.0)
 
+Plane = Literal["axial", "coronal", "sagittal"]
+
+MATCHED_PLANE: Plane = "axial"
+"""The plane of photographs, in which scans are matched, however they were acquired."""
+
 _SQUARE_WITHIN = 1e-3
 """Of 1: headers round spacings, and affines give them back with errors in the last digits."""
 
@@ -61,6 +66,17 @@ class VolumeGeometry:
     def pixel(self) -> PixelShape:
         """Shape of the pixels of a slice."""
         return pixel_shape(*self.spacing_mm[1:])
+
+    @property
+    def sharp_plane(self) -> Plane:
+        """The plane across the longest side of a voxel: that of acquisition, as a rule.
+
+        Axial unless another side is longer by more than headers are off.
+        """
+        longest = max(self.spacing_mm)
+        if longest <= (1 + _SQUARE_WITHIN) * self.spacing_mm[0]:
+            return "axial"
+        return "coronal" if self.spacing_mm[1] == longest else "sagittal"
 
 
 @dataclass(frozen=True)

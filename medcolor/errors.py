@@ -9,10 +9,19 @@ MedcolorError
 
 from __future__ import annotations
 
+import errno
+
+_BYTES = range(0xDC80, 0xDD00)
+"""Characters that Python has for bytes of names that are no UTF-8."""
+
 
 def printable(line: str) -> str:
     """Return a line in which characters that are not shown, or steer a terminal, are escapes."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in line)
+    return "".join(one if one.isprintable() else _escaped(one) for one in line)
+
+
+def _escaped(one: str) -> str:
+    return f"\\x{ord(one) - 0xDC00:02x}" if ord(one) in _BYTES else ascii(one)[1:-1]
 
 
 class MedcolorError(Exception):
@@ -46,3 +55,29 @@ class RunError(MedcolorError):
 
 class DiskFullError(RunError):
     """No room; another node may have some."""
+
+
+_OF_NAMES = {
+    errno.ENAMETOOLONG: "Give a shorter name",
+    errno.ELOOP: "Give a path whose links lead somewhere",
+    errno.ENOENT: "Check the path",
+    errno.ENOTDIR: "Check the path: a part of it is no folder",
+    errno.EISDIR: "Give a file",
+    errno.EACCES: "Ask for permission, or name another place",
+    errno.EPERM: "Ask for permission, or name another place",
+    errno.EROFS: "Name a place that can be written",
+}
+"""What a user can do about what the system says of a path."""
+
+
+def of_system(error: OSError) -> MedcolorError:
+    """Return what the system said as an error that a user can read."""
+    place = error.filename if error.filename is not None else "this machine"
+    problem = error.strerror or type(error).__name__
+    if isinstance(place, bytes):
+        place = place.decode(errors="surrogateescape")
+    if error.errno in _OF_NAMES:
+        return InputError(place, problem, _OF_NAMES[error.errno])
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError(place, problem, "Make room, and begin again: what is done is kept")
+    return RunError(place, problem, "Begin again: what is done is kept")

@@ -34,7 +34,7 @@ Part = Literal["all", "video", "frames", "sections", "page"]
 _PATTERNS: dict[Part, tuple[str, ...]] = {
     "all": ("*",),
     "video": ("*.mp4", "*.webp"),
-    "frames": ("*frames/*.png", "*grey/*.png"),
+    "frames": ("*frames/*.png", "*stills/*.png", "*grey/*.png"),
     "sections": ("*sections/*.png",),
     "page": ("*index.html",),
 }

@@ -1,4 +1,4 @@
-"""What work on a GPU asks for beside the arithmetic: kernels, copies that nobody waits for, turns.
+"""What work on a GPU asks for beside the arithmetic: kernels, copies nobody waits for, one thread.
 
 Tensors of the meta device, which have a shape and no values, go the same way: tests follow the
 whole path of a GPU on it.
@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from inspect import unwrap
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,7 +23,11 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 _log = logging.getLogger(__name__)
-_TURN = threading.RLock()
+_THREAD = threading.local()
+_UNREAD = 1000
+"""Pieces of work whose time is looked up together, at most."""
+
+T = TypeVar("T")
 _PLAIN = 2
 """Times that an action is done before it is recorded: kernels compile, libraries make plans."""
 
@@ -57,18 +64,80 @@ def launch(
         program[grid](*inputs, **constants)
 
 
-@contextmanager
-def turn(device: torch.device) -> Iterator[None]:
-    """Let one thread at a time work on a GPU.
+def on_device(device: torch.device, work: Callable[[], T]) -> T:
+    """Return what `work` returns; one thread, as long as the process lives, does all of a GPU's.
 
     Threads side by side would launch no faster, as Python runs one of them, and would hold the
-    memory of several batches. Elsewhere nobody waits.
+    memory of several batches. Plans of convolutions and handles of libraries are kept by thread:
+    new threads would make them anew. Elsewhere `work` is done here, and nobody waits.
+
+    Args:
+        device: Where `work` computes.
+        work: May itself call this.
     """
-    if device.type != "cuda":
-        yield
-        return
-    with _TURN:
-        yield
+    if device.type != "cuda" or getattr(_THREAD, "is_gpus", False):
+        return work()
+    are_kept = torch.is_grad_enabled()  # a thread's own
+
+    def timed() -> T:
+        with torch.set_grad_enabled(are_kept), _BUSY.timing():
+            return work()
+
+    return _gpu_thread().submit(timed).result()
+
+
+def busy_seconds() -> float:
+    """Return the seconds that this process's GPU has worked, and wait for what it has not done.
+
+    They are those from the first to the last kernel of each piece of work of `on_device`.
+    """
+    return _BUSY.seconds()
+
+
+class _Busy:
+    """Adds up the time between pairs of events."""
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[Any, Any]] = deque()
+        self._seconds = 0.0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def timing(self) -> Iterator[None]:
+        event: Any = torch.cuda.Event
+        begun, done = event(enable_timing=True), event(enable_timing=True)
+        begun.record()
+        try:
+            yield
+        finally:
+            done.record()
+            with self._lock:
+                self._marks.append((begun, done))
+                self._read(_UNREAD)
+
+    def seconds(self) -> float:
+        with self._lock:
+            self._read(0)
+            return self._seconds
+
+    def _read(self, left: int) -> None:
+        while len(self._marks) > left:
+            begun, done = self._marks.popleft()
+            done.synchronize()
+            self._seconds += begun.elapsed_time(done) / 1000
+
+
+_BUSY = _Busy()
+
+
+@lru_cache(maxsize=1)
+def _gpu_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="gpu", initializer=_begin_gpu_thread)
+
+
+def _begin_gpu_thread() -> None:
+    _THREAD.is_gpus = True
+    torch.set_num_threads(1)  # as every thread that computes slices
 
 
 def upload(array: Shaped[np.ndarray, ...], device: torch.device) -> Shaped[Tensor, ...]:

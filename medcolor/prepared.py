@@ -24,7 +24,7 @@ from medcolor.features.extract import Picture, extract_pyramids
 from medcolor.features.network import PlacedNetwork
 from medcolor.features.pyramid import FeaturePyramid
 from medcolor.features.settings import FeatureSettings
-from medcolor.gpu import turn, upload
+from medcolor.gpu import on_device, upload
 from medcolor.matching.settings import MatchingSettings
 
 
@@ -126,7 +126,8 @@ def prepare_references(
     small = [_scale(one, settings.features.working_size_px) for one in references]
     pictures = [(grey_of(rgb), tissue) for rgb, tissue in small]
     labs = [np.moveaxis(pad_to_cells(srgb_to_lab(rgb)), 2, 0)[None] for rgb, _ in small]
-    with turn(network.device):
+
+    def extract() -> list[PreparedReference]:
         pyramids = extract_pyramids(network, pictures, settings.matching.finest_features)
         if len(pyramids) > 1 and network.device.type != "cpu":
             pyramids = [one.apart() for one in pyramids]  # they are not forgotten together
@@ -136,6 +137,8 @@ def prepare_references(
             )
             for one, lab, pyramid in zip(references, labs, pyramids, strict=True)
         ]
+
+    return on_device(network.device, extract)
 
 
 def _scale(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -58,6 +58,12 @@ class Stopwatch:
                 done.synchronize()
                 self._add(stage, begun.elapsed_time(done) / 1000)
             return dict(self._seconds)
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Add what another has measured, by stage."""
+        with self._lock:
+            for stage, value in seconds.items():
+                self._add(stage, value)
 
     def _add(self, stage: str, seconds: float) -> None:
         self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds

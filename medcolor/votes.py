@@ -19,7 +19,7 @@ from medcolor.errors import RunError
 from medcolor.features.extract import extract_pyramids
 from medcolor.features.network import GrayVGG19, PlacedNetwork
 from medcolor.features.pyramid import FeaturePyramid
-from medcolor.gpu import Download, turn
+from medcolor.gpu import Download, on_device
 from medcolor.matching.coarse_to_fine import match_coarse_to_fine
 from medcolor.matching.field import Correspondence
 from medcolor.matching.vote import vote
@@ -62,14 +62,20 @@ class Vote:
         return Vote(self.lab[:, :rows, :cols], self.trust[:rows, :cols])
 
 
-def warm_up(network: GrayVGG19, settings: VoteSettings) -> None:
-    """Have everything compiled that a GPU needs, by matching a small pair."""
+def warm_up(network: GrayVGG19, settings: VoteSettings, shape: tuple[int, int] = (48, 32)) -> None:
+    """Have everything compiled and planned that a GPU needs, by matching a pair of images.
+
+    Args:
+        network: For matching.
+        settings: Of matching and voting.
+        shape: Rows and columns that slices of the run have: libraries plan for each shape anew.
+    """
     source = np.random.default_rng(0)
-    grey, everywhere = source.random((48, 32), np.float32), np.ones((48, 32), bool)
-    rgb = (255 * source.random((32, 48, 3))).astype(np.uint8)
+    grey, everywhere = source.random(shape, np.float32), np.ones(shape, bool)
+    rgb = (255 * source.random((*shape[::-1], 3))).astype(np.uint8)
     photograph = ReferenceSlice("", rgb, everywhere.T)
     reference = prepare_reference(photograph, network, settings)
-    crop = Crop(0, Box(0, 48, 0, 32), grey, grey, everywhere)
+    crop = Crop(0, Box(0, shape[0], 0, shape[1]), grey, grey, everywhere)
     heard = [[(reference, 1.0)]]
     gather_votes([crop], heard, network, settings, Stopwatch(), PairLimit(1))
 
@@ -97,9 +103,13 @@ def gather_votes(
     """
     device = network.device
     limit = limit or PairLimit(1 if device.type == "cpu" else GPU_PAIRS)
-    with turn(device), stopwatch("features", device):
+
+    def extract() -> list[FeaturePyramid]:
         pictures = [crop.picture for crop in crops]
-        pyramids = extract_pyramids(network, pictures, settings.matching.finest_features)
+        with stopwatch("features", device):
+            return extract_pyramids(network, pictures, settings.matching.finest_features)
+
+    pyramids = on_device(device, extract)
     pairs = [
         Pair(pyramid, reference)
         for pyramid, heard in zip(pyramids, references, strict=True)
@@ -131,15 +141,17 @@ def _hear(
 ) -> list[Vote] | None:
     """Match pairs at once and fetch their votes; None if there is no memory for that."""
     device = network.device
+
+    def match() -> Votes:
+        with stopwatch("matching", device):
+            targets = [pair.target for pair in pairs]
+            references = [pair.reference.pyramid for pair in pairs]
+            found = match_coarse_to_fine(targets, references, settings.matching, network)
+        with stopwatch("voting", device):
+            return vote_colors(found, pairs, settings.transfer)
+
     try:
-        with turn(device):
-            with stopwatch("matching", device):
-                targets = [pair.target for pair in pairs]
-                references = [pair.reference.pyramid for pair in pairs]
-                found = match_coarse_to_fine(targets, references, settings.matching, network)
-            with stopwatch("voting", device):
-                votes = vote_colors(found, pairs, settings.transfer)
-        return votes.opened()
+        return on_device(device, match).opened()
     except torch.OutOfMemoryError:
         pass  # what was tried still holds its memory, until the exception is gone
     torch.cuda.empty_cache()

@@ -38,6 +38,22 @@ class Squares:
         return number * number
 
 
+class DiesWhileItIsMade(Squares):
+    """As files in its folder say; the first who sees one that says `once` deletes it."""
+
+    def __init__(self, scratch: Path) -> None:
+        super().__init__(scratch)
+        for name, misfortune in (
+            ("dies once", lambda: os.kill(os.getpid(), signal.SIGKILL)),
+            ("hangs once", lambda: time.sleep(1000)),
+        ):
+            if (scratch / name).exists():
+                (scratch / name).unlink()
+                misfortune()
+        if (scratch / "always fails").exists():
+            raise ValueError("no kernel")
+
+
 class WhichGpu:
     """Tells which GPUs its process may use, once as many as are wanted have begun."""
 
@@ -65,3 +81,30 @@ class ProcessNumber:
         if self.tasks > 1:
             raise ValueError(f"{task}: a worker of an earlier stage")
         return os.getpid()
+
+
+class Foresees:
+    """Tells what it was told will follow its task."""
+
+    def __init__(self) -> None:
+        self.following = None
+
+    def expect(self, task: int) -> None:
+        self.following = task
+
+    def __call__(self, _task: int) -> int | None:
+        following, self.following = self.following, None
+        return following
+
+
+class WhichNode:
+    """Tells what the label of its node says."""
+
+    def __call__(self, _task: int) -> str:
+        return self.label()
+
+    @staticmethod
+    def label() -> str:
+        import ray
+
+        return ray.get_runtime_context().get_node_labels()["medcolor/work"]

@@ -104,7 +104,7 @@ def test_ray_that_does_not_answer_or_whose_nodes_differ():
     assert not findings(connect=gone)["ray"].works
 
     class Mixed(SerialRunner):
-        def on_every_node(self, _probe):
+        def on_every_node(self, _probe, *_works):
             return {"a": "1.0", "b": "1.1"}
 
     with pytest.raises(doctor.NotWorkingError, match=r"a has 1\.0, b has 1\.1"):

@@ -177,7 +177,7 @@ def names(requirements):
 
 def test_all_brings_every_extra_and_each_extra_its_modules():
     extras = PROJECT["optional-dependencies"]
-    assert set(extras) == {*MODULES, "all", "dev"}
+    assert set(extras) == {*MODULES, "all", "dev", "docs"}
     (every,) = extras["all"]
     assert Requirement(every).extras == set(MODULES)
     providers = packages_distributions()
@@ -210,7 +210,7 @@ def test_every_package_that_is_imported_is_declared():
     ] == []
 
 
-@pytest.mark.parametrize("path", ["README.md", "cluster/README.md"])
+@pytest.mark.parametrize("path", ["README.md", "cluster/README.md", "docs/install.md"])
 def test_commands_of_the_documents_name_extras_that_exist(path):
     named = re.findall(r"medcolor\[([a-z,]+)\]", (ROOT / path).read_text())
     assert named

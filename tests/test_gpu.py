@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
@@ -72,20 +74,88 @@ def test_a_cpu_repeats_plainly():
     assert len(calls) == 7
 
 
-def test_one_thread_at_a_time_has_its_turn_on_a_gpu_and_all_on_a_cpu():
-    inside, both = [], threading.Barrier(2, timeout=30)
+@pytest.fixture
+def seconds(monkeypatch):
+    """Events of a GPU on which every kernel takes as long as the test says; returns the clock."""
+    clock = [0.0]
 
-    def work(device):
-        with gpu.turn(device):
-            inside.append(1)
-            if device.type == "cpu":
-                both.wait()  # comes only if the other is inside, too
-            assert device.type == "cpu" or len(inside) == 1
-            inside.pop()
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
 
-    with ThreadPoolExecutor(2) as pool:
-        for name in ("cpu", "cuda"):
-            list(pool.map(work, [torch.device(name)] * 2))
+        def record(self):
+            self.at = clock[0]
+
+        def synchronize(self):
+            assert self.at is not None
+
+        def elapsed_time(self, other):
+            return 1000 * (other.at - self.at)
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    return clock
+
+
+@pytest.mark.usefixtures("seconds")
+def test_one_thread_does_all_work_of_a_gpu_and_each_its_own_of_a_cpu():
+    """Its plans and handles are kept by thread: pools of threads come and go with every slab."""
+    both, inside = threading.Barrier(2, timeout=30), []
+
+    def work():
+        inside.append(1)
+        assert len(inside) == 1
+        gpu.on_device(torch.device("cuda"), inside.pop)  # it may be called from within
+        return threading.get_ident()
+
+    def begin(device):
+        both.wait()
+        return gpu.on_device(device, work if device.type == "cuda" else threading.get_ident)
+
+    found = {"cuda": set(), "cpu": set()}
+    for _ in range(2):
+        for name, threads in found.items():
+            with ThreadPoolExecutor(2) as pool:
+                callers = list(pool.map(begin, [torch.device(name)] * 2))
+            threads |= {*callers}
+            assert name == "cpu" or threading.get_ident() not in callers
+    assert len(found["cuda"]) == 1
+    assert len(found["cpu"]) >= 2
+
+
+@pytest.mark.usefixtures("seconds")
+def test_work_on_a_gpu_has_its_callers_gradients_and_its_error_is_the_callers():
+    there = torch.device("cuda")
+    with torch.no_grad():
+        assert not gpu.on_device(there, torch.is_grad_enabled)
+    assert gpu.on_device(there, torch.is_grad_enabled)
+    assert gpu.on_device(there, torch.get_num_threads) == 1
+
+    def fail():
+        tensor = torch.zeros(3)
+        held.append(weakref.ref(tensor))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    held = []
+    try:
+        gpu.on_device(there, fail)
+    except torch.OutOfMemoryError:
+        assert held[0]() is not None, "until the exception is gone"
+    gc.collect()
+    assert held[0]() is None, "its memory is what the next, smaller batch needs"
+    assert gpu.on_device(there, lambda: 7) == 7
+
+
+def test_a_gpu_is_busy_while_it_works_whoever_calls_and_not_between(seconds):
+    def kernels():
+        seconds[0] += 2.0
+
+    before = gpu.busy_seconds()
+    for _ in range(gpu._UNREAD + 5):  # old ones are added up as new ones come
+        gpu.on_device(torch.device("cuda"), kernels)
+        seconds[0] += 1.0  # slices are read
+        gpu.on_device(torch.device("cpu"), kernels)
+    assert gpu.busy_seconds() - before == 2.0 * (gpu._UNREAD + 5)
+    assert len(gpu._BUSY._marks) == 0
 
 
 def test_what_is_here_already_is_not_copied():

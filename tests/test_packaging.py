@@ -1,10 +1,9 @@
-"""What a user installs: one wheel with the embedded weights inside, and a README that is true."""
+"""What a user installs: one wheel with the embedded weights inside, and pins that are tested."""
 
 from __future__ import annotations
 
 import json
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
@@ -13,12 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-import typer
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-
-from medcolor.cli import app
-from medcolor.config import load_settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -60,28 +55,6 @@ def test_the_wheel_installs_the_command(wheel):
     assert "medcolor = medcolor.cli:main" in wheel.read(name).decode()
 
 
-def readme_commands():
-    text = (ROOT / "README.md").read_text().replace("\\\n", " ")
-    blocks = re.findall(r"```\n(.*?)```", text, re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines()]
-    return [re.split(r"\s{4,}|\s+#", line)[0] for line in lines if line.startswith("medcolor ")]
-
-
-@pytest.mark.parametrize("line", readme_commands())
-def test_every_command_of_the_readme_exists_with_its_options(line):
-    words = shlex.split(line)[1:]
-    for position, word in enumerate(words):
-        if word == "--set":
-            load_settings(None, [words[position + 1]])
-    command = typer.main.get_command(app)
-    context = command.make_context("medcolor", list(words), resilient_parsing=True)
-    # Parsed to the end without running anything: an unknown word or option raises.
-    name, command, rest = command.resolve_command(context, words)
-    while hasattr(command, "resolve_command"):
-        name, command, rest = command.resolve_command(context, rest)
-    command.make_context(name, list(rest))
-
-
 def pins(path):
     """Return the pinned version of every package of a file, by its canonical name."""
     found = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", (ROOT / path).read_text(), re.MULTILINE)
@@ -104,7 +77,10 @@ PARTS = ("ray", "render", "cloud", "dicom")
 
 @pytest.mark.parametrize(
     ("path", "extras"),
-    [("constraints.txt", (*PARTS, "dev", "image")), ("requirements.lock", (*PARTS, "image"))],
+    [
+        ("constraints.txt", (*PARTS, "dev", "docs", "image")),
+        ("requirements.lock", (*PARTS, "image")),
+    ],
 )
 def test_pins_are_what_the_project_asks_for(path, extras):
     pinned = pins(path)

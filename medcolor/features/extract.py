@@ -15,7 +15,7 @@ from medcolor.body import body_square, pad_to_cells, resize, resize_mask
 from medcolor.errors import InputError
 from medcolor.features.network import DESCRIPTOR_INPUT_PX, GrayVGG19, PlacedNetwork
 from medcolor.features.pyramid import FeaturePyramid
-from medcolor.gpu import upload
+from medcolor.gpu import on_device, upload
 
 GPU_IMAGES = 8
 """Images that go through the network of a GPU together, always: more gain little (LOG.md)."""
@@ -115,7 +115,6 @@ def _extract_together(
     )
 
 
-@torch.inference_mode()
 def describe(
     network: GrayVGG19,
     luminance: Float[np.ndarray, "row col"],
@@ -134,9 +133,13 @@ def describe(
     shape = DESCRIPTOR_INPUT_PX, DESCRIPTOR_INPUT_PX
     body = resize(_cut(np.where(tissue, luminance, 0).astype(np.float32), square), shape)
     canvas = np.where(resize_mask(_cut(tissue, square), shape), body, 0).astype(np.float32)
-    return np.asarray(
-        network.describe(_to_network(network, canvas[None]))[0].cpu().numpy(), np.float32
-    )
+
+    @torch.inference_mode()
+    def work() -> Float[np.ndarray, " descriptor"]:
+        found = network.describe(_to_network(network, canvas[None]))[0]
+        return np.asarray(found.cpu().numpy(), np.float32)
+
+    return on_device(network.device, work)
 
 
 def _to_network(

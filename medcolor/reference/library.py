@@ -29,6 +29,10 @@ from medcolor.volume.images import read_image_in_pixels
 
 _THIRDS = {"": 0.0, "a": 0.0, "b": 1 / 3, "c": 2 / 3}
 
+_KNOWN_BESIDE_ONE = 5
+"""Photographs with a number for each that lacks one, from which the latter is none of them: a logo,
+a scale, a picture of the whole."""
+
 _ANEW = "Build the index anew"
 _HALF_OPAQUE = {"uint8": 127, "uint16": 32767}
 """By type of the pixels."""
@@ -53,11 +57,36 @@ def list_references(folder: Place, settings: ReferenceSettings) -> list[Referenc
     """List the frames of a folder, from head to feet where their names carry positions.
 
     Of a folder that `medcolor reference prepare` wrote, its record tells frames, positions
-    and orientations.
+    and orientations. Few files without a number among many that have one are none of them.
 
     Raises:
         InputError: If the folder is absent or holds no images.
     """
+    return _parted(_all_of(folder, settings))[0]
+
+
+def list_foreign(folder: Place, settings: ReferenceSettings) -> list[ReferenceRecord]:
+    """List the images of a folder that `list_references` takes for no photographs of the series.
+
+    Raises:
+        InputError: As `list_references`.
+    """
+    return _parted(_all_of(folder, settings))[1]
+
+
+def _parted(
+    records: list[ReferenceRecord],
+) -> tuple[list[ReferenceRecord], list[ReferenceRecord]]:
+    """Part photographs from few files of which alone it is not known where they belong."""
+    known = [record for record in records if record.position_mm is not None]
+    others = [record for record in records if record.position_mm is None]
+    if _KNOWN_BESIDE_ONE * len(others) > len(known):
+        return records, []
+    return sorted(known, key=lambda record: record.position_mm or 0.0), others
+
+
+def _all_of(folder: Place, settings: ReferenceSettings) -> list[ReferenceRecord]:
+    """List all images of a folder, with positions unless two have the same."""
     if (prepared := read_manifest(folder)) is not None:
         return _of_manifest(folder, prepared)
     files = list_photographs(folder) if folder.is_dir() else []
@@ -71,13 +100,12 @@ def list_references(folder: Place, settings: ReferenceSettings) -> list[Referenc
         )
     positions = [number_in_name(photograph_stem(path)) for path in files]
     known = [position for position in positions if position is not None]
-    if len(set(known)) < len(files):
-        return [ReferenceRecord(path.name, path, None) for path in files]
-    records = [
-        ReferenceRecord(path.name, path, position_of(number, settings))
-        for path, number in zip(files, known, strict=True)
+    if len(set(known)) < len(known):
+        positions = [None] * len(files)
+    return [
+        ReferenceRecord(path.name, path, None if at is None else position_of(at, settings))
+        for path, at in zip(files, positions, strict=True)
     ]
-    return sorted(records, key=lambda record: record.position_mm or 0.0)
 
 
 def recorded_place(uri: object, reference_id: object, record: object) -> Place:
@@ -177,21 +205,20 @@ def read_photograph(
 
 
 def _of_manifest(folder: Place, prepared: tuple[PreparedFrame, ...]) -> list[ReferenceRecord]:
-    """List what a preparation left to use, from head to feet where all positions are known."""
+    """List what a preparation left to use, with positions unless two have the same."""
     usable = [one for one in prepared if one.file is not None]
     if not usable:
         raise InputError(
             folder / MANIFEST, "none of its frames shows a body", "Prepare other photographs"
         )
-    places = {one.position_mm for one in usable}
-    is_ordered = None not in places and len(places) == len(usable)
-    records = [
+    known = [one.position_mm for one in usable if one.position_mm is not None]
+    is_one_each = len(set(known)) == len(known)
+    return [
         ReferenceRecord(
             one.file or "",
             folder / (one.file or ""),
-            one.position_mm if is_ordered else None,
+            one.position_mm if is_one_each else None,
             one.orientation,
         )
         for one in usable
     ]
-    return sorted(records, key=lambda record: record.position_mm or 0.0)

@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_filter, maximum_filter1d
 
 from medcolor.domain import GreyLevels
 from medcolor.errors import InputError
+from medcolor.render.clip import Block, clear, part_of
 from medcolor.render.opacity import TISSUES, Points, points_of, thinned, within_greys
 from medcolor.render.scene import Extent, SceneSettings, extent_of
 from medcolor.render.tissue import Overview, bone_levels, visibility
@@ -62,7 +63,7 @@ class DrawnVolume:
     """Opacity of a millimetre over the fourth channel, 0..1."""
 
     extent: Extent
-    box: tuple[slice, slice, slice]
+    box: Block
     """Of what is visible and not clipped, in `rgba`."""
 
     exposure: float
@@ -130,12 +131,13 @@ def make_drawn(
     for part in closed:
         part[..., :3] = exposed(part[..., :3], exposure)
     box = _box(shadows)
-    box = _clip(closed, box, (scene.clip_axial, scene.clip_coronal, scene.clip_sagittal))
+    kept = part_of(box, (scene.clip_axial, scene.clip_coronal, scene.clip_sagittal))
+    clear(closed, box, kept, part_of(box, scene.cut_out) if scene.cut_out else None)
     if not shadows[0].any():
         for shadow in shadows:
             shadow[:] = True
     extent = extent_of(shadows, spacing_mm, scene.axis)
-    return DrawnVolume(closed, spacing_mm, points, extent, box, exposure)
+    return DrawnVolume(closed, spacing_mm, points, extent, kept, exposure)
 
 
 def _rim_voxels(spacing_mm: tuple[float, float, float]) -> tuple[int, int, int]:
@@ -252,7 +254,7 @@ def _smoothed(
     return result
 
 
-def _box(shadows: tuple[Bool[np.ndarray, "_row _col"], ...]) -> tuple[slice, slice, slice]:
+def _box(shadows: tuple[Bool[np.ndarray, "_row _col"], ...]) -> Block:
     """Return the box of the visible, counted in the closed volume; all of it if nothing is."""
 
     def span(seen: Bool[np.ndarray, " side"]) -> slice:
@@ -261,25 +263,4 @@ def _box(shadows: tuple[Bool[np.ndarray, "_row _col"], ...]) -> tuple[slice, sli
 
     sides = shadows[1].any(axis=1), shadows[0].any(axis=1), shadows[0].any(axis=0)
     z, y, x = (span(np.asarray(side)) for side in sides)
-    return z, y, x
-
-
-def _clip(
-    closed: UInt8[np.ndarray, "z y x 4"],
-    box: tuple[slice, slice, slice],
-    parts: tuple[tuple[float, float], ...],
-) -> tuple[slice, slice, slice]:
-    """Clear what lies beyond the parts of the box that are shown; return what is left of it."""
-    left = []
-    for axis, (side, (low, high)) in enumerate(zip(box, parts, strict=True)):
-        alpha = np.moveaxis(closed[..., 3], axis, 0)
-        length = side.stop - side.start
-        start = min(side.start + round(low * length), side.stop - 1)
-        stop = max(start + 1, side.start + round(high * length))
-        if low > 0:
-            alpha[:start] = 0
-        if high < 1:
-            alpha[stop:] = 0
-        left.append(slice(start, stop))
-    z, y, x = left
     return z, y, x

@@ -24,10 +24,10 @@ from medcolor.render.drawn import (
     points_for,
 )
 from medcolor.render.offscreen import OffscreenRenderer
+from medcolor.render.overview import read_overview
 from medcolor.render.own_png import marked
-from medcolor.render.scene import Camera, Frame, SceneSettings, camera_of, frames_of
+from medcolor.render.scene import Camera, Frame, Light, SceneSettings, camera_of, frames_of
 from medcolor.render.settings import RenderSettings
-from medcolor.render.tissue import Overview
 from medcolor.storage import Place, list_sizes, write_atomic
 from medcolor.volume.images import encode_png
 from medcolor.volume.levels import About, Level
@@ -48,11 +48,8 @@ where it runs: the level must not depend on what ran before."""
 _LONGEST_TEXTURE = 2046
 """Voxels that every OpenGL takes along a side, less the clear layer."""
 
-_OVERVIEW_SIDE = 160
-"""Longest side of the level from which is seen what depends on the whole volume."""
-
-Kind = Literal["frames", "grey"]
-"""Folder of the frames: in colour, or of the scan."""
+Kind = Literal["frames", "stills", "grey"]
+"""Folder of the frames: in colour, a few of these in cinematic light, or of the scan."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +79,17 @@ class SetPlan:
     def frames(self) -> tuple[Frame, ...]:
         """The camera's path."""
         return frames_of(self.scene, self.settings.frames)
+
+    @property
+    def stills(self) -> tuple[int, ...]:
+        """Frames, by number, that are drawn in cinematic light, too.
+
+        None where all have it, or where the scene is to be without light.
+        """
+        count = min(self.settings.stills, self.settings.frames)
+        if self.scene.light != "studio":
+            return ()
+        return tuple(number * self.settings.frames // count for number in range(count))
 
 
 @dataclass(frozen=True)
@@ -202,35 +210,36 @@ class FrameWorker:
         """
         os.environ.setdefault("LP_NUM_THREADS", str(plan.threads))  # Mesa's software driver
         self._plan = plan
-        self._shown: Kind = "frames"
-        self._overview = _overview(plan)
-        self._drawn = self._made_ready("frames")
+        self._shows_grey = False
+        self._overview = read_overview(plan.volume, plan.levels, plan.drawn)
+        self._drawn = self._made_ready(grey=False)
         self._renderer = OffscreenRenderer(self._drawn, plan.scene, plan.settings.size_px)
         # Whoever lets the worker go gives the OpenGL context back.
         weakref.finalize(self, self._renderer.close)
 
     def __call__(self, task: FrameTask) -> FrameReport:
         """Draw a frame and write it."""
-        self._show(task.stage)
+        self._show(grey=task.stage == "grey")
         plan = self._plan
         frame = plan.frames[task.number]
-        content = marked(encode_png(self._renderer.frame(frame)))
+        light: Light | None = "cinematic" if task.stage == "stills" else None
+        content = marked(encode_png(self._renderer.frame(frame, light)))
         # The set that lay there is none from here on; a set without checksums is in the making.
         (plan.output / CHECKSUMS).unlink(missing_ok=True)
         write_atomic(plan.output / task.stage / frame_name(task.number), content)
         camera = camera_of(frame, self._drawn.extent, plan.scene)
         return FrameReport(hashlib.sha256(content).hexdigest(), camera)
 
-    def _show(self, kind: Kind) -> None:
+    def _show(self, *, grey: bool) -> None:
         """Put colours or the scan on the renderer."""
-        if kind == self._shown:
+        if grey == self._shows_grey:
             return
-        self._made_ready(kind, self._drawn.rgba)
-        self._shown = kind
+        self._made_ready(grey=grey, out=self._drawn.rgba)
+        self._shows_grey = grey
         self._renderer.update()
 
     def _made_ready(
-        self, kind: Kind, out: UInt8[np.ndarray, "z y x 4"] | None = None
+        self, *, grey: bool, out: UInt8[np.ndarray, "z y x 4"] | None = None
     ) -> DrawnVolume:
         plan = self._plan
         return make_drawn(
@@ -239,22 +248,6 @@ class FrameWorker:
             plan.scene,
             plan.about.grey,
             str(plan.volume),
-            grey=kind == "grey",
+            grey=grey,
             out=out,
         )
-
-
-def _overview(plan: SetPlan) -> Overview:
-    """Read the finest level that is coarse enough, but no finer than the drawn one."""
-    fit = [one for one in plan.levels if max(one.shape) <= _OVERVIEW_SIDE]
-    coarse = max([*fit[:1], plan.drawn] if fit else plan.levels[-1:], key=lambda one: one.index)
-    z, y, x = (
-        there - here
-        for there, here in zip(coarse.translation_mm, plan.drawn.translation_mm, strict=True)
-    )
-    rgba = read_slices(plan.volume, coarse.index, range(coarse.shape[0]))
-    stride = -(-max(coarse.shape) // _OVERVIEW_SIDE)
-    rgba = np.ascontiguousarray(rgba[::stride, ::stride, ::stride])
-    z_mm, y_mm, x_mm = (stride * side for side in coarse.spacing_mm)
-    offset = (z, y, x)
-    return Overview(rgba, (z_mm, y_mm, x_mm), plan.drawn.shape, plan.drawn.spacing_mm, offset)

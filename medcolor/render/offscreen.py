@@ -18,11 +18,13 @@ from medcolor.errors import RunError
 from medcolor.extras import require
 from medcolor.render.drawn import DrawnVolume
 from medcolor.render.egl import choose_device
+from medcolor.render.light import INTENSITY, REACH, SCATTERING, Mean, Pass, passes_of
 from medcolor.render.opacity import Points
 from medcolor.render.scene import (
     FIELD_OF_VIEW_DEG,
     Camera,
     Frame,
+    Light,
     SceneSettings,
     camera_of,
 )
@@ -48,18 +50,56 @@ class OffscreenRenderer:
         pyvista = _import_pyvista()
         self._plotter = pyvista.Plotter(off_screen=True, window_size=(size_px, size_px))
         self._plotter.set_background(scene.background)
-        if scene.shade:
-            _light(self._plotter, pyvista, scene.light_deg)
+        self._plotter.remove_all_lights()
+        self._lamp = pyvista.Light(light_type="camera light")
+        self._lamp.focal_point = (0.0, 0.0, 0.0)
+        self._plotter.add_light(self._lamp)
+        self._size_px = size_px
         self._image = _image(pyvista, volume)
-        self._plotter.renderer.AddVolume(_vtk_volume(self._image, volume, scene))
+        self._actor = _vtk_volume(self._image, volume, scene)
+        self._plotter.renderer.AddVolume(self._actor)
         self._reach_mm = float(np.linalg.norm(np.array(volume.rgba.shape[:3]) * volume.spacing_mm))
         self._whole = volume.rgba[..., 3].copy() if scene.path != "turntable" else None
 
-    def frame(self, frame: Frame) -> UInt8[np.ndarray, "row col 3"]:
-        """Draw one frame of the path."""
+    def frame(self, frame: Frame, light: Light | None = None) -> UInt8[np.ndarray, "row col 3"]:
+        """Draw one frame of the path.
+
+        Args:
+            frame: Of the path.
+            light: Instead of the scene's.
+        """
         if frame.cut is not None:
             self._cut(*frame.cut)
         self._look(camera_of(frame, self._volume.extent, self._scene))
+        chosen = light or self._scene.light
+        self._shine(chosen)
+        passes = passes_of(chosen, self._scene.light_deg, self._scene.passes)
+        if chosen != "cinematic":
+            return self._drawn(passes[0])
+        mean = Mean(self._size_px)
+        for one in passes:
+            mean.add(self._drawn(one), one.shift_px)
+        return mean.picture()
+
+    def _shine(self, light: Light) -> None:
+        """Choose how light falls."""
+        mapper, is_cinematic = self._actor.GetMapper(), light == "cinematic"
+        self._actor.GetProperty().SetShade(int(light != "flat"))
+        self._lamp.intensity = INTENSITY if is_cinematic else 1.0
+        mapper.SetVolumetricScatteringBlending(SCATTERING if is_cinematic else 0.0)
+        mapper.SetGlobalIlluminationReach(REACH if is_cinematic else 0.0)
+
+    def _drawn(self, one: Pass) -> UInt8[np.ndarray, "row col 3"]:
+        """Draw once."""
+        step_mm = one.step * min(self._volume.spacing_mm) / self._scene.samples_per_voxel
+        self._actor.GetMapper().SetSampleDistance(step_mm)
+        left, above = np.radians(one.light_deg)
+        # Camera's own coordinates: x to the right, y up, z out of the picture, 1 at the camera.
+        toward = -np.sin(left) * np.cos(above), np.sin(above), np.cos(left) * np.cos(above)
+        self._lamp.position = toward
+        moved = (sum(parts) for parts in zip(one.shift_px, one.offset_px, strict=True))
+        # In halves of the picture.
+        self._plotter.camera.SetWindowCenter(*(2 * part / self._size_px for part in moved))
         self._plotter.render()
         image = self._plotter.screenshot(return_img=True)
         return np.ascontiguousarray(image[..., :3])
@@ -140,17 +180,6 @@ def _check_opengl() -> None:
         raise RunError("rendering", "no OpenGL to draw with", f"On Debian install: {_PACKAGES}")
 
 
-def _light(plotter: Any, pyvista: Any, light_deg: tuple[float, float]) -> None:
-    """Put one lamp where the scene wants it, seen from the camera."""
-    left, above = np.radians(light_deg)
-    plotter.remove_all_lights()
-    lamp = pyvista.Light(light_type="camera light")
-    # Camera's own coordinates: x to the right, y up, z out of the picture, 1 at the camera.
-    lamp.position = (-np.sin(left) * np.cos(above), np.sin(above), np.cos(left) * np.cos(above))
-    lamp.focal_point = (0.0, 0.0, 0.0)
-    plotter.add_light(lamp)
-
-
 def _image(pyvista: Any, volume: DrawnVolume) -> Any:
     """Return VTK's view of the voxels; they are not copied."""
     image = pyvista.ImageData(
@@ -172,7 +201,6 @@ def _vtk_volume(image: Any, drawn: DrawnVolume, scene: SceneSettings) -> Any:
     mapper.SetInputData(image)
     mapper.SetBlendModeToComposite()
     mapper.AutoAdjustSampleDistancesOff()
-    mapper.SetSampleDistance(min(drawn.spacing_mm) / scene.samples_per_voxel)
     mapper.UseJitteringOn()
     properties = vtkVolumeProperty()
     # Before the first drawing: the flag decides how the texture is made.
@@ -180,7 +208,6 @@ def _vtk_volume(image: Any, drawn: DrawnVolume, scene: SceneSettings) -> Any:
     properties.SetScalarOpacity(_opacity(drawn.points))
     properties.SetScalarOpacityUnitDistance(1.0)
     properties.SetInterpolationTypeToLinear()
-    properties.SetShade(int(scene.shade))
     properties.SetAmbient(scene.ambient)
     properties.SetDiffuse(scene.diffuse)
     properties.SetSpecular(scene.specular)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -64,7 +64,7 @@ _FIGURE_VIEWS = 4
 RECORD = "render.json"
 PAGE = "index.html"
 THUMBNAIL = "thumbnail.webp"
-_FOLDERS: tuple[Kind, ...] = ("frames", "grey")
+_FOLDERS: tuple[Kind, ...] = ("frames", "stills", "grey")
 _WRITTEN = (
     RECORD, CHECKSUMS, PAGE, THUMBNAIL, *_FOLDERS,
     "sections", "figure.png", "turntable.mp4", "turntable.webp",
@@ -74,8 +74,11 @@ _WRITTEN = (
 
 def frame_tasks(plan: SetPlan) -> list[FrameTask]:
     """Return all frames to draw: those of the scan after those in colour."""
-    kinds = _FOLDERS if plan.settings.grey and plan.has_grey else _FOLDERS[:1]
-    return [FrameTask(kind, number) for kind in kinds for number in range(plan.settings.frames)]
+    every = range(plan.settings.frames)
+    numbers: dict[Kind, Sequence[int]] = {"frames": every, "stills": plan.stills}
+    if plan.settings.grey and plan.has_grey:
+        numbers["grey"] = every
+    return [FrameTask(kind, number) for kind, some in numbers.items() for number in some]
 
 
 def delete_stale_frames(plan: SetPlan) -> None:
@@ -146,10 +149,11 @@ def finish_set(
 
     color = _Frames(plan, "frames")
     grey = _Frames(plan, "grey") if FrameTask("grey", 0) in drawn else None
+    best = _Frames(plan, "stills") if plan.stills else color
     put("turntable.mp4", encode_video(color, plan.settings.frames_per_second))
     put("turntable.webp", encode_animation(color, plan.settings.frames_per_second, _ANIMATION_PX))
-    put(THUMBNAIL, encode_webp(color[0], _THUMBNAIL_PX))
-    put("figure.png", encode_png(_figure(plan, color, grey)))
+    put(THUMBNAIL, encode_webp(best[0], _THUMBNAIL_PX))
+    put("figure.png", encode_png(_figure(plan, best, grey)))
     for name, picture in middle_sections(plan.volume, plan.levels, has_grey=plan.has_grey).items():
         put(f"sections/{name}.png", encode_png(picture))
     page = put(PAGE, _page(plan, color, grey, body))
@@ -179,7 +183,8 @@ class _Frames:
 def _figure(plan: SetPlan, color: _Frames, grey: _Frames | None) -> Rgb:
     """Return the scan above its colours from a few sides, as the paper's figures 8 and 9."""
     count = min(_FIGURE_VIEWS, len(color))
-    at = [number * len(color) // count for number in range(count)]
+    spread_out = [number * len(color) // count for number in range(count)]
+    at = plan.stills[:_FIGURE_VIEWS] or spread_out
     rows = [grey, color] if grey else [color]
     return figure([[row[number] for number in at] for row in rows], plan.scene.background)
 

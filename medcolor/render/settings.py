@@ -20,6 +20,10 @@ class RenderSettings(Settings):
     frames_per_second: int = 12
     """Of the video."""
 
+    stills: int = 4
+    """Views of the path that are drawn in cinematic light, too: for the figure, the thumbnail, and
+    by themselves. Each takes about 2.5 times as long as a frame."""
+
     grey: bool = True
     """Whether the grey scan is drawn from the same cameras, to compare: twice the time. It
     needs a volume whose alpha is the scan's luminance."""
@@ -41,6 +45,8 @@ class RenderSettings(Settings):
         """Refuse what has no meaning."""
         if self.frames < 1 or self.frames_per_second < 1:
             raise ValueError("frames and frames_per_second must be at least 1")
+        if self.stills < 0:
+            raise ValueError("stills must be >= 0")
         if not 32 <= self.size_px <= 8192 or self.size_px % 2:
             raise ValueError("size_px must be even and lie in 32..8192")
         if min(self.longest_side, self.memory_mb, self.sections) < 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from medcolor.errors import InputError
 from medcolor.reference.library import ReferenceRecord, recorded_place
 from medcolor.storage import plain_name
 from medcolor.storage.durable import BEING_WRITTEN, create_file, write_file
+from medcolor.storage.names import as_text, from_text
 
 FORMAT = 2
 """Of the parts this version writes and reads."""
@@ -143,8 +145,8 @@ def _table(references: Sequence[DescribedReference], origin: Origin) -> pa.Table
     schema = _schema(len(references[0].descriptor))
     descriptors = np.concatenate([np.zeros(0, np.float32), *(one.descriptor for one in rows)])
     columns = {
-        "id": [one.record.reference_id for one in rows],
-        "uri": [str(one.record.path) for one in rows],
+        "id": [as_text(one.record.reference_id) for one in rows],
+        "uri": [as_text(str(one.record.path)) for one in rows],
         "position_mm": [one.record.position_mm for one in rows],
         "orientation": [one.record.orientation for one in rows],
         "digest": [one.digest for one in rows],
@@ -214,8 +216,9 @@ def read_records(part: Part) -> list[tuple[ReferenceRecord, str]]:
 def _record(
     part: Path, reference_id: str, uri: str, position_mm: float | None, orientation: str | None
 ) -> ReferenceRecord:
-    place = recorded_place(uri, reference_id, part)
-    return ReferenceRecord(reference_id, place, position_mm, orientation)
+    name = from_text(reference_id)
+    place = recorded_place(from_text(uri), name, part)
+    return ReferenceRecord(name, place, position_mm, orientation)
 
 
 def read_descriptors(part: Part) -> Iterator[Float[np.ndarray, "row descriptor"]]:
@@ -229,16 +232,16 @@ def read_descriptors(part: Part) -> Iterator[Float[np.ndarray, "row descriptor"]
 
 def read_thumbnails(parts: Sequence[Part], ids: Sequence[str]) -> dict[str, bytes]:
     """Return the PNG of some references, by id."""
-    wanted, found = set(ids), {}
+    wanted, found = {as_text(one): one for one in ids}, {}
     for part in parts:
         with readable(part.path), _open(part.path) as file:
             for group in range(file.num_row_groups):
                 names = file.read_row_group(group, ["id"]).column(0).to_pylist()
-                if wanted.isdisjoint(names):
+                if wanted.keys().isdisjoint(names):
                     continue
                 pictures = file.read_row_group(group, ["thumbnail"]).column(0)
                 chosen = [row for row, name in enumerate(names) if name in wanted]
-                found.update({names[row]: pictures[row].as_py() for row in chosen})
+                found.update({wanted[names[row]]: pictures[row].as_py() for row in chosen})
     return found
 
 
@@ -255,8 +258,11 @@ def readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _open(path: Path) -> pq.ParquetFile:
-    return pq.ParquetFile(path, page_checksum_verification=True)
+@contextmanager
+def _open(path: Path) -> Iterator[pq.ParquetFile]:
+    # By bytes: given a path, arrow refuses those that are no UTF-8.
+    with pa.OSFile(os.fsencode(path)) as source:
+        yield pq.ParquetFile(source, page_checksum_verification=True)
 
 
 def _schema(descriptor_size: int) -> pa.Schema:

@@ -17,6 +17,7 @@ from medcolor.retrieval.assignment import Choice, references_around
 from medcolor.retrieval.orientation import Turn
 from medcolor.retrieval.settings import RetrievalSettings
 from medcolor.storage import Place, place_of, read_object, write_atomic, write_json
+from medcolor.storage.names import as_text, from_text
 
 
 @dataclass(frozen=True)
@@ -133,18 +134,18 @@ def write_assignment(
 ) -> Assignment:
     """Write the references of every slice, and the paper's independent top three beside them."""
     chosen = choice.chosen
-    ids = [record.reference_id for record in records]
+    ids = [as_text(record.reference_id) for record in records]
     around = _sources(choice, records, settings)
     places = [None] * len(chosen) if choice.course is None else choice.course.place_mm
     table = pa.table(
         {
             "z": pa.array(range(len(chosen)), pa.int32()),
             "reference_id": [ids[index] for index in chosen],
-            "uri": [str(records[index].path) for index in chosen],
+            "uri": [as_text(str(records[index].path)) for index in chosen],
             "position_mm": pa.array([records[i].position_mm for i in chosen], pa.float64()),
             "place_mm": pa.array(places, pa.float64()),
             "similarity": choice.cosine,
-            "sources": [[vars(source) for source in sources] for sources in around],
+            "sources": [[_row(source) for source in sources] for sources in around],
             "most_similar": [[ids[i] for i in row] for row in choice.most_similar.indices],
         }
     )
@@ -179,7 +180,8 @@ def read_assignment(
         about = json.loads((table.schema.metadata or {}).get(b"medcolor", b"{}"))
         rows = table.column("sources").to_pylist()
         references = tuple(
-            tuple(_source(known[one["reference_id"]], one["weight"]) for one in row) for row in rows
+            tuple(_source(known[from_text(one["reference_id"])], one["weight"]) for one in row)
+            for row in rows
         )
         return Assignment(references, Bearing(**about["bearing"]))
     except (FileNotFoundError, pa.ArrowInvalid, KeyError, TypeError, ValueError):
@@ -190,9 +192,19 @@ def photographs_used(path: Place) -> set[str] | None:
     """Return the ids of the photographs that a run takes colours from; None without a record."""
     try:
         rows = pq.read_table(io.BytesIO(path.read_bytes()), columns=["sources"])
-        return {str(one["reference_id"]) for row in rows["sources"].to_pylist() for one in row}
+        return {
+            from_text(str(one["reference_id"]))
+            for row in rows["sources"].to_pylist()
+            for one in row
+        }
     except (FileNotFoundError, NotADirectoryError, pa.ArrowInvalid, KeyError, TypeError):
         return None
+
+
+def _row(source: Source) -> dict[str, object]:
+    """Return a source as it is written; the format holds text alone."""
+    texts = {"reference_id": as_text(source.reference_id), "path": as_text(source.path)}
+    return vars(source) | texts
 
 
 def _marker(path: Place) -> Place:

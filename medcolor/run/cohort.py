@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,7 @@ from medcolor.run.plan import digest_network, resolve_hardware, resolve_threads
 from medcolor.run.serial import SerialRunner
 from medcolor.run.tasks import Failed, Runner, one_line
 from medcolor.storage import Place, path_below, read_object, write_atomic, write_json
+from medcolor.storage.names import as_text
 from medcolor.volume.files import version_of_input
 
 _log = logging.getLogger(__name__)
@@ -107,7 +109,7 @@ class Job:
     def fingerprint(self, member: Member) -> str:
         """Name what a volume is made of, by sizes and times of its files: content is not read."""
         parts = (*self.decided_by, version_of_input(member.target))
-        return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b(os.fsencode("\n".join(parts)), digest_size=16).hexdigest()
 
     def colorize(self, member: Member, runner: Runner, progress: ProgressReport) -> Row:
         """Make one volume; what was made of something else is made anew, what was begun goes on."""
@@ -289,5 +291,7 @@ def _readable(error: Exception) -> MedcolorError | None:
 def _write_summary(report: CohortReport, members: Iterable[Member]) -> None:
     rows = [asdict(report.rows[one.name]) for one in members if one.name in report.rows]
     content = io.BytesIO()
+    for row in rows:
+        row.update({key: as_text(value) for key, value in row.items() if isinstance(value, str)})
     pq.write_table(pa.Table.from_pylist(rows), content)
     write_atomic(report.output / SUMMARY, content.getvalue())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import io
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -112,4 +113,4 @@ def _matching(pattern: str) -> list[Place]:
 
 
 def _digest(place: Place) -> str:
-    return hashlib.blake2b(str(place).encode(), digest_size=6).hexdigest()
+    return hashlib.blake2b(os.fsencode(str(place)), digest_size=6).hexdigest()

@@ -41,6 +41,7 @@ from medcolor.run.look import look_at
 from medcolor.run.plan import Plan, SlabTask, resolve_hardware, staging_of
 from medcolor.run.preflight import check_inputs_on_every_node, check_output_on_every_node
 from medcolor.run.report import RunReport, write_failures, write_report
+from medcolor.run.slab_report import SlabReport
 from medcolor.run.slabs import (
     all_tasks,
     color_tasks,
@@ -51,14 +52,13 @@ from medcolor.run.slabs import (
     model_of,
     open_tasks,
 )
-from medcolor.run.tasks import Failed, Runner, Worker
+from medcolor.run.tasks import Failed, Runner, Work, Worker
 from medcolor.run.votes_files import LostVotesError
 from medcolor.run.workers import (
     CoarsenSlab,
     ColorSlab,
     CountSlab,
     MatchSlab,
-    SlabReport,
     speaking_of_full_disks,
 )
 from medcolor.storage import Place, delete_made, refuse_links_out
@@ -239,7 +239,7 @@ def _run_level(
         _run(plan, stage, lambda: ColorSlab(plan), tasks, runner, progress, report)
     else:
         tasks = open_tasks(plan, level)
-        _run(plan, stage, lambda: CoarsenSlab(plan), tasks, runner, progress, report, on_gpu=False)
+        _run(plan, stage, lambda: CoarsenSlab(plan), tasks, runner, progress, report, work="light")
 
 
 def _run(
@@ -251,7 +251,7 @@ def _run(
     progress: ProgressReport,
     report: RunReport,
     *,
-    on_gpu: bool = True,
+    work: Work = "color",
 ) -> None:
     """Do slabs of one stage; those that are given up are listed, and hold nobody up.
 
@@ -260,7 +260,7 @@ def _run(
     """
     progress.begin(stage, sum(len(task.slices) for task in tasks))
     full = 0
-    for outcome in runner.run(make_worker, tasks, on_gpu=on_gpu):
+    for outcome in runner.run(make_worker, tasks, work=work):
         task = outcome.task
         progress.advance(len(task.slices))
         if not isinstance(outcome, Failed):
@@ -302,5 +302,8 @@ def _count(stage: str, slab: SlabReport, runner: Runner) -> None:
     runner.count("written_bytes", slab.voxel_bytes)
     for part, seconds in slab.seconds.items():
         runner.observe("stage_seconds", seconds, stage=part)
-    if slab.gpu_bytes:
+    if slab.gpu_limit_bytes:
         runner.observe("gpu_memory_bytes", float(slab.gpu_bytes), node=slab.node)
+        runner.observe("gpu_memory_limit_bytes", float(slab.gpu_limit_bytes), node=slab.node)
+        runner.count("gpu_busy_seconds", slab.gpu_busy_s, stage=stage)
+        runner.count("gpu_starved_seconds", slab.gpu_starved_s, stage=stage)

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from medcolor.config import RunSettings
 from medcolor.domain import ReferenceSlice, SliceVotes, TargetSlice
 from medcolor.errors import EmptyFrameError, InputError, RunError
 from medcolor.features.extract import describe
-from medcolor.gpu import turn
+from medcolor.gpu import on_device
 from medcolor.pair_limit import PairLimit, pairs_at_once
 from medcolor.prepared import PreparedReference, described_picture, prepare_references
 from medcolor.reference.library import ReferenceRecord, list_references, load_reference
@@ -303,9 +304,9 @@ class TrySlices:
             self._votes_bytes.append(bytes_of_votes(one))
             if self._model is not None:
                 given = [one], range(one.z, one.z + 1), plan.lattice
-                with turn(self._device):
-                    for draft in (None, *[self._model] * settings.rounds):
-                        count_votes(*given, draft, settings, self._device)
+                for draft in (None, *[self._model] * settings.rounds):
+                    wanted = *given, draft, settings, self._device
+                    on_device(self._device, partial(count_votes, *wanted))
 
     def _paint(
         self, target: TargetSlice, votes: SliceVotes | None

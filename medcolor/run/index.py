@@ -10,7 +10,7 @@ from pathlib import Path
 from medcolor.config import RunSettings
 from medcolor.errors import InputError
 from medcolor.progress import ProgressReport
-from medcolor.reference.library import ReferenceRecord, list_references
+from medcolor.reference.library import ReferenceRecord, list_foreign, list_references
 from medcolor.retrieval.index import ReferenceIndex, digest_library, is_index, read_index
 from medcolor.retrieval.parts import MADE, Frame, part_paths
 from medcolor.run.index_copies import (
@@ -29,6 +29,7 @@ from medcolor.storage.locks import alone_with
 from medcolor.storage.names import refuse_link
 from medcolor.volume.files import digest_file
 
+_NAMED = 3
 _log = logging.getLogger(__name__)
 
 
@@ -101,6 +102,7 @@ def _build(
             "Give colour cross-sections on white, black or blue gel",
         )
     _tell_empty(index.empty, len(records))
+    _tell_foreign(list_foreign(references.absolute(), settings.reference))
     move_into_place(building, folder)
     return read_index(folder, origin)
 
@@ -153,6 +155,7 @@ def _append(
     )
     grown = read_index(folder, origin)
     _tell_empty(grown.empty[len(index.empty) :], len(fresh))
+    _tell_foreign(list_foreign(references.absolute(), settings.reference))
     if index.positions_mm is not None and grown.positions_mm is None:
         _log.warning("%s: not all positions are known any longer, so none will be used", folder)
     return Appended(grown, len(grown.records) - len(index.records), known)
@@ -242,3 +245,12 @@ def _refuse_names_taken(index: ReferenceIndex, fresh: Sequence[ReferenceRecord])
 def _tell_empty(empty: Sequence[Frame], count: int) -> None:
     if empty:
         _log.warning("%d of %d photographs are empty and left out", len(empty), count)
+
+
+def _tell_foreign(foreign: Sequence[ReferenceRecord]) -> None:
+    if foreign:
+        named = ", ".join(record.reference_id for record in foreign[:_NAMED])
+        more = f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else ""
+        _log.warning(
+            "left out, without a number as the others have in their names: %s%s", named, more
+        )

@@ -56,6 +56,7 @@ def query_index(
     Raises:
         InputError: If the image shows no body, or the index was made otherwise.
     """
+    _refuse_other_kind(picture)
     index = read_index(folder, origin_of(settings))
     if not image.is_file():
         raise InputError(image, "no such image", "Give one grey slice: PNG, JPEG or TIFF")
@@ -92,6 +93,7 @@ def show_index(folder: Path, picture: Path | None = None) -> str:
         folder: Index.
         picture: PNG to write: thumbnails in order, evenly spaced if there are many.
     """
+    _refuse_other_kind(picture)
     index = read_index(folder)
     lines = _summary(index)
     if picture is not None:
@@ -161,6 +163,14 @@ def _thumbnails(
     ids = [index.records[number].reference_id for number in numbers]
     stored = read_thumbnails(index.parts, ids)
     return [np.asarray(Image.open(io.BytesIO(stored[one])).convert("RGB")) for one in ids]
+
+
+def _refuse_other_kind(picture: Path | None) -> None:
+    """Refuse a name that promises anything but the PNG that is written."""
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise InputError(
+            picture, "promises another kind of file than PNG", f"Name it {picture.stem}.png"
+        )
 
 
 def _write(path: Path, sheet: UInt8[np.ndarray, "row col 3"]) -> None:

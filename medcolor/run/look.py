@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from medcolor.config import RunSettings
-from medcolor.domain import GrayVolume, VolumeGeometry
+from medcolor.domain import MATCHED_PLANE, GrayVolume, VolumeGeometry
 from medcolor.errors import InputError
 from medcolor.run.index import library_digest
 from medcolor.run.ledger import Ledger
@@ -107,6 +107,8 @@ def look_at(
             **volume.facts,
             "steps": volume.geometry.steps,
             "is_placed": volume.is_placed,
+            "matched_plane": MATCHED_PLANE,
+            "sharp_plane": volume.geometry.sharp_plane,
         },
     )
     return Look(plan, about, volume.geometry, photographs)

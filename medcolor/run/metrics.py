@@ -49,10 +49,35 @@ METRICS = {
         ("stage",),
         (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
     ),
+    "ready_seconds": Metric(
+        "medcolor_ready_seconds",
+        Kind.HISTOGRAM,
+        "Seconds in which a worker became ready: network loaded, kernels compiled; no slab's time.",
+        (),
+        (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
+    ),
+    "gpu_busy_seconds": Metric(
+        "medcolor_gpu_busy_seconds_total",
+        Kind.COUNTER,
+        "Seconds in which GPUs worked on slabs, by stage.",
+        ("stage",),
+    ),
+    "gpu_starved_seconds": Metric(
+        "medcolor_gpu_starved_seconds_total",
+        Kind.COUNTER,
+        "Seconds of slabs in which their GPU had nothing to do, by stage.",
+        ("stage",),
+    ),
     "gpu_memory_bytes": Metric(
         "medcolor_gpu_memory_bytes",
         Kind.GAUGE,
         "Most GPU memory that a worker's tensors have taken.",
+        ("node",),
+    ),
+    "gpu_memory_limit_bytes": Metric(
+        "medcolor_gpu_memory_limit_bytes",
+        Kind.GAUGE,
+        "GPU memory that a worker's tensors may take (compute.gpu_share).",
         ("node",),
     ),
 }

@@ -133,7 +133,7 @@ def _check_on_every_node(plan: SetPlan, runner: Runner) -> None:
     mark = plan.output / f".probe-{uuid.uuid4().hex}.png"
     write_atomic(mark, b"")
     try:
-        runner.on_every_node(PlaceCheck(plan.volume, mark))
+        runner.on_every_node(PlaceCheck(plan.volume, mark), "render")
     finally:
         mark.unlink(missing_ok=True)
 
@@ -167,5 +167,5 @@ def _draw(plan: SetPlan, runner: Runner, progress: ProgressReport) -> dict[Frame
     def count(_done: Done) -> None:
         progress.advance(1)
 
-    reports = run_all(runner, lambda: FrameWorker(plan), tasks, count, str(plan.output))
+    reports = run_all(runner, lambda: FrameWorker(plan), tasks, count, str(plan.output), "render")
     return dict(zip(tasks, reports, strict=True))

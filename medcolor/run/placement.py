@@ -47,6 +47,11 @@ class Placement:
             self._again.append((number, failed_with))
         return self._again.popleft()[0] if is_alone else None
 
+    def peek(self, worker: int) -> int | None:
+        """Return what a worker will take next, if no other is through before; None if unknown."""
+        own = self._runs[worker]
+        return own[0] if own else None
+
     def put_back(self, number: int, worker: int) -> None:
         """Take back a task that failed with a worker."""
         self._again.append((number, worker))

@@ -16,8 +16,9 @@ from medcolor.errors import InputError, RunError
 from medcolor.features.precision import has_fast_bf16
 from medcolor.features.registry import find_network
 from medcolor.features.store import LoadedNetwork, load_network
-from medcolor.gpu import compute_repeatably
 from medcolor.retrieval.record import Source
+from medcolor.run.batches import fewest_launches
+from medcolor.run.hardware import open_device
 from medcolor.run.ledger import MODEL, VOTES, Ledger
 from medcolor.run.tasks import Failed, Runner
 from medcolor.storage import Place, local_copy
@@ -31,7 +32,6 @@ from medcolor.volume.target import TargetReader
 from medcolor.volume.window import Window
 
 _log = logging.getLogger(__name__)
-_ANY_CARD = "any"
 
 
 @dataclass(frozen=True)
@@ -144,22 +144,8 @@ def open_network(settings: RunSettings) -> LoadedNetwork:
     features, compute = settings.features, settings.compute
     path = find_network(features.network)
     version = version_of(path) if path.is_file() else ""
-    if compute.device == "cuda":
-        _refuse_other_card(compute.card)
-        compute_repeatably(tf32=features.precision == "tf32")
-        torch.cuda.set_per_process_memory_fraction(min(1.0, compute.gpu_share))
+    open_device(settings)
     return _load(path, version, features.precision, features.rectified, compute.device)
-
-
-def _refuse_other_card(card: str) -> None:
-    """Raise InputError if this process has another GPU than the run began with."""
-    here = torch.cuda.get_device_name()
-    if card not in (_ANY_CARD, here):
-        raise InputError(
-            "compute.card",
-            f"this GPU is a {here}, the run computes on {card}",
-            "Use nodes of one model, or compute.card=any, where last digits may differ",
-        )
 
 
 @lru_cache(maxsize=1)
@@ -294,18 +280,16 @@ class SlabTask:
         return range(self.start, self.stop)
 
     def batches(self, limit: int) -> list[tuple[range, list[tuple[Source, ...]]]]:
-        """Return runs of slices with up to `limit` references in all, and each one's.
+        """Return runs of slices that are matched together, and the references of each slice.
 
-        A slice that has more is a run of its own.
+        Args:
+            limit: Pairs of a slice and a reference that are matched at once.
         """
-        runs: list[tuple[range, list[tuple[Source, ...]]]] = []
-        room = 0
-        for z, sources in zip(self.slices, self.references, strict=True):
-            if len(sources) <= room:
-                before, each = runs[-1]
-                runs[-1] = range(before.start, z + 1), [*each, sources]
-            else:
-                runs.append((range(z, z + 1), [sources]))
-                room = limit
-            room -= len(sources)
-        return runs
+        runs = fewest_launches([len(sources) for sources in self.references], limit)
+        return [
+            (
+                range(self.start + run.start, self.start + run.stop),
+                [*self.references[run.start : run.stop]],
+            )
+            for run in runs
+        ]

@@ -18,22 +18,22 @@ from medcolor.volume.files import sizes_of_input
 
 
 def check_inputs_on_every_node(look: Look, references: Place, runner: Runner) -> None:
-    """Look from every node at scan, photographs and weights.
+    """Look from every node that colours at scan, photographs and weights.
 
     Raises:
         InputError: Naming the node and the path.
     """
     sizes = sizes_of_input(look.plan.target)
-    runner.on_every_node(InputCheck(look.plan, references, sizes, version("medcolor")))
+    runner.on_every_node(InputCheck(look.plan, references, sizes, version("medcolor")), "color")
 
 
 def check_output_on_every_node(plan: Plan, runner: Runner) -> None:
-    """See from every node what the driver has written, and write beside it.
+    """See from every node that writes voxels what the driver has written, and write beside it.
 
     Raises:
         InputError: Naming the node and the path.
     """
-    runner.on_every_node(OutputCheck(plan))
+    runner.on_every_node(OutputCheck(plan), "color", "light")
 
 
 @dataclass(frozen=True)

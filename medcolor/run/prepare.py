@@ -144,7 +144,8 @@ class _Work:
             if on_report is not None:
                 on_report(done.report)
 
-        reports = run_all(self.runner, make_worker, groups, on_done, f"{stage} of {self.place}")
+        what = f"{stage} of {self.place}"
+        reports = run_all(self.runner, make_worker, groups, on_done, what, "light")
         return [one for report in reports for one in report]
 
 

@@ -1,10 +1,8 @@
-"""The same tasks on Ray actors: the only importer of ray.
+"""The same tasks on Ray actors: connecting, counting, and who does which kind of work.
 
-One task in flight an actor: a task queued behind one that kills its actor would die with it. A
-task is given only to an actor that has answered, so none waits for a node that will not come. A
-dead or stuck actor is replaced and its task repeated; a task that fails too often is given up
-alone. Actors live on from stage to stage and from volume to volume, since starting one takes
-longer than loading a network. Pixels never travel through Ray.
+`ray_stage.py` gives tasks to actors; these two import Ray. Actors live on from stage to stage and
+from volume to volume, since starting one takes longer than loading a network. Pixels never travel
+through Ray.
 """
 
 from __future__ import annotations
@@ -13,113 +11,52 @@ import logging
 import math
 import os
 import socket
-import time
-import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from medcolor.errors import MedcolorError, RunError
 from medcolor.extras import require
 from medcolor.run.metrics import METRICS, Kind
-from medcolor.run.placement import Placement
-from medcolor.run.tasks import (
-    ATTEMPTS,
-    DEATHS,
-    Done,
-    Failed,
-    Outcome,
-    Worker,
-    about,
-    attempt,
-    loses_gpu,
-    one_line,
-)
+from medcolor.run.nodes import LABEL, Crew, Node, crews_of, refuse_unknown_labels, threads_of
+from medcolor.run.tasks import Outcome, Work, Worker, one_line
 
 try:
     import ray
     from ray.util import metrics
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    from medcolor.run.ray_stage import Pool, Stage
 except ModuleNotFoundError:
     require("ray", "Ray", "a cluster")
     raise
 
-_log = logging.getLogger(__name__)
 _CONNECT_S = 10.0
 _OBJECT_STORE_BYTES = 200_000_000
 """For a Ray started here: reports are small, the default share of memory is not needed."""
-
-_LOOK_S = 5.0
-"""Between two looks for actors that are stuck."""
-
-_ALONE_S = 60.0
-"""Without any worker, after which that is said."""
-
-_STARTS = 5
-"""Actors in a row that may die before they answer."""
 
 _PROBE_S = 120.0
 T = TypeVar("T")
 
 
-class _Worker:
-    """Holds the worker of one stage."""
+def nodes_now() -> dict[str, Node]:
+    """Return the nodes of the cluster that have CPUs or GPUs to give, by Ray's identifiers.
 
-    def __init__(self) -> None:
-        self._stage = ""
-        self._worker: Worker | None = None
-
-    def ping(self) -> None:
-        """Answer: the process runs."""
-
-    def run(self, stage: str, make_worker: Callable[[], Worker], task: Any) -> Outcome:
-        if self._worker is None or stage != self._stage:
-            self._worker = None  # its memory goes before the next one's comes
-            try:
-                self._worker, self._stage = make_worker(), stage
-            except MedcolorError as error:  # a node that came after the others were looked at
-                place, *rest = error.args
-                raise type(error)(f"node {socket.gethostname()}: {place}", *rest) from error
-        return attempt(self._worker, task)
-
-
-_Actor: Any = ray.remote(max_restarts=0)(_Worker)
+    Raises:
+        InputError: The label of one names no work.
+    """
+    found = {}
+    for one in ray.nodes():
+        cpus, gpus = (int(one["Resources"].get(kind, 0)) for kind in ("CPU", "GPU"))
+        if one["Alive"] and (cpus or gpus):
+            name = f"{one.get('NodeManagerAddress') or 'of Ray'} ({one['NodeID'][:6]})"
+            label = (one.get("Labels") or {}).get(LABEL, "")
+            found[one["NodeID"]] = Node(name, cpus, gpus, label)
+    refuse_unknown_labels(list(found.values()))
+    return found
 
 
 def _probe(probe: Callable[[], Any]) -> Any:
     return probe()
-
-
-@dataclass
-class _Busy:
-    """A task in flight."""
-
-    slot: int
-    number: int
-    since: float
-
-
-@dataclass(frozen=True)
-class _Starting:
-    """An actor that has not answered yet."""
-
-    actor: Any
-    slot: int
-    is_fresh: bool
-    """Begun for this; else kept from before."""
-
-
-@dataclass
-class _Pool:
-    """Actors of one kind, by the slot each fills."""
-
-    options: dict[str, float]
-    size: int
-    idle: dict[int, Any] = field(default_factory=dict)
-
-    def start(self) -> Any:
-        return _Actor.options(**self.options).remote()
 
 
 class RayRunner:
@@ -141,21 +78,22 @@ class RayRunner:
         Args:
             address: HOST:PORT of a cluster, or `auto`: the cluster of RAY_ADDRESS, which
                 Ray sets inside a submitted job, else a Ray of this run's own.
-            workers: Actors; by default one for each GPU, or each share of one, that the cluster
-                has; if it has none, for each CPU.
-            gpu_share: Of a GPU, for each actor.
+            workers: Actors that colour; by default one for each GPU, or each share of one, that
+                the cluster has; if it has none, for each CPU.
+            gpu_share: Of a GPU, for each actor, in (0, 1].
             uses_gpus: Whether actors hold GPUs; None: if the cluster has any by now.
             patience_s: After which a task that has not ended counts as stuck.
 
         Raises:
             RunError: No cluster answers; or GPUs are asked for, none is there yet, and how many
                 workers there will be is not said.
+            InputError: The label of a node names no work.
         """
         if not ray.is_initialized():
             found = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
             _connect(found, workers)
-        there = ray.cluster_resources()
-        cpus, gpus = int(there.get("CPU", 1)), there.get("GPU", 0.0)
+        nodes = [*nodes_now().values()]
+        gpus = sum(node.gpus for node in nodes if node.does("color"))
         holds = gpus > 0 if uses_gpus is None else uses_gpus
         if holds and not gpus and workers is None:
             raise RunError(
@@ -163,14 +101,12 @@ class RayRunner:
                 "compute.device=cuda, and the cluster has no GPU yet",
                 "Say how many workers it will have: --workers N",
             )
-        self.workers = workers or max(1, int(gpus / gpu_share) if holds else cpus)
-        self.threads = max(1, cpus // self.workers) if holds else 1
+        crews = crews_of(nodes, workers, gpu_share, uses_gpus=holds)
+        self.workers = crews["color"].size
+        self.threads = threads_of(nodes, self.workers, gpu_share) if holds else 1
         self._patience_s = patience_s
-        share = {"num_cpus": 1.0, "num_gpus": gpu_share if holds else 0.0}
-        self._pools = {True: _Pool(share, self.workers)}
-        spare = cpus - self.workers  # CPUs that those who hold GPUs leave to others
-        if holds and spare > 0:
-            self._pools[False] = _Pool({"num_cpus": 1.0}, spare)
+        pools: dict[Crew, Pool] = {}
+        self._pools = {work: pools.setdefault(crew, Pool(crew)) for work, crew in crews.items()}
         self._meters: dict[str, Any] = {}
 
     def release(self) -> None:
@@ -184,30 +120,35 @@ class RayRunner:
         make_worker: Callable[[], Worker],
         tasks: Sequence[Any],
         *,
-        on_gpu: bool = True,
+        work: Work = "color",
         is_long: bool = False,
     ) -> Iterator[Outcome]:
         """Yield the outcome of every task as it ends."""
         if not tasks:
             return
-        pool = self._pools.get(on_gpu, self._pools[True])
-        patience_s = math.inf if is_long else self._patience_s
-        stage = _Stage(self, pool, make_worker, tasks, patience_s)
+        stage = Stage(
+            self._pools[work],
+            make_worker,
+            tasks,
+            math.inf if is_long else self._patience_s,
+            make_room=self.release,
+            observe=self.observe,
+            count=self.count,
+        )
         try:
             yield from stage
         finally:
             stage.end()
 
-    def on_every_node(self, probe: Callable[[], T]) -> dict[str, T]:
-        """Call `probe` once on every node that has CPUs or GPUs to give."""
+    def on_every_node(self, probe: Callable[[], T], *works: Work) -> dict[str, T]:
+        """Call `probe` once on every node that has CPUs or GPUs to give, or does such work."""
         asked = {}
-        for node in ray.nodes():
-            if node["Alive"] and any(node["Resources"].get(kind) for kind in ("CPU", "GPU")):
-                where = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        for node_id, node in nodes_now().items():
+            if not works or any(node.does(work) for work in works):
+                where = NodeAffinitySchedulingStrategy(node_id, soft=False)
                 call = ray.remote(num_cpus=0, max_retries=0)(_probe)
-                name = str(node.get("NodeManagerAddress") or node["NodeID"])
                 answer = call.options(scheduling_strategy=where).remote(probe)
-                asked[f"{name} ({node['NodeID'][:6]})"] = node["NodeID"], answer
+                asked[node.name] = node_id, answer
         found = {}
         for name, (node_id, answer) in asked.items():
             try:
@@ -224,7 +165,7 @@ class RayRunner:
                 ) from error
         return found
 
-    def count(self, name: str, value: int, **tags: str) -> None:
+    def count(self, name: str, value: float | int, **tags: str) -> None:
         """Add to a counter on the node's Prometheus port."""
         if value:
             self._meter(name).inc(float(value), tags)
@@ -250,151 +191,6 @@ class RayRunner:
                 what.full_name, description=what.description, tag_keys=what.tags, **more
             )
         return self._meters[name]
-
-
-class _Stage:
-    """The tasks of one `run`, and who does what."""
-
-    def __init__(
-        self,
-        runner: RayRunner,
-        pool: _Pool,
-        make_worker: Callable[[], Worker],
-        tasks: Sequence[Any],
-        patience_s: float,
-    ) -> None:
-        self._runner, self._pool, self._tasks = runner, pool, tasks
-        self._patience_s = patience_s
-        self._name, self._make = uuid.uuid4().hex, ray.put(make_worker)
-        slots = min(pool.size, len(tasks))
-        self._left = Placement(len(tasks), slots)
-        self._failures: Counter[int] = Counter()
-        self._deaths: Counter[int] = Counter()
-        self._failed_starts = 0
-        self._began = self._none_since = time.monotonic()
-        self._idle: dict[int, Any] = {}
-        self._busy: dict[Any, tuple[Any, _Busy]] = {}
-        self._starting: dict[Any, _Starting] = {}
-        for slot in range(slots):
-            kept = pool.idle.pop(slot, None)  # may have died meanwhile: it has to answer, too
-            self._greet(kept or pool.start(), slot, is_fresh=kept is None)
-
-    def __iter__(self) -> Iterator[Outcome]:
-        while self._left or self._busy:
-            for slot in sorted(self._idle):
-                if (number := self._left.take(slot, is_alone=self._is_alone(slot))) is not None:
-                    self._give(number, slot)
-            awaited = [*self._busy, *self._starting]
-            ready, _ = ray.wait(awaited, num_returns=1, timeout=_LOOK_S)
-            self._make_room_if_none_comes()
-            for reference in ready:
-                if reference in self._starting:
-                    self._welcome(reference)
-                elif (outcome := self._take(reference)) is not None:
-                    yield outcome
-            for outcome in self._stuck():
-                yield outcome
-
-    def end(self) -> None:
-        """Keep who is idle; end who still works, or has not answered."""
-        self._pool.idle.update(self._idle)
-        for actor in (
-            *(actor for actor, _ in self._busy.values()),
-            *(one.actor for one in self._starting.values()),
-        ):
-            ray.kill(actor)
-
-    def _is_alone(self, slot: int) -> bool:
-        """Tell whether no other works, nor will within a minute of the beginning."""
-        others = {busy.slot for _, busy in self._busy.values()} | set(self._idle)
-        if time.monotonic() - self._began < _ALONE_S:
-            others |= {one.slot for one in self._starting.values()}
-        return others <= {slot}
-
-    def _make_room_if_none_comes(self) -> None:
-        """If no worker has come for a while, end idle ones of other kinds, and say so once."""
-        if self._busy or self._idle:
-            self._none_since = time.monotonic()
-        elif time.monotonic() - self._none_since > _ALONE_S:
-            self._runner.release()
-            _log.warning("still waiting for a worker that asks for %s", self._pool.options)
-            self._none_since = math.inf
-
-    def _greet(self, actor: Any, slot: int, *, is_fresh: bool) -> None:
-        self._starting[actor.ping.remote()] = _Starting(actor, slot, is_fresh)
-
-    def _welcome(self, reference: Any) -> None:
-        one = self._starting.pop(reference)
-        actor, slot = one.actor, one.slot
-        try:
-            ray.get(reference)
-        except ray.exceptions.RayError as error:
-            self._failed_starts += one.is_fresh  # a kept one may have gone with its node
-            if self._failed_starts >= _STARTS:
-                raise RunError(
-                    "Ray",
-                    f"{_STARTS} workers in a row died as they began ({one_line(error)})",
-                    "Look at the logs of Ray's nodes; then run the same command again",
-                ) from error
-            self._greet(self._pool.start(), slot, is_fresh=True)
-            return
-        self._failed_starts = 0
-        self._idle[slot] = actor
-
-    def _give(self, number: int, slot: int) -> None:
-        actor = self._idle.pop(slot)
-        reference = actor.run.remote(self._name, self._make, self._tasks[number])
-        self._busy[reference] = actor, _Busy(slot, number, time.monotonic())
-
-    def _take(self, reference: Any) -> Outcome | None:
-        """Return the outcome of what has ended; None if it is tried again."""
-        actor, busy = self._busy.pop(reference)
-        try:
-            outcome = ray.get(reference)
-        except ray.exceptions.RayTaskError as error:  # raised where the worker was made
-            cause = getattr(error, "cause", None) or error
-            if isinstance(cause, MedcolorError):
-                self._idle[busy.slot] = actor
-                raise cause from error
-            outcome = Failed(self._tasks[busy.number], one_line(cause), is_broken=loses_gpu(cause))
-        except ray.exceptions.RayError as error:
-            return self._died(busy, one_line(error))
-        if isinstance(outcome, Failed) and outcome.is_broken:
-            ray.kill(actor)  # every later task of this process would fail, too
-            return self._died(busy, outcome.problem)
-        self._idle[busy.slot] = actor
-        task = self._tasks[busy.number]
-        if isinstance(outcome, Done):
-            return Done(task, outcome.report)
-        self._failures[busy.number] += 1
-        return self._again(busy, outcome, self._failures[busy.number] < ATTEMPTS)
-
-    def _died(self, busy: _Busy, problem: str) -> Outcome | None:
-        self._greet(self._pool.start(), busy.slot, is_fresh=True)
-        for slot in list(self._idle):  # they may have gone with the same node: they answer first
-            self._greet(self._idle.pop(slot), slot, is_fresh=False)
-        self._deaths[busy.number] += 1
-        failed = Failed(self._tasks[busy.number], problem)
-        return self._again(busy, failed, self._deaths[busy.number] < DEATHS)
-
-    def _again(self, busy: _Busy, failed: Failed, may_again: bool) -> Outcome | None:
-        task = self._tasks[busy.number]
-        _log.warning("task failed: %s", failed.problem, extra=about(task))
-        if not may_again:
-            return Failed(task, failed.problem, failed.error)
-        self._runner.count("retries", 1)
-        self._left.put_back(busy.number, busy.slot)
-        return None
-
-    def _stuck(self) -> Iterator[Outcome]:
-        now = time.monotonic()
-        for reference, (actor, busy) in list(self._busy.items()):
-            if now - busy.since > self._patience_s:
-                del self._busy[reference]
-                ray.kill(actor)
-                problem = f"not ended after {self._patience_s:g} s (compute.patience_s)"
-                if (outcome := self._died(busy, problem)) is not None:
-                    yield outcome
 
 
 def _connect(address: str, workers: int | None) -> None:

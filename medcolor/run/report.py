@@ -13,8 +13,8 @@ from importlib.metadata import version
 from medcolor.retrieval.record import Bearing
 from medcolor.run.ledger import COUNT, MATCH, RECORD
 from medcolor.run.plan import Plan
+from medcolor.run.slab_report import SlabReport
 from medcolor.run.tasks import Failed, Runner
-from medcolor.run.workers import SlabReport
 from medcolor.storage import Place, write_atomic, write_json
 from medcolor.volume.surroundings import Surroundings
 from medcolor.volume.window import Window
@@ -56,6 +56,9 @@ class RunReport:
     gpu_halvings: int = 0
     """How often GPU memory did not hold the pairs that were to be matched at once."""
 
+    gpu_seconds: dict[str, float] = field(default_factory=lambda: {"busy": 0.0, "starved": 0.0})
+    """Of slabs: in which their GPU worked, and in which it waited for slices; of all workers."""
+
     @property
     def is_complete(self) -> bool:
         """Whether every slab is written."""
@@ -75,6 +78,8 @@ class RunReport:
         """Count a slab that `match`, `count`, `color` or a coarser level has finished."""
         self.slabs_done += stage not in (MATCH, COUNT)
         self.gpu_halvings += slab.halvings
+        self.gpu_seconds["busy"] += slab.gpu_busy_s
+        self.gpu_seconds["starved"] += slab.gpu_starved_s
         if stage == "color":
             self.slices_colored += slab.slices
         if stage in (MATCH, COUNT, "color"):
@@ -128,6 +133,7 @@ def write_report(plan: Plan, report: RunReport, runner: Runner) -> None:
         "slabs_kept": report.slabs_kept,
         "failures": len(report.failures),
         "gpu_halvings": report.gpu_halvings,
+        "gpu_seconds": _rounded(report.gpu_seconds),
         "stage_seconds": _rounded(report.stage_seconds),
         "slice_seconds": _rounded(report.slice_seconds),
     }

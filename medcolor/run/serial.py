@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any, TypeVar
 
 from medcolor.errors import RunError
-from medcolor.run.tasks import ATTEMPTS, Failed, Outcome, Worker, about, attempt
+from medcolor.run.tasks import ATTEMPTS, Failed, Outcome, Work, Worker, about, attempt
 from medcolor.run.threads import usable_cores
 
 _log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class SerialRunner:
         make_worker: Callable[[], Worker],
         tasks: Sequence[Any],
         *,
-        on_gpu: bool = True,  # noqa: ARG002  (there is one worker,
+        work: Work = "color",  # noqa: ARG002  (there is one worker,
         is_long: bool = False,  # noqa: ARG002  and nobody to end it)
     ) -> Iterator[Outcome]:
         """Yield the outcome of every task in order.
@@ -40,9 +41,9 @@ class SerialRunner:
         if not tasks:
             return
         worker = make_worker()
-        for task in tasks:
+        for task, following in zip_longest(tasks, tasks[1:]):
             for _ in range(ATTEMPTS):
-                outcome = attempt(worker, task)
+                outcome = attempt(worker, task, following)
                 if not isinstance(outcome, Failed):
                     break
                 _log.warning("task failed: %s", outcome.problem, extra=about(task))
@@ -54,11 +55,11 @@ class SerialRunner:
                     )
             yield outcome
 
-    def on_every_node(self, probe: Callable[[], T]) -> dict[str, T]:
+    def on_every_node(self, probe: Callable[[], T], *_works: Work) -> dict[str, T]:
         """Call `probe` here."""
         return {"here": probe()}
 
-    def count(self, name: str, value: int, **tags: str) -> None:
+    def count(self, name: str, value: float | int, **tags: str) -> None:
         """Count for nobody: one process is watched by its own lines."""
 
     def observe(self, name: str, value: float, **tags: str) -> None:

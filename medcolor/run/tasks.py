@@ -5,17 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
-from medcolor.errors import MedcolorError, RunError
+from medcolor.errors import MedcolorError, RunError, printable
 
 T = TypeVar("T")
+
+Work = Literal["color", "light", "render"]
+"""What nodes may do apart: what needs the network, or a GPU for its arithmetic; what any CPU does;
+drawing."""
 
 _GPU_LOST = re.compile(r"CUDA error|Triton Error \[CUDA\]|CUDNN_STATUS_|CUBLAS_STATUS_")
 
 Worker = Callable[[Any], Any]
 """Does one task at a time and returns a small report; holds what is dear to load.
 Must be safe to repeat: a task may run again after a crash."""
+
+
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """A worker that may begin to read what its next task needs, while it does one."""
+
+    def expect(self, task: Any) -> None:
+        """Take note of what will probably come after the task that is given next."""
+
 
 ATTEMPTS = 2
 """Times a task may fail before it is given up."""
@@ -77,38 +90,50 @@ class Runner(Protocol):
         make_worker: Callable[[], Worker],
         tasks: Sequence[Any],
         *,
-        on_gpu: bool = True,
+        work: Work = "color",
         is_long: bool = False,
     ) -> Iterator[Outcome]:
         """Yield the outcome of every task as it ends.
 
         Args:
-            make_worker: Called where the worker lives.
+            make_worker: Called where the worker lives, before it is given a task.
             tasks: Neighbours in this order go to the same worker where that costs nothing.
-            on_gpu: Whether the workers that hold GPUs do it, where there are such.
+            work: Which nodes of a cluster do it.
             is_long: Whether a task may take any time.
 
         Raises:
             MedcolorError: Raised where a worker was to be made: none of the tasks can be done.
         """
 
-    def on_every_node(self, probe: Callable[[], T]) -> dict[str, T]:
+    def on_every_node(self, probe: Callable[[], T], *works: Work) -> dict[str, T]:
         """Call `probe` once on every machine that works; return the results by machine.
+
+        Args:
+            probe: Looks at the machine.
+            works: Only where one of these kinds of work is done; by default everywhere.
 
         Raises:
             MedcolorError: Raised by the probe; its place names the machine.
         """
 
-    def count(self, name: str, value: int, **tags: str) -> None:
+    def count(self, name: str, value: float | int, **tags: str) -> None:
         """Add to a counter that is watched from outside; see `medcolor.run.metrics`."""
 
     def observe(self, name: str, value: float, **tags: str) -> None:
         """Set a gauge, or note one more value of a histogram."""
 
 
-def attempt(worker: Worker, task: Any) -> Outcome:
-    """Do one task once."""
+def attempt(worker: Worker, task: Any, following: Any = None) -> Outcome:
+    """Do one task once.
+
+    Args:
+        worker: Does it.
+        task: What it does.
+        following: What will probably come next; None if that is unknown.
+    """
     try:
+        if following is not None and isinstance(worker, ReadsAhead):
+            worker.expect(following)
         return Done(task, worker(task))
     except Exception as error:
         readable = error if isinstance(error, MedcolorError) else None
@@ -140,6 +165,7 @@ def run_all(
     tasks: Sequence[Any],
     on_done: Callable[[Done], None],
     place: str,
+    work: Work = "color",
 ) -> list[Any]:
     """Run tasks of which none may fail; return their reports in the order of the tasks.
 
@@ -148,7 +174,7 @@ def run_all(
     """
     reports: dict[int, Any] = {}
     numbers = {id(task): number for number, task in enumerate(tasks)}
-    for outcome in runner.run(make_worker, tasks):
+    for outcome in runner.run(make_worker, tasks, work=work):
         if isinstance(outcome, Failed):
             raise outcome.error or RunError(place, outcome.problem, "Run the same command again")
         reports[numbers[id(outcome.task)]] = outcome.report
@@ -160,4 +186,4 @@ def one_line(error: BaseException) -> str:
     """Return an exception as one line."""
     if isinstance(error, MedcolorError):
         return str(error)
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return printable(" ".join(f"{type(error).__name__}: {error}".split()))

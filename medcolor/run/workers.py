@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import errno
-import socket
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, UInt8
 
 from medcolor.color import grey_of
@@ -20,19 +17,21 @@ from medcolor.config import RunSettings
 from medcolor.domain import ColorSlice, SliceVotes, TargetSlice
 from medcolor.errors import DiskFullError, EmptyFrameError, RunError
 from medcolor.features.extract import describe
-from medcolor.gpu import turn
+from medcolor.gpu import on_device
 from medcolor.pair_limit import PairLimit, pairs_at_once
-from medcolor.prepared import PreparedReference, described_picture, prepare_references
+from medcolor.prepared import PreparedReference, crop_slice, described_picture, prepare_references
 from medcolor.reference.library import ReferenceRecord, load_reference
 from medcolor.reference.orientation import from_view
 from medcolor.reference.sheet import fit
 from medcolor.retrieval.parts import DescribedReference
 from medcolor.retrieval.record import Source
+from medcolor.run.hardware import open_device
 from medcolor.run.model_file import find_model
 from medcolor.run.plan import Plan, SlabTask, open_network
 from medcolor.run.reference_cache import ReferenceCache
+from medcolor.run.slab_report import Clock, SlabReport
 from medcolor.run.slabs import model_of
-from medcolor.run.threads import map_slices, overlapped
+from medcolor.run.threads import Loaders, map_slices, overlapped
 from medcolor.run.votes_files import (
     LostVotesError,
     read_votes,
@@ -62,26 +61,6 @@ class Descriptions:
 
     descriptors: Float[np.ndarray, "slice descriptor"]
     visible: Bool[np.ndarray, " slice"]
-
-
-@dataclass(frozen=True)
-class SlabReport:
-    """What a finished slab tells."""
-
-    slices: int
-    seconds: dict[str, float]
-    """By stage, added up over slices."""
-
-    voxel_bytes: int = 0
-    """Written, uncompressed."""
-
-    gpu_bytes: int = 0
-    """Most GPU memory that the worker's tensors have taken; 0 without a GPU."""
-
-    halvings: int = 0
-    """How often GPU memory did not hold the pairs that were to be matched at once."""
-
-    node: str = field(default_factory=socket.gethostname)
 
 
 class DescribeReferences:
@@ -144,6 +123,9 @@ class _Read:
     prepared: dict[str, PreparedReference] | None
     """Its photographs, if they were prepared ahead."""
 
+    seconds: dict[str, float]
+    """That it took, by stage."""
+
 
 class MatchSlab:
     """Second pass: asks photographs for the colours of the slices of a slab."""
@@ -158,24 +140,36 @@ class MatchSlab:
         self._on_gpu = self._network.device.type == "cuda"
         most, share = settings.compute.batch_pairs, settings.compute.gpu_share
         self._limit = PairLimit(pairs_at_once(self._network, settings, most, share))
+        self._loaders: Loaders[Batch, _Read] | None = None
+        self._following: SlabTask | None = None
         if self._on_gpu:
-            warm_up(self._network, settings)
+            cv2.setNumThreads(1)  # slices of the next slab are read between two slabs, too
+            self._loaders = Loaders(plan.threads)
+            side = settings.features.working_size_px
+            middle = crop_slice(self._read(plan.levels[0].shape[0] // 2), settings.features)
+            warm_up(self._network, settings, middle.body.shape if middle else (side, side))
+
+    def expect(self, task: SlabTask) -> None:
+        """Read the first slices of this slab while the last of the next one are matched."""
+        self._following = task
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Match, write, mark as done."""
-        begin, stopwatch = time.perf_counter(), Stopwatch()
+        clock, stopwatch = Clock(self._plan.settings), Stopwatch()
         halvings = self._limit.halvings
         self._plan.ledger.refuse_if_replaced()
 
         def read(batch: Batch) -> _Read:
-            with stopwatch("reading"):
+            own = Stopwatch()  # it may be read while another slab is done
+            with own("reading"):
                 targets = [self._read(z) for z in batch[0]]
             # A GPU works on other pairs meanwhile; of a CPU every core has its hands full.
-            ahead = self._load_references(batch[1], stopwatch) if self._on_gpu else None
-            return _Read(batch, targets, ahead)
+            ahead = self._load_references(batch[1], own) if self._on_gpu else None
+            return _Read(batch, targets, ahead, own.seconds)
 
         def match(found: _Read) -> tuple[range, Made, Ballot | None]:
             slices, sources = found.batch
+            stopwatch.add(found.seconds)
             prepared = found.prepared or self._load_references(sources, stopwatch)
             made = self._match(found.targets, sources, prepared, stopwatch)
             return slices, made, self._count(made, slices, stopwatch)
@@ -191,19 +185,16 @@ class MatchSlab:
                     sizes[votes_name(z)] = write_votes(self._plan.votes, z, votes.get(z))
 
         batches = task.batches(self._limit.pairs)
-        overlapped(batches, read, match, write, self._plan.threads)
+        after, self._following = self._following, None
+        following = after.batches(self._limit.pairs) if after and self._loaders else ()
+        threads, loaders = self._plan.threads, self._loaders
+        overlapped(batches, read, match, write, threads, loaders=loaders, following=following)
         if self._plan.uses_model:
             name = sums_name("", task.number)
             with stopwatch("writing"), speaking_of_full_disks(self._plan.votes):
                 sizes[name] = write_sums(self._plan.votes, name, join(ballots))
-        seconds = time.perf_counter() - begin
-        self._plan.ledger.mark_done(task.stage, task.number, "", seconds, sizes)
-        return SlabReport(
-            len(task.slices),
-            stopwatch.seconds,
-            gpu_bytes=_gpu_bytes(),
-            halvings=self._limit.halvings - halvings,
-        )
+        self._plan.ledger.mark_done(task.stage, task.number, "", clock.seconds, sizes)
+        return replace(clock.report(task, stopwatch), halvings=self._limit.halvings - halvings)
 
     def _match(
         self,
@@ -231,9 +222,13 @@ class MatchSlab:
         if not self._plan.uses_model:
             return None
         plan, device = self._plan, self._network.device
-        with turn(device), stopwatch("counting", device):
+
+        def count() -> Ballot:
             votes, model = made.values(), plan.settings.model
-            return count_votes(votes, slices, plan.lattice, None, model, device)
+            with stopwatch("counting", device):
+                return count_votes(votes, slices, plan.lattice, None, model, device)
+
+        return on_device(device, count)
 
     def _load_references(
         self, sources: list[tuple[Source, ...]], stopwatch: Stopwatch
@@ -260,7 +255,7 @@ class CountSlab:
             LostVotesError: It is gone: another run on the same output may have ended.
         """
         self._plan, self._name = plan, draft
-        self._device = torch.device(plan.settings.compute.device)
+        self._device = open_device(plan.settings)
         place = plan.draft(draft)
         found = find_model(place, plan.lattice, plan.ledger.identity)
         if found is None:
@@ -269,21 +264,25 @@ class CountSlab:
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Count, and write the sums."""
-        stopwatch, plan = Stopwatch(), self._plan
+        clock, stopwatch, plan = Clock(self._plan.settings), Stopwatch(), self._plan
         plan.ledger.refuse_if_replaced()
 
         def count(z: int) -> Ballot:
             slices = range(z, z + 1)
             with stopwatch("reading"):
                 found = [one for one in read_votes(plan.votes, slices).values() if one is not None]
-            with turn(self._device), stopwatch("counting", self._device):
-                model = plan.settings.model
-                return count_votes(found, slices, plan.lattice, self._draft, model, self._device)
+
+            def add_up() -> Ballot:
+                given = plan.lattice, self._draft, plan.settings.model, self._device
+                with stopwatch("counting", self._device):
+                    return count_votes(found, slices, *given)
+
+            return on_device(self._device, add_up)
 
         ballots = map_slices(count, task.slices, plan.threads)
         with stopwatch("writing"), speaking_of_full_disks(plan.votes):
             write_sums(plan.votes, sums_name(self._name, task.number), join(ballots))
-        return SlabReport(len(task.slices), stopwatch.seconds)
+        return clock.report(task, stopwatch)
 
 
 class ColorSlab:
@@ -293,7 +292,7 @@ class ColorSlab:
         """Open the scan, read the model."""
         self._plan = plan
         self._read = plan.open_target()
-        self._device = torch.device(plan.settings.compute.device)
+        self._device = open_device(plan.settings)
         found = model_of(plan)
         if plan.uses_model and found is None:
             raise RunError(plan.model, "no whole colour model", "Run the same command again")
@@ -301,15 +300,15 @@ class ColorSlab:
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Colour, write, mark as done."""
-        begin, stopwatch = time.perf_counter(), Stopwatch()
+        clock, stopwatch = Clock(self._plan.settings), Stopwatch()
 
         def color(z: int) -> UInt8[np.ndarray, "row col 4"]:
             return self._color(z, stopwatch).rgba
 
         rgba = np.stack(map_slices(color, task.slices, self._plan.threads))
         with stopwatch("writing"):
-            write_and_mark(self._plan, task, rgba, begin)
-        return SlabReport(len(task.slices), stopwatch.seconds, rgba.nbytes, _gpu_bytes())
+            write_and_mark(self._plan, task, rgba, clock)
+        return clock.report(task, stopwatch, rgba.nbytes)
 
     def _color(self, z: int, stopwatch: Stopwatch) -> ColorSlice:
         plan, model, votes = self._plan, self._model, None
@@ -330,29 +329,23 @@ class CoarsenSlab:
 
     def __call__(self, task: SlabTask) -> SlabReport:
         """Average, write, mark as done."""
-        begin, stopwatch = time.perf_counter(), Stopwatch()
+        clock, stopwatch = Clock(self._plan.settings), Stopwatch()
         with stopwatch("pyramid"):
             rgba = coarse_slab(self._plan.output, self._plan.levels[task.level], task.slices)
-            write_and_mark(self._plan, task, rgba, begin)
+            write_and_mark(self._plan, task, rgba, clock)
         return SlabReport(len(task.slices), stopwatch.seconds, rgba.nbytes)
 
 
 def write_and_mark(
-    plan: Plan, task: SlabTask, rgba: UInt8[np.ndarray, "z y x 4"], begin: float
+    plan: Plan, task: SlabTask, rgba: UInt8[np.ndarray, "z y x 4"], clock: Clock
 ) -> None:
-    """Write a slab, then its marker, with the seconds since `begin`."""
+    """Write a slab, then its marker, with the seconds of the clock."""
     plan.ledger.refuse_if_replaced()
     with speaking_of_full_disks(plan.output):
         write_slab(plan.output, task.level, task.slices, rgba)
         key = shard_key(task.level, task.number)
         sizes = {key: size_of(plan.output / key) or 0}
-        seconds = time.perf_counter() - begin
-        plan.ledger.mark_done(task.stage, task.number, checksum_of(rgba), seconds, sizes)
-
-
-def _gpu_bytes() -> int:
-    """Return the most GPU memory that tensors of this process have taken."""
-    return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else 0
+        plan.ledger.mark_done(task.stage, task.number, checksum_of(rgba), clock.seconds, sizes)
 
 
 @contextmanager

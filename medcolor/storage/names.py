@@ -36,6 +36,12 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 _DRIVE = re.compile(r".:")
 """A letter, or whatever Windows takes for one."""
+
+_DIGITS = {chr(0xDC00 + byte): f"\ufffd{byte:02x}" for byte in range(0x80, 0x100)}
+_DIGITS["\ufffd"] = "\ufffd--"
+_BYTE_OF = {digits: one for one, digits in _DIGITS.items()}
+_NO_TEXT = re.compile("[\udc80-\udcff\ufffd]")
+_AS_TEXT = re.compile("\ufffd([89a-f][0-9a-f]|--)")
 _JOINERS = "\u200c\u200d"
 """Invisible, and needed by several scripts."""
 
@@ -96,6 +102,20 @@ def why_not_plain(name: object) -> str:
         return "holds a look-alike of a separator"
     size = len(os.fsencode(name))
     return f"is {size} bytes long, expected at most {MOST_BYTES}" if size > MOST_BYTES else ""
+
+
+def as_text(name: str) -> str:
+    """Return a name, or a path, in characters alone, as formats of text want it.
+
+    A byte that is no UTF-8 becomes the character that stands for such, and its two digits;
+    `from_text` returns the name.
+    """
+    return _NO_TEXT.sub(lambda found: _DIGITS[found[0]], name)
+
+
+def from_text(text: str) -> str:
+    """Return the name that `as_text` wrote so; other texts, older ones too, are names already."""
+    return _AS_TEXT.sub(lambda found: _BYTE_OF[found[0]], text)
 
 
 def plain_key(key: object, place: object, remedy: str = "Rename that object") -> str:

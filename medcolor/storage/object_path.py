@@ -121,7 +121,7 @@ class ObjectPath:
     @property
     def digest(self) -> str:
         """Names the address in a file name: what is kept of it locally lies under it."""
-        return hashlib.blake2b(str(self).encode(), digest_size=8).hexdigest()
+        return hashlib.blake2b(os.fsencode(str(self)), digest_size=8).hexdigest()
 
     @property
     def store(self) -> ObjectStore:

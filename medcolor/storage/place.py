@@ -38,6 +38,10 @@ def place_of(text: str | os.PathLike[str] | Place) -> Place:
     text = os.fspath(text)
     if "\0" in text:
         raise InputError(text, "holds a zero byte, as no path does", "Give a path or an address")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise InputError(text, "holds what is no character", "Give a path or an address") from error
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", text)
     if scheme is None:
         return Path(text)
@@ -46,7 +50,7 @@ def place_of(text: str | os.PathLike[str] | Place) -> Place:
         parts = urlsplit(text)
         if parts.netloc not in ("", "localhost"):
             raise InputError(text, f"a file on {parts.netloc}", "Give file:///PATH of this machine")
-        return Path(unquote(parts.path))
+        return Path(unquote(parts.path, errors="surrogateescape"))
     if kind not in SCHEMES:
         # Addresses of the web may carry keys: only their kind is repeated.
         raise InputError(

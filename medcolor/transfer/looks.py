@@ -17,7 +17,7 @@ from medcolor.body import body_box, resize
 from medcolor.color import lab_to_srgb, lightness
 from medcolor.domain import Box, ColorSlice, SliceVotes, TargetSlice
 from medcolor.filters.settings import SmoothingSettings
-from medcolor.gpu import turn
+from medcolor.gpu import on_device
 from medcolor.transfer.equation_1 import equation_1
 from medcolor.transfer.model import ColorModel
 from medcolor.transfer.opacity import opacity
@@ -103,13 +103,16 @@ def _modelled(
     device: torch.device,
 ) -> Float[np.ndarray, "row col 3"]:
     """Return the model's colours on a slice's own structure, CIE Lab."""
-    with turn(device):
+
+    def paint() -> Float[np.ndarray, "row col 3"]:
         values = torch.from_numpy(measured).to(device)
         body = torch.from_numpy(target.body[box.slices].copy()).to(device)
         contrast = describe_scan(values, statistics)
         colors = model.read(target.z, box, contrast)
         shown = on_structure(colors, contrast, body, statistics, settings.transfer)
         return shown.cpu().permute(1, 2, 0).numpy()
+
+    return on_device(device, paint)
 
 
 def _composed(

@@ -1,45 +1,51 @@
-"""DICOM: one series of a folder, sorted by position, in Hounsfield units where it says so."""
+"""DICOM: one volume of a folder, sorted by position, in Hounsfield units where it says so."""
 
 from __future__ import annotations
 
 import logging
 import os
+import re
+from collections import Counter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import dask.array as da
 import numpy as np
 
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.volume.bounds import check_affine, check_shape
+from medcolor.volume.dicom_choice import choose_volume
 from medcolor.volume.dicom_pixels import read_pixels
-from medcolor.volume.dicom_slices import DicomSlice, read_slices_of
+from medcolor.volume.dicom_slices import NO_IMAGE, NOT_DICOM, DicomSlice, read_slices_of
 from medcolor.volume.even_stack import even_stack, lazy_stack, shift
 from medcolor.volume.files import natural_key
-from medcolor.volume.geometry import chunks_of_slices, to_lps
+from medcolor.volume.geometry import to_lps
 from medcolor.volume.settings import VolumeSettings
-from medcolor.volume.staging import FlatVoxels, make_once, version_of
+from medcolor.volume.staging import put_together, version_of
 
 _log = logging.getLogger(__name__)
 
 
 def open_dicom(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
-    """Open one series of a folder, those below it included, or of a file with several frames.
+    """Open one volume of a folder, those below it included, or of a file with several frames.
 
     Args:
         path: Folder or file.
-        settings: `series` chooses among several, `uneven` says what to do about gaps.
+        settings: `series`, `channel` and `time_point` choose among several, `uneven` says what to
+            do about gaps.
         staging: Folder where a series that is not cut axially is put together.
 
     Raises:
-        InputError: No series, or several and none chosen; slices of different size or
-            direction; uneven ones that are not to be resampled; unreadable.
+        InputError: No volume, or several and none chosen; slices of different units; uneven
+            ones that are not to be resampled; unreadable.
     """
-    found = [one for file in _files(path) for one in read_slices_of(file)]
+    found, others = _read_headers(path)
     if not found:
-        raise InputError(path, "no images and no DICOM slices", "Give a folder of one series")
-    slices = _choose_series(path, found, settings)
+        raise _no_slices(path, others)
+    slices, left_out = choose_volume(path, found, settings)
+    left_out += [f"{_counted(n, what)} left out" for what, n in others.items() if _is_image(what)]
+    if left_out:
+        _log.warning("%s: %s", path, "; ".join(left_out))
     _refuse_mixture(slices)
     if any(one.is_burned_in for one in slices):
         _log.warning("the series says that text is painted into its pixels: it may name a person")
@@ -65,8 +71,8 @@ def open_dicom(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
         stack, lambda number: _read(slices[number], stack.shifts_px[number], stack.shape)
     ).transpose(2, 1, 0)
     if int(np.abs(first.normal).argmax()) != 2:
-        stored = _put_together(stored, slices, affine, staging)
-    array, geometry = to_lps(stored, affine, (*stack.steps, *_done_to_values(slices)))
+        stored = put_together(stored, affine, _version_of(slices, affine), staging)
+    array, geometry = to_lps(stored, affine, (*left_out, *stack.steps, *_done_to_values(slices)))
     unit: Literal["HU", "raw"] = "HU" if first.is_hounsfield else "raw"
     has_outside = stack.shape != first.shape or any(one.has_padding for one in slices)
     files = tuple(dict.fromkeys(one.path for one in slices))
@@ -83,6 +89,43 @@ def open_dicom(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     )
 
 
+def _read_headers(path: Path) -> tuple[list[DicomSlice], Counter[str]]:
+    """Read all files; return their slices, and of the others how many are what."""
+    found: list[DicomSlice] = []
+    others: Counter[str] = Counter()
+    for file in _files(path):
+        slices, instead = read_slices_of(file)
+        found += slices
+        if instead:
+            others[instead] += 1
+    return found, others
+
+
+def _is_image(what: str) -> bool:
+    """Tell images that lack something from what a folder may hold beside them."""
+    return what not in (NOT_DICOM, NO_IMAGE)
+
+
+def _counted(count: int, what: str) -> str:
+    """Return a number of things that are named in the plural."""
+    one = re.sub("(file|film|image)s", r"\1", what, count=1)
+    return f"{count} {one if count == 1 else what}"
+
+
+def _no_slices(path: Path, others: Counter[str]) -> InputError:
+    """Say what there is instead of slices."""
+    listed = "; ".join(_counted(count, what) for what, count in others.most_common())
+    if any(map(_is_image, others)):
+        remedy = "Export the series with these fields, or give its slices as PNG or TIFF images"
+        return InputError(path, f"no DICOM slices whose places are known: {listed}", remedy)
+    if NO_IMAGE in others:
+        return InputError(path, f"no images: {listed}", "Give the folder that the images are in")
+    found = f": {listed}" if others else ": an empty folder"
+    return InputError(
+        path, f"no images and no DICOM slices{found}", "Give a folder of one series, or one file"
+    )
+
+
 def _files(path: Path) -> list[Path]:
     """Return the visible files of a folder and below; links to folders are not followed."""
     if path.is_file():
@@ -94,48 +137,15 @@ def _files(path: Path) -> list[Path]:
     return sorted((file for file in found if file.is_file()), key=natural_key)
 
 
-def _choose_series(
-    path: Path, found: list[DicomSlice], settings: VolumeSettings
-) -> list[DicomSlice]:
-    """Return the slices of the one series, or of the one that was chosen."""
-    by_uid: dict[str, list[DicomSlice]] = {}
-    for one in found:
-        by_uid.setdefault(one.series, []).append(one)
-    uids = sorted(by_uid)
-    chosen = settings.series
-    if chosen is None and len(uids) == 1:
-        return by_uid[uids[0]]
-    if isinstance(chosen, int) or (chosen is not None and chosen.isdigit() and chosen not in uids):
-        number = int(chosen)
-        if 1 <= number <= len(uids):
-            return by_uid[uids[number - 1]]
-    elif chosen in by_uid:
-        return by_uid[chosen]
-    listed = "; ".join(
-        f"{number}: {by_uid[uid][0].modality or 'no modality'}, {len(by_uid[uid])} slices of "
-        f"{by_uid[uid][0].shape[1]} x {by_uid[uid][0].shape[0]}"
-        for number, uid in enumerate(uids, 1)
-    )
-    missing = "" if chosen is None else ", not the chosen one"
-    raise InputError(
-        path, f"{len(uids)} series{missing} ({listed})", "Choose one: --set volume.series=1"
-    )
-
-
 def _refuse_mixture(slices: list[DicomSlice]) -> None:
-    """Refuse slices of different size or direction."""
+    """Refuse slices whose values do not mean the same."""
     first = slices[0]
     for one in slices:
-        same = one.shape == first.shape and np.allclose(one.pixel_mm, first.pixel_mm)
-        is_parallel = np.allclose(one.normal, first.normal, atol=1e-3)
-        if not same or not is_parallel or one.is_hounsfield != first.is_hounsfield:
+        if one.is_hounsfield != first.is_hounsfield:
             raise InputError(
                 one.path,
-                f"{one.shape[1]} x {one.shape[0]} pixels of "
-                f"{one.pixel_mm[1]:g} x {one.pixel_mm[0]:g} mm, another of the series is "
-                f"{first.shape[1]} x {first.shape[0]} of {first.pixel_mm[1]:g} x "
-                f"{first.pixel_mm[0]:g} mm, or their directions or units differ",
-                "Keep slices of one size and direction",
+                "rescaled to another unit than others of the series",
+                "Keep slices of one unit",
             )
         # Turned over about different ends, one tissue would have many values.
         is_alike = one.counts_from_white == first.counts_from_white
@@ -166,20 +176,7 @@ def _read(one: DicomSlice, shift_px: tuple[float, float], shape: tuple[int, int]
     return pixels if shape == one.shape else shift(pixels, shift_px, shape)
 
 
-def _put_together(
-    stored: da.Array, slices: list[DicomSlice], affine: np.ndarray, staging: Path
-) -> Any:
-    """Write a series that is not cut axially into one file: an axial slice crosses all of it."""
-
-    def write(part: Path) -> None:
-        with part.open("wb") as file:
-            for number in range(stored.shape[2]):
-                plane = stored[:, :, number].compute(scheduler="synchronous")
-                file.write(plane.astype(np.float32).tobytes(order="F"))
-
+def _version_of(slices: list[DicomSlice], affine: np.ndarray) -> str:
+    """Name what a series that is put together is made of."""
     known = (f"{version_of(one.path)} {one.frame} {one.rescale}" for one in slices)
-    version = "\n".join(["physical values, padding as -inf", *known, str(affine)])
-    path = make_once(staging, version, ".raw", write)
-    voxels = FlatVoxels(path, np.dtype(np.float32), 0, stored.shape)
-    chunks = chunks_of_slices(affine, stored.shape)
-    return da.from_array(voxels, chunks=chunks, name=f"dicom-{path.stem}", meta=np.empty(0))
+    return "\n".join(["physical values, padding as -inf", *known, str(affine)])

@@ -18,7 +18,9 @@ from pydicom.uid import UID
 
 from medcolor.domain import OUTSIDE
 from medcolor.errors import InputError
-from medcolor.volume.dicom_slices import DicomSlice, reading_quietly
+from medcolor.volume.dicom_decode import DecoderDiedError, stored_words, words_by_child
+from medcolor.volume.dicom_file import read_fields, reading_quietly
+from medcolor.volume.dicom_slices import DicomSlice
 
 _PADDING = {
     "f4": ("FloatPixelPaddingValue", "FloatPixelPaddingRangeLimit"),
@@ -72,24 +74,26 @@ def read_pixels(one: DicomSlice) -> NDArray[np.float32]:
 
 def _decode(one: DicomSlice) -> tuple[pydicom.Dataset, NDArray[Any]]:
     """Return the fields and the stored words, bits that are not used included."""
-    named = ""
+    named = ended = ""
+    frame = one.frame if one.frames > 1 else None
     try:
         with reading_quietly():
-            # Of many frames the one alone is read; a file of one is decoded outside the lock.
-            several = one.frame is not None and one.frames > 1
-            data = pydicom.dcmread(one.path, stop_before_pixels=several, specific_tags=PIXEL_TAGS)
-            named = _compression(data.file_meta.TransferSyntaxUID)
-            if several:
-                stored = pixel_array(one.path, index=one.frame, correct_unused_bits=False)
-        if not several:
-            stored = pixel_array(data, correct_unused_bits=False)
+            data = read_fields(one.path, PIXEL_TAGS, with_pixels=frame is None)
+        syntax = data.file_meta.TransferSyntaxUID
+        named = _compression(syntax)
+        if syntax.is_compressed:
+            return data, words_by_child(one.path, frame, PIXEL_TAGS)
+        if frame is not None:
+            return data, stored_words(one.path, frame, PIXEL_TAGS)
+        return data, np.asarray(pixel_array(data, correct_unused_bits=False))
     except Exception as error:  # decoders raise what they like
+        if isinstance(error, DecoderDiedError):
+            ended = f", {error}"
         raise InputError(
             one.path,
-            f"unreadable DICOM pixels{named}",
+            f"unreadable DICOM pixels{named}{ended}",
             "Fetch the file again" + (", or save it uncompressed" if named else ""),
         ) from error
-    return data, stored
 
 
 def _compression(said: object) -> str:

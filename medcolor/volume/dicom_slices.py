@@ -7,10 +7,6 @@ stay in the file. What pydicom says about a damaged field may quote it, and is n
 from __future__ import annotations
 
 import re
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +14,12 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.errors import InvalidDicomError
+from pydicom.tag import Tag
 
 from medcolor.errors import InputError
+from medcolor.volume.dicom_file import read_fields, reading_quietly
+from medcolor.volume.dicom_marks import FRAME_GROUPS, MARK_TAGS, Value, find, is_localizer, marks_of
 
 _FACTS = {
     "SliceThickness": "slice_thickness_mm",
@@ -32,8 +32,6 @@ _FACTS = {
 }
 """All that leaves a file beside geometry and voxels: numbers, by their DICOM keyword."""
 
-_READING = threading.Lock()
-_GROUPS = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
 _MACROS = {
     "ImagePositionPatient": "PlanePositionSequence",
     "ImageOrientationPatient": "PlaneOrientationSequence",
@@ -48,7 +46,7 @@ of the same groups hold fields of the same names that mean something else."""
 _PADDING = ("PixelPaddingValue", "FloatPixelPaddingValue", "DoubleFloatPixelPaddingValue")
 _PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 HEADER_TAGS = [
-    *_MACROS, *_MACROS.values(), *_GROUPS, *_PADDING, *_FACTS, "Rows", "Columns",
+    *_MACROS, *_MACROS.values(), *_PADDING, *_FACTS, "Rows", "Columns",
     "NumberOfFrames", "SeriesInstanceUID", "Modality", "BurnedInAnnotation",
     "PhotometricInterpretation", "PixelRepresentation", "ModalityLUTSequence", "ModalityLUTType",
 ]  # fmt: skip
@@ -95,6 +93,12 @@ class DicomSlice:
     is_burned_in: bool
     """Whether the file says that text is painted into the pixels."""
 
+    is_localizer: bool
+    """Whether the file says that it shows where other images lie."""
+
+    marks: dict[str, Value]
+    """What it says of the volume that it belongs to."""
+
     facts: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -103,45 +107,61 @@ class DicomSlice:
         return np.cross(self.row_direction, self.col_direction)
 
 
-def read_slices_of(path: Path) -> list[DicomSlice]:
-    """Read the headers of the slices in a file; none if it is no DICOM image with a place.
+NOT_DICOM, NO_IMAGE = "files of other kinds", "DICOM files that hold no image"
+
+
+def read_slices_of(path: Path) -> tuple[list[DicomSlice], str]:
+    """Read the headers of the slices in a file.
+
+    Returns:
+        The slices; or none, and in words, in the plural, what the file is instead.
 
     Raises:
         InputError: Cut short; a place that cannot be; a rescale that says nothing of values.
     """
     with reading_quietly():
         try:
-            data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=HEADER_TAGS)
-        except pydicom.errors.InvalidDicomError:
-            return []
-        except OSError:
+            data = read_fields(path, [*HEADER_TAGS, *MARK_TAGS], with_pixels=False)
+            if "Rows" not in data or "Columns" not in data:
+                return [], NO_IMAGE
+            frames = _frames(path, data)
+            lacking = _lacking(data, frames)
+            found = [] if lacking else [_slice(path, data, frame) for frame in frames]
+        except InvalidDicomError:
+            return [], NOT_DICOM
+        except (OSError, InputError):
             raise
         except Exception as error:  # whatever a damaged file makes a parser raise
             raise _unreadable(path) from error
-        try:
-            found = [_slice(path, data, frame) for frame in _frames(path, data)]
-        except InputError:
-            raise
-        except Exception as error:  # fields are parsed when they are asked for
-            raise _unreadable(path) from error
-    return [one for one in found if one is not None]
+    return found, lacking
 
 
 def _frames(path: Path, data: pydicom.Dataset) -> list[int | None]:
-    """Return the frames that have places of their own, or [None] for a file of one slice."""
-    count, groups = int(data.get("NumberOfFrames") or 1), data.get(_GROUPS[0])
+    """Return the frames that have places of their own, or [None] for a file without such."""
+    count, groups = int(data.get("NumberOfFrames") or 1), data.get(FRAME_GROUPS[0])
     if not groups:
-        return [None] if count == 1 else []  # frames without places: a film, no stack
+        return [None]
     if len(groups) != count:
         raise InputError(path, f"{count} frames, places for {len(groups)}", "Fetch the file again")
     return [*range(count)]
 
 
-def _slice(path: Path, data: pydicom.Dataset, frame: int | None) -> DicomSlice | None:
-    """Put together what is needed of one frame; None where it has no place."""
+def _lacking(data: pydicom.Dataset, frames: list[int | None]) -> str:
+    """Return in words what an image lacks that a slice has; '' if nothing."""
+    absent = [
+        f"{keyword} {Tag(keyword)}"
+        for keyword in _PLACE
+        if any(_find(data, frame, keyword) is None for frame in frames)
+    ]
+    if absent:
+        return f"DICOM images without {' and '.join(absent)}"
+    is_film = frames == [None] and int(data.get("NumberOfFrames") or 1) > 1
+    return f"DICOM films without places frame by frame ({FRAME_GROUPS[0]})" if is_film else ""
+
+
+def _slice(path: Path, data: pydicom.Dataset, frame: int | None) -> DicomSlice:
+    """Put together what is needed of one frame."""
     place = [_find(data, frame, keyword) for keyword in _PLACE]
-    if any(value is None for value in place) or "Rows" not in data or "Columns" not in data:
-        return None
     position, cosines, spacing = (np.array(value, float) for value in place)
     directions = cosines.reshape(2, 3)
     pixel_mm = float(spacing[0]), float(spacing[1])
@@ -152,6 +172,7 @@ def _slice(path: Path, data: pydicom.Dataset, frame: int | None) -> DicomSlice |
         raise ValueError("no place")
     modality = str(data.get("Modality", ""))
     rescale = _rescale(path, data, frame)
+    marks = marks_of(data, frame)
     from_white = data.get("PhotometricInterpretation") == "MONOCHROME1"
     is_ct = modality == "CT" and not from_white  # turned over, values are HU at most by chance
     return DicomSlice(
@@ -170,6 +191,8 @@ def _slice(path: Path, data: pydicom.Dataset, frame: int | None) -> DicomSlice |
         has_padding=any(data.get(keyword) is not None for keyword in _PADDING),
         is_hounsfield=is_ct and _says_hounsfield(data, frame, rescale),
         is_burned_in=str(data.get("BurnedInAnnotation", "")).upper() == "YES",
+        is_localizer=is_localizer(marks),
+        marks=marks,
         facts=_facts(data),
     )
 
@@ -221,27 +244,8 @@ def _says_hounsfield(
 
 def _find(data: pydicom.Dataset, frame: int | None, keyword: str) -> Any:
     """Return a field of a frame: from its own group, the shared one, or the file's top."""
-    if frame is not None:
-        for name, number in zip(_GROUPS, (frame, 0), strict=True):
-            groups = data.get(name)
-            macro = groups[number].get(_MACROS[keyword]) if groups else None
-            if macro and keyword in macro[0]:
-                return macro[0][keyword].value
-    return data[keyword].value if keyword in data else None
-
-
-@contextmanager
-def reading_quietly() -> Iterator[None]:
-    """Read without pydicom's remarks: they quote what stands in the file."""
-    settings = pydicom.config.settings
-    with _READING, warnings.catch_warnings():  # both are the process's, not the thread's
-        warnings.simplefilter("ignore")
-        before = settings.reading_validation_mode
-        settings.reading_validation_mode = pydicom.config.IGNORE
-        try:
-            yield
-        finally:
-            settings.reading_validation_mode = before
+    found = find(data, frame, (_MACROS[keyword], keyword))
+    return found if found is not None else find(data, frame, (keyword,))
 
 
 def _unreadable(path: Path) -> InputError:

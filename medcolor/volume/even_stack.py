@@ -20,19 +20,15 @@ from jaxtyping import Float
 
 from medcolor.domain import OUTSIDE
 from medcolor.errors import InputError
+from medcolor.volume.even_line import HARDLY, RESAMPLE, even_places
 
 Slice = Float[np.ndarray, "row col"]
-_REMEDY = "Fetch what is missing, or resample: --set volume.uneven=resample"
-_SPACING_TOLERANCE = 0.01
-_DOUBLE_MM = 1e-3
+DOUBLE_MM = 1e-3
+"""Nearer than this, two slices lie at one position."""
+
 _TILT_DEG = 0.5
 _BESIDE_PX = 0.5
 """How far beside the line from first to last a slice may lie."""
-
-_HARDLY = 1e-3
-"""Of the distance between two slices: nearer than this to one, it is that one."""
-
-_MOST_SLICES = 100_000
 
 
 @dataclass(frozen=True)
@@ -86,35 +82,34 @@ def even_stack(
     steps: list[str] = []
     kept = _without_doubles(place, positions @ directions[2], read, may_resample, steps)
     along = (positions @ directions[2])[kept]
-    between, spacing = _even_places(place, along, may_resample, steps)
+    between, start, spacing = even_places(place, along, may_resample, steps)
     sources = tuple((kept[below], kept[above], weight) for below, above, weight in between)
     across = (positions[kept] - positions[kept[0]]) @ directions[:2].T  # (col, row) in mm
     across_px = across[:, ::-1] / np.array(pixel_mm)
+    bottom = positions[kept[0]] + (start - along[0]) * directions[2]
     length = float(along[-1] - along[0])
     tilt = math.degrees(math.atan2(float(np.linalg.norm(across[-1])), length))
-    line = np.outer((along - along[0]) / length, across[-1])
-    beside_mm = np.linalg.norm(across - line, axis=1)
+    straight = np.outer((along - along[0]) / length, across[-1])
+    beside_mm = np.linalg.norm(across - straight, axis=1)
     worst = int(beside_mm.argmax())
     is_beside = beside_mm[worst] > _BESIDE_PX * min(pixel_mm)
     if tilt <= _TILT_DEG and not is_beside:
-        step = (positions[kept[-1]] - positions[kept[0]]) / (len(sources) - 1)
+        step = across[-1] / (len(sources) - 1) @ directions[:2] + spacing * directions[2]
         none = tuple((0.0, 0.0) for _ in positions)
-        return EvenStack(sources, step, positions[kept[0]], none, shape, tuple(steps))
+        return EvenStack(sources, step, bottom, none, shape, tuple(steps))
     what = f"gantry tilted by {tilt:.1f} degrees"
     if is_beside:
         what = f"slices shifted within their plane, the sorted slice {kept[worst]} by "
         what += f"{beside_mm[worst]:.2g} mm"
     if not may_resample:
-        raise InputError(place, what, _REMEDY)
+        raise InputError(place, what, RESAMPLE)
     steps.append(f"{what}: each put where it lies")
     first = np.minimum(across_px.min(axis=0), 0)
     rows, cols = (math.ceil(side) for side in across_px.max(axis=0) - first)
     shifts = np.zeros((len(positions), 2))
     shifts[kept] = across_px - first
     row_mm, col_mm = pixel_mm
-    origin = (
-        positions[kept[0]] + first[0] * row_mm * directions[1] + first[1] * col_mm * directions[0]
-    )
+    origin = bottom + first[0] * row_mm * directions[1] + first[1] * col_mm * directions[0]
     return EvenStack(
         sources,
         spacing * directions[2],
@@ -134,7 +129,7 @@ def lazy_stack(stack: EvenStack, read: Callable[[int], Slice]) -> Any:
     """
 
     def make(below: int, above: int, weight: float) -> Slice:
-        if not _HARDLY < weight < 1 - _HARDLY:
+        if not HARDLY < weight < 1 - HARDLY:
             return read(above if weight > 0.5 else below)
         first, second = np.float32(1 - weight), np.float32(weight)
         return np.asarray(read(below) * first + read(above) * second, np.float32)
@@ -189,18 +184,21 @@ def _without_doubles(
     kept = [0]
     doubled = 0
     for number in range(1, len(along)):
-        if along[number] - along[kept[-1]] > _DOUBLE_MM:
+        if along[number] - along[kept[-1]] > DOUBLE_MM:
             kept.append(number)
             continue
-        if not may_resample:
-            raise InputError(
-                place, f"two slices at one position (number {number} of the sorted)", _REMEDY
-            )
         if not np.array_equal(read(kept[-1]), read(number)):
             raise InputError(
                 place,
-                f"two different slices at one position (number {number} of the sorted)",
-                "Keep one of them, or choose one series",
+                f"two different slices at one position (number {number} of the sorted), and "
+                "nothing in their headers makes them two volumes",
+                "Keep the files of one volume",
+            )
+        if not may_resample:
+            raise InputError(
+                place,
+                f"two slices at one position (number {number} of the sorted), alike",
+                "Delete one of them, or leave it out: --set volume.uneven=resample",
             )
         doubled += 1
     if doubled:
@@ -208,37 +206,3 @@ def _without_doubles(
     if len(kept) < 2:
         raise InputError(place, "all slices at one position", "Give a series of slices")
     return kept
-
-
-def _even_places(
-    place: object, along: Float[np.ndarray, " slice"], may_resample: bool, steps: list[str]
-) -> tuple[tuple[tuple[int, int, float], ...], float]:
-    """Return where the slices of an even stack lie between those there are, and their distance."""
-    gaps = np.diff(along)
-    usual = float(np.median(gaps))
-    if np.abs(gaps - usual).max() <= _SPACING_TOLERANCE * usual + _DOUBLE_MM:
-        return tuple((z, z, 0.0) for z in range(len(along))), float(gaps.mean())
-    worst = int(np.abs(gaps - usual).argmax())
-    if not may_resample:
-        raise InputError(
-            place,
-            f"uneven slices: {gaps[worst]:g} mm after the sorted slice {worst}, else {usual:g} mm",
-            _REMEDY,
-        )
-    spacing = float(gaps.min())
-    count = round((along[-1] - along[0]) / spacing) + 1
-    if count > _MOST_SLICES:
-        raise InputError(
-            place, f"slices {spacing:g} and {gaps.max():g} mm apart", "Take out the stray ones"
-        )
-    even = np.linspace(along[0], along[-1], count)
-    below = np.clip(np.searchsorted(along, even + 1e-6) - 1, 0, len(along) - 2)
-    weight = np.clip((even - along[below]) / gaps[below], 0, 1)
-    made = int(((weight > _HARDLY) & (weight < 1 - _HARDLY)).sum())
-    spacing = (along[-1] - along[0]) / (count - 1)
-    steps.append(
-        f"{len(along)} slices resampled to {count}, {spacing:g} mm apart: {made} interpolated"
-    )
-    return tuple((int(b), int(b) + 1, float(w)) for b, w in zip(below, weight, strict=True)), float(
-        spacing
-    )

@@ -164,7 +164,7 @@ def refuse_absent_below(folder: Path) -> None:
 def _named(place: Place, found: list[str]) -> str:
     if not found:
         raise InputError(place, "no such file or folder", "Check the path")
-    return hashlib.blake2b("\n".join(found).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(os.fsencode("\n".join(found)), digest_size=16).hexdigest()
 
 
 def digest_file(path: Place) -> str:

@@ -55,16 +55,22 @@ def as_affine(matrix: NDArray[np.float64]) -> Affine:
     return tuple((float(r[0]), float(r[1]), float(r[2]), float(r[3])) for r in rows)
 
 
+SIDES = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
+"""Of every side of the body: the axis of RAS that runs to it, and whether along or against it."""
+
+
 def affine_from_code(
     orientation: str, spacing_mm: tuple[float, float, float]
 ) -> NDArray[np.float64]:
     """Return the affine of axes (x, y, z) that run to the three letters of `orientation`.
 
     Args:
-        orientation: E.g. LPS.
+        orientation: E.g. LPS; of each pair of sides (L and R, P and A, S and I) one, in any order.
         spacing_mm: Along (z, y, x). The first voxel lies at the origin.
     """
     affine = np.eye(4)
     for axis, (letter, spacing) in enumerate(zip(orientation, spacing_mm[::-1], strict=True)):
-        affine[axis, axis] = spacing if letter in "RAS" else -spacing
+        of_body, sign = SIDES[letter]
+        affine[:3, axis] = 0
+        affine[of_body, axis] = sign * spacing
     return affine

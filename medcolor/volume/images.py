@@ -18,6 +18,12 @@ from medcolor.volume.bounds import check_shape
 from medcolor.volume.files import is_raw_photograph, list_images
 from medcolor.volume.geometry import affine_from_code, to_lps
 from medcolor.volume.image_header import ImageHeader, read_header
+from medcolor.volume.image_orientation import (
+    is_turned_by_decoder,
+    lies_on_side,
+    stated_orientation,
+    upright,
+)
 from medcolor.volume.image_pixel import stated_pixel
 from medcolor.volume.named_slices import one_volume
 from medcolor.volume.planes import stack_planes
@@ -65,15 +71,23 @@ def open_image_stack(folder: Path, settings: VolumeSettings) -> GrayVolume:
 
 def _size_and_kind(path: Path) -> tuple[int, int, int, int]:
     """Return rows, columns, bits of a channel and channels, from the header alone."""
-    if _is_tiff(path) and (found := first_page(path))[0]:
-        return *found[2], found[1]
     with path.open("rb") as file:
-        header = _header(path, file)
-    if header.pages > 1:
+        is_on_side = lies_on_side(stated_orientation(file))
+    if _is_tiff(path) and (found := first_page(path))[0]:
+        (rows, cols, bits), channels = found[2], found[1]
+    else:
+        with path.open("rb") as file:
+            header = _header(path, file)
+        rows, cols, bits, channels = header.rows, header.cols, _BITS.get(header.mode, 8), 1
+        _refuse_pages(path, header.pages)
+    return (cols, rows, bits, channels) if is_on_side else (rows, cols, bits, channels)
+
+
+def _refuse_pages(path: Path, pages: int) -> None:
+    if pages > 1:
         raise InputError(
             path, "several pages in one file of a folder", "Give the file itself, or one of each"
         )
-    return header.rows, header.cols, _BITS.get(header.mode, 8), 1
 
 
 def _header(path: Place, file: io.BufferedReader | io.BytesIO) -> ImageHeader:
@@ -87,7 +101,7 @@ def _header(path: Place, file: io.BufferedReader | io.BytesIO) -> ImageHeader:
 
 
 def read_image(path: Place) -> NDArray[np.generic]:
-    """Decode a file as stored: (row, col) or (row, col, RGB), 8 or 16 bit or float."""
+    """Decode a file, upright: (row, col) or (row, col, RGB), 8 or 16 bit or float."""
     if is_raw_photograph(path.name):
         return read_raw_cryosection(path)
     return _decoded(path, path.read_bytes())[0]
@@ -100,10 +114,14 @@ def read_image_in_pixels(
     if is_raw_photograph(path.name):
         return read_raw_cryosection(path), None, SQUARE
     content = path.read_bytes()
-    return *_decoded(path, content), stated_pixel(path, content)
+    pixel = stated_pixel(path, content)
+    if lies_on_side(stated_orientation(io.BytesIO(content))):
+        pixel = pixel[::-1]
+    return *_decoded(path, content), pixel
 
 
 def _decoded(path: Place, content: bytes) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
+    """Return an image as viewers show it, and its alpha."""
     _header(path, io.BytesIO(content))
     data = np.frombuffer(content, np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
@@ -115,9 +133,12 @@ def _decoded(path: Place, content: bytes) -> tuple[NDArray[np.generic], NDArray[
             f"pixels of type {image.dtype.name}, expected one of {', '.join(_DTYPES)}",
             "Save the stack as 8 or 16 bit PNG or TIFF",
         )
-    if image.ndim == 2:
-        return image, None
-    return image[..., 2::-1], image[..., 3] if image.shape[2] == 4 else None
+    shown: NDArray[np.generic] = image
+    if not is_turned_by_decoder(content):
+        shown = upright(image, stated_orientation(io.BytesIO(content)))
+    if shown.ndim == 2:
+        return shown, None
+    return shown[..., 2::-1], shown[..., 3] if shown.shape[2] == 4 else None
 
 
 def write_png(path: Path, rgb: UInt8[np.ndarray, "row col 3"]) -> Path:
@@ -135,7 +156,9 @@ def _read_one(files: list[Path], channel: int, z: int) -> NDArray[np.float32]:
     """Read a slice; TIFF by its own library, which knows bits and from which end they count."""
     path = files[z]
     if _is_tiff(path) and is_brightness(path):
-        return read_page(path, 0, channel)
+        with path.open("rb") as file:
+            orientation = stated_orientation(file)
+        return np.asarray(upright(read_page(path, 0, channel), orientation), np.float32)
     return luma(read_image(path))
 
 

@@ -11,6 +11,7 @@ from zarr.core.buffer import Buffer, cpu
 from zarr.storage import MemoryStore
 
 from medcolor.domain import VolumeGeometry
+from medcolor.volume.anatomical import orientations_of
 from medcolor.volume.levels import About, Level
 from medcolor.volume.settings import StoreSettings
 
@@ -79,9 +80,14 @@ def volume_attributes(
         }
         for name, color in _CHANNELS
     ]
+    stated = orientations_of(geometry.affine)
     axes = [
         {"name": "c", "type": "channel"},
-        *({"name": name, "type": "space", "unit": "millimeter"} for name in "zyx"),
+        *(
+            {"name": name, "type": "space", "unit": "millimeter"}
+            | ({"orientation": stated[name]} if stated else {})
+            for name in "zyx"
+        ),
     ]
     return {
         "ome": {

@@ -16,22 +16,26 @@ from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.storage import plain_key
 from medcolor.storage.zarr_stores import AbsentShardError
+from medcolor.volume.anatomical import orientation_code
 from medcolor.volume.bounds import MOST_CHUNK_BYTES, check_affine
 from medcolor.volume.choice import chosen_volume
-from medcolor.volume.geometry import affine_from_code, to_lps
+from medcolor.volume.geometry import affine_from_code, chunks_of_slices, to_lps
 from medcolor.volume.ome_zarr_image import ZarrImage, find_image
 from medcolor.volume.settings import VolumeSettings
+from medcolor.volume.staging import put_together, version_of
 from medcolor.volume.units import in_millimetres
 from medcolor.volume.zarr_bounds import bounded, check_metadata
 
 
-def open_ome_zarr(folder: Path, settings: VolumeSettings) -> GrayVolume:
+def open_ome_zarr(folder: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
     """Open an image with axes of t, c, z, y, x, in that order, some of them absent.
 
     Args:
         folder: The image, or several in the layout of bioformats2raw.
         settings: `series`, `level`, `channel`, `time_point`; `orientation` says where x, y and z
-            run to unless medcolor wrote it; `spacing_mm` where it says no scale (before 0.4).
+            run to unless medcolor wrote it or its axes say so (RFC-4); `spacing_mm` where it says
+            no scale (before 0.4).
+        staging: Folder where an image whose slices are not axial is put together.
 
     Raises:
         InputError: No such image, level or channel; several and none chosen.
@@ -55,15 +59,23 @@ def open_ome_zarr(folder: Path, settings: VolumeSettings) -> GrayVolume:
         raise InputError(
             folder, "no readable OME-Zarr image", "Give an OME-Zarr 0.1 to 0.5 folder"
         ) from error
-    rows, cols = stored.shape[-2:]
-    reader = _Slices(folder, stored, index)
-    array = da.from_array(
-        reader, chunks=(1, rows, cols), name=f"zarr-{image.folder}-{index}"
-    ).astype(np.float32)
-    affine = _affine(image.attributes, scale, origin, settings)
+    affine, is_placed = _affine(image, scale, origin, settings)
     check_affine(folder, affine)
-    volume, geometry = to_lps(array.transpose(2, 1, 0), affine, (f"level {settings.level}", *told))
-    return GrayVolume(volume, "raw", geometry, str(folder), files, {"format": "OME-Zarr"})
+    z, rows, cols = stored.shape[-3:]
+    is_axial = chunks_of_slices(affine, (cols, rows, z))[2] == 1
+    most = max(1, MOST_CHUNK_BYTES // (rows * cols * stored.dtype.itemsize))
+    array = da.from_array(
+        _Slices(folder, stored, index),
+        chunks=(1 if is_axial else min(most, stored.chunks[-3]), rows, cols),
+        name=f"zarr-{image.folder}-{index}",
+    )
+    values = array.astype(np.float32).transpose(2, 1, 0)
+    if not is_axial:
+        version = "\n".join([*map(version_of, files), str((index, settings.level, affine))])
+        values = put_together(values, affine, version, staging)
+    volume, geometry = to_lps(values, affine, (f"level {settings.level}", *told))
+    facts: dict[str, str | float] = {"format": "OME-Zarr"}
+    return GrayVolume(volume, "raw", geometry, str(folder), files, facts, is_placed=is_placed)
 
 
 def _files(folder: Path) -> tuple[Path, ...]:
@@ -226,21 +238,29 @@ def _placement(
 
 
 def _affine(
-    attributes: dict[str, Any],
+    image: ZarrImage,
     scale: NDArray[np.float64],
     origin: NDArray[np.float64],
     settings: VolumeSettings,
-) -> NDArray[np.float64]:
-    """Return index (x, y, z) to mm in RAS, from scale and origin in mm along z, y, x."""
-    own = attributes.get("medcolor", {}).get("affine_ras_mm")
+) -> tuple[NDArray[np.float64], bool]:
+    """Return index (x, y, z) to mm in RAS, and whether the image says where its axes run to.
+
+    Args:
+        image: What is read.
+        scale: Along z, y, x, in mm.
+        origin: The same.
+        settings: `orientation` of axes that do not say.
+    """
+    own = image.attributes.get("medcolor", {}).get("affine_ras_mm")
     if own is not None:
         finest = np.array(own, float)
         directions = finest[:3, :3] / np.linalg.norm(finest[:3, :3], axis=0)
         affine = np.eye(4)
         affine[:3, :3] = directions * scale[::-1]
         affine[:3, 3] = finest[:3, 3] + directions @ origin[::-1]
-        return affine
+        return affine, True
     z, y, x = (float(side) for side in scale)
-    affine = affine_from_code(settings.orientation, (z, y, x))
-    affine[:3, 3] = np.sign(np.diag(affine)[:3]) * origin[::-1]
-    return affine
+    code, is_stated = orientation_code(image.folder, image.axes, settings.orientation)
+    affine = affine_from_code(code, (z, y, x))
+    affine[:3, 3] = np.sign(affine[:3, :3]) @ origin[::-1]
+    return affine, is_stated

@@ -16,6 +16,7 @@ from medcolor.domain import OUTSIDE, GrayVolume
 from medcolor.errors import InputError
 from medcolor.extras import missing_modules, require
 from medcolor.volume import archive, nrrd
+from medcolor.volume.dicom_head import HEAD_BYTES, is_dicom
 from medcolor.volume.files import (
     IMAGE_SUFFIXES,
     list_files,
@@ -33,9 +34,6 @@ from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.tiff import open_tiff
 from medcolor.volume.tiff_magic import is_tiff
 from medcolor.volume.visible_human import is_genesis_folder, open_genesis_stack
-
-_HEAD_BYTES = 544
-_DICOM_MAGIC = slice(128, 132)
 
 
 def open_volume(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
@@ -68,7 +66,7 @@ def open_volume(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolu
 
 
 def _open_file(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
-    head = read_head(path, _HEAD_BYTES)
+    head = read_head(path, HEAD_BYTES)
     if is_nifti(head):
         return open_nifti(path, settings, staging)
     if is_mgh(head):
@@ -79,7 +77,7 @@ def _open_file(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
         return _open_folder(archive.unpack(path, staging), settings, staging)
     if is_tiff(head):
         return open_tiff(path, settings, staging)
-    if head[_DICOM_MAGIC] == b"DICM":
+    if is_dicom(head):
         return _open_dicom(path, settings, staging, "DICOM")
     if is_analyze(path.name, head):
         raise InputError(
@@ -98,7 +96,7 @@ def _open_folder(folder: Path, settings: VolumeSettings, staging: Path) -> GrayV
     os.scandir(folder).close()  # a folder that may not be read says so here
     refuse_absent_below(folder)
     if is_zarr(folder):
-        return open_ome_zarr(folder, settings)
+        return open_ome_zarr(folder, settings, staging)
     if list_images(folder) and not _has_dicom(folder):
         return open_image_stack(folder, settings)
     if is_genesis_folder(folder):
@@ -133,7 +131,7 @@ def _has_dicom(folder: Path) -> bool:
 
 def _is_dicom(file: Path) -> bool:
     with file.open("rb") as stream:
-        return stream.read(_HEAD_BYTES)[_DICOM_MAGIC] == b"DICM"
+        return is_dicom(stream.read(HEAD_BYTES))
 
 
 def read_slice(

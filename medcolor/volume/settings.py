@@ -26,23 +26,26 @@ class VolumeSettings(Settings):
 
     orientation: str = "LPS"
     """Where columns, rows and slices of an image stack run to: three of L/R, P/A, S/I.
-    LPS is the radiological view with the last slice nearest the head. NIfTI and DICOM
-    say it themselves."""
+    LPS is the radiological view with the last slice nearest the head. NIfTI, DICOM and OME-Zarr
+    whose axes carry an anatomical orientation say it themselves."""
 
     series: int | str | None = None
     """Which series of a DICOM folder or archive, or image of a TIFF file or an OME-Zarr folder
     with several: its number in the list that an error shows; of DICOM also its
-    SeriesInstanceUID."""
+    SeriesInstanceUID. Slices of one series that differ in size or direction are listed apart.
+    Unset: localizers and single images are left out."""
 
     time_point: int | None = None
-    """Which volume of a file with several (times, or whatever else it lists), counted from 0."""
+    """Which volume of a file, or of a DICOM series, with several (times, or whatever else a file
+    lists), counted from 0."""
 
     level: int = 0
     """Which resolution of an OME-Zarr pyramid; 0 is the finest."""
 
     channel: int | None = None
-    """Which channel, or component of vectors and colours, of a file with several, counted from
-    0."""
+    """Which channel, or component of vectors and colours, of a file with several, counted from 0;
+    of a DICOM series: which echo, b-value, component (magnitude, phase) or other kind of image, by
+    its number in the list that an error shows."""
 
     kind: Literal["auto", "ct", "mr", "other"] = "auto"
     """What was scanned with. ct: values are Hounsfield units. mr, other: they are in a unit of the

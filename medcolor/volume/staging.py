@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import hashlib
 import math
+import os
 from collections.abc import Callable
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
 from medcolor.storage.durable import replacing
+from medcolor.volume.geometry import chunks_of_slices
 
 _PIECE_BYTES = 1 << 20
 _MAPPED_BYTES = 1 << 26
@@ -32,7 +35,7 @@ def make_once(staging: Path, version: str, suffix: str, make: Callable[[Path], N
 
     It is whole or absent, also if several processes make it at once.
     """
-    made = staging / f"{hashlib.blake2b(version.encode(), digest_size=8).hexdigest()}{suffix}"
+    made = staging / f"{hashlib.blake2b(os.fsencode(version), digest_size=8).hexdigest()}{suffix}"
     if made.exists():
         return made
     try:
@@ -130,3 +133,32 @@ class FlatVoxels:
         with pieces, np.errstate(over="ignore"):
             for piece, value in pieces:
                 value[...] = piece * slope + intercept
+
+
+def put_together(
+    stored: da.Array, affine: NDArray[np.float64], version: str, staging: Path
+) -> da.Array:
+    """Write a volume whose stored slices are not axial into one file: an axial one crosses all.
+
+    Args:
+        stored: Axes (i, j, k), in chunks of whole slices along k; physical values.
+        affine: Index (i, j, k, 1) to mm in RAS.
+        version: Says whether a file that was made before is of the same values.
+        staging: Folder for it.
+
+    Returns:
+        The same, float32, in chunks such that each is one slice of what `to_lps` makes of them.
+    """
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:
+            for block in stored.blocks.ravel():
+                values = block.compute(scheduler="synchronous").astype(np.float32)
+                file.write(values.tobytes(order="F"))
+
+    path = make_once(staging, version, ".raw", write)
+    voxels = FlatVoxels(path, np.dtype(np.float32), 0, stored.shape)
+    chunks = chunks_of_slices(affine, stored.shape)
+    name = f"staged-{path.stem}"
+    staged: da.Array = da.from_array(voxels, chunks=chunks, name=name, meta=np.empty(0))
+    return staged

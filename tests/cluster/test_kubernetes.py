@@ -9,6 +9,8 @@ import pytest
 import yaml
 from manifests import CLUSTER, ROOT, documents, manifest, problems
 
+from medcolor.run.nodes import KINDS, LABEL, VALUES, Node
+
 FILES = sorted(path.name for path in (CLUSTER / "kuberay").glob("*.yaml"))
 
 
@@ -136,6 +138,14 @@ def test_the_gpu_group_alone_asks_for_gpus_and_enters_their_nodes():
     assert "nvidia" not in str(cpu)
     variables = {one["name"]: one["value"] for one in container["env"]}
     assert "graphics" in variables["NVIDIA_DRIVER_CAPABILITIES"].split(",")
+
+
+def test_light_work_keeps_off_nodes_with_gpus():
+    gpu, cpu = manifest("raycluster.yaml")["spec"]["workerGroupSpecs"]
+    label = gpu["labels"][LABEL]
+    assert label in VALUES
+    assert [work for work in KINDS if Node("", 8, 1, label).does(work)] == ["color", "render"]
+    assert "labels" not in cpu, "it does all work of runs on CPUs"
 
 
 def test_nodes_share_the_cache_and_have_memory_for_their_object_store():

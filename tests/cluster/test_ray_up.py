@@ -14,6 +14,8 @@ from manifests import CLUSTER, documents
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.scripts.scripts import start
 
+from medcolor.run.nodes import LABEL, VALUES
+
 FILES = sorted(path.name for path in (CLUSTER / "ray-up").glob("*.yaml"))
 SCHEMA = json.loads((Path(ray.__file__).parent / "autoscaler" / "ray-schema.json").read_text())
 
@@ -65,6 +67,9 @@ def test_workers_on_aws_come_from_zero_and_hold_no_key():
     types = settings("aws.yaml")["available_node_types"]
     head = types.pop("head")
     assert head["resources"] == {"CPU": 0}
+    labels = {name: kind.get("labels") for name, kind in types.items()}
+    assert labels == {"gpu": {LABEL: "color-render"}, "cpu": None}
+    assert labels["gpu"][LABEL] in VALUES
     for kind in types.values():
         assert kind["min_workers"] == 0 < kind["max_workers"]
         assert "IamInstanceProfile" in kind["node_config"]

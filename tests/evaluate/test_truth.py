@@ -299,7 +299,7 @@ def test_what_does_not_belong_together_is_refused_in_a_line(body, tmp_path):
         *("--level", body.number(18)),
         photographs=few,
     )
-    cv2.imwrite(str(few / "front.png"), small)
+    cv2.imwrite(str(few / f"front{body.number(18)}.png"), small)
     refused(body, "names carry no positions", photographs=few)
 
 

@@ -13,6 +13,7 @@ from hostile import Ground, make_ground, untouched
 import medcolor
 from medcolor.config import load_settings
 from medcolor.errors import InputError
+from medcolor.export.write import export
 from medcolor.progress import Silent
 from medcolor.reference.manifest import read_manifest
 from medcolor.render import picture_set
@@ -22,7 +23,6 @@ from medcolor.run.ledger import Ledger
 from medcolor.run.prepare import prepare_references
 from medcolor.run.serial import SerialRunner
 from medcolor.storage import delete_made, delete_tree
-from medcolor.volume.export import export
 from medcolor.volume.files import digest_file
 from medcolor.volume.images import encode_png, read_image
 

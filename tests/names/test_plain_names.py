@@ -137,5 +137,5 @@ def test_names_of_whatever_digits_are_sorted():
 
 def test_an_error_is_one_line_that_steers_no_terminal():
     words = str(InputError(Path("a\x1b[2J\n\udce4"), "holds \x9b31m\u202e", "Mend\r it"))
-    assert words == r"a\x1b[2J \udce4: holds \x9b31m\u202e. Mend it."
+    assert words == r"a\x1b[2J \xe4: holds \x9b31m\u202e. Mend it."
     assert printable("größe 医 ½") == "größe 医 ½"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from medcolor.errors import InputError
-from medcolor.reference.library import list_references, load_reference, number_in_name
+from medcolor.reference.library import list_foreign, list_references, load_reference, number_in_name
 from medcolor.reference.prepare import prepare_photograph
 from medcolor.reference.settings import ReferenceSettings
 
@@ -80,10 +80,28 @@ def test_frames_are_listed_from_head_to_feet(photographs):
     assert reverse[0].reference_id == "1025.png"
 
 
-def test_names_that_do_not_tell_leave_positions_unknown(photographs):
-    (photographs / "1000.png").rename(photographs / "crown.png")
+def test_a_file_without_a_number_is_none_of_many_that_have_one(photographs):
+    (photographs / "1000.png").rename(photographs / "logo.png")
+    settings = ReferenceSettings()
+    records = list_references(photographs, settings)
+    assert [record.position_mm for record in records] == [1005, 1010, 1015, 1020, 1025]
+    assert [record.reference_id for record in list_foreign(photographs, settings)] == ["logo.png"]
+
+
+def test_names_of_which_several_do_not_tell_leave_nobody_out(photographs):
+    for name in ("1000", "1010"):
+        (photographs / f"{name}.png").rename(photographs / f"crown-{'ab'[name > '1000']}.png")
+    records = list_references(photographs, ReferenceSettings())
+    assert len(records) == 6
+    assert [record.position_mm is None for record in records].count(True) == 2
+    assert not list_foreign(photographs, ReferenceSettings())
+
+
+def test_numbers_that_come_twice_are_no_positions(photographs):
+    (photographs / "1000.png").rename(photographs / "b1005.png")
     records = list_references(photographs, ReferenceSettings())
     assert {record.position_mm for record in records} == {None}
+    assert len(records) == 6
 
 
 def test_an_empty_folder_is_refused(tmp_path):

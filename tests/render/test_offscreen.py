@@ -19,7 +19,7 @@ from medcolor.render.tissue import Overview
 
 SIDE_PX = 96
 FLAT = SceneSettings(
-    shade=False,
+    light="flat",
     smooth_voxels=0.0,
     exposure=1.0,
     tilt_deg=20.0,
@@ -85,7 +85,7 @@ def march(rgba, spacing_mm, scene, camera, points):
 
 
 LUMINANCE = SceneSettings(
-    shade=False,
+    light="flat",
     smooth_voxels=0.0,
     exposure=1.0,
     opacity="luminance",

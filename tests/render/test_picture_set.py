@@ -67,6 +67,30 @@ def test_there_is_a_frame_for_each_angle_and_they_turn(pictures):
     assert behind[1] > behind[2] + 30
 
 
+def test_views_spread_over_the_path_are_drawn_in_cinematic_light_too(pictures):
+    """4 of 5 frames; they make the figure, and show what the frames of the same number show."""
+    stills = sorted(path.name for path in (pictures / "stills").iterdir())
+    assert stills == ["0000.png", "0001.png", "0002.png", "0003.png"]
+    figure = cv2.imread(str(pictures / "figure.png"))
+    for number, name in enumerate(stills):
+        still, frame = (cv2.imread(str(pictures / kind / name)) for kind in ("stills", "frames"))
+        assert (still != frame).any()
+        seen = [np.abs(one.astype(int) - one[0, 0]).max(-1) > 12 for one in (still, frame)]
+        assert (seen[0] & seen[1]).sum() > 0.9 * (seen[0] | seen[1]).sum()
+        left = number * (figure.shape[1] - 64) // 3
+        np.testing.assert_array_equal(figure[-64:, left : left + 64], still)
+
+
+@pytest.mark.parametrize("change", ["scene.light=flat", "scene.light=cinematic", "render.stills=0"])
+def test_no_view_is_drawn_twice_where_light_is_chosen_or_stills_are_not_wanted(
+    volume, tmp_path, change
+):
+    settings = load_settings(None, ["render.frames=2", "scene.opacity=ramp", *TINY, change])
+    medcolor.render_volume(volume, tmp_path, settings=settings)
+    assert not (tmp_path / "stills").exists()
+    assert len(list((tmp_path / "frames").iterdir())) == 2
+
+
 def test_the_video_plays_every_frame(pictures):
     with av.open(str(pictures / "turntable.mp4")) as container:
         stream = container.streams.video[0]

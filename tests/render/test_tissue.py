@@ -37,7 +37,7 @@ def body():
 
 def middle(body, opacity, **scene):
     """Return the colour at the middle of a view from the front, without light."""
-    chosen = SceneSettings(opacity=opacity, shade=False, exposure=1.0, tilt_deg=0.0, **scene)
+    chosen = SceneSettings(opacity=opacity, light="flat", exposure=1.0, tilt_deg=0.0, **scene)
     overview = Overview.alone(body, SPACING_MM)
     drawn = make_drawn(lambda z: body[z.start : z.stop], overview, chosen, CT)
     renderer = OffscreenRenderer(drawn, chosen, 64)

@@ -20,10 +20,13 @@ from medcolor.config import load_settings
 from medcolor.errors import InputError
 from medcolor.evaluate import demo
 from medcolor.evaluate.across import write_case
+from medcolor.prepared import crop_slice
 from medcolor.reference.library import list_references
-from medcolor.run import driver, estimate, plan, workers
+from medcolor.run import driver, estimate, hardware, plan, slab_report, threads, workers
+from medcolor.run.ledger import Ledger
 from medcolor.run.look import look_at
 from medcolor.run.plan import Capabilities, resolve_hardware
+from medcolor.run.report import RunReport
 from medcolor.run.serial import SerialRunner
 from medcolor.run.tasks import Done
 from medcolor.stopwatch import Stopwatch
@@ -86,10 +89,150 @@ def test_bits_depend_on_the_card_and_not_on_how_many_pairs_are_matched_at_once()
 
 def test_a_worker_with_another_card_refuses(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A100")
-    plan._refuse_other_card("A100")
-    plan._refuse_other_card("any")
+    hardware.refuse_other_card("A100")
+    hardware.refuse_other_card("any")
     with pytest.raises(InputError, match=r"is a A100, the run computes on H100.*compute\.card=any"):
-        plan._refuse_other_card("H100")
+        hardware.refuse_other_card("H100")
+
+
+GIB = 2**30
+
+
+def test_workers_that_share_a_gpu_do_not_take_more_than_it_has():
+    """CUDA itself takes memory in each process, which no share of torch's counts."""
+    assert hardware.memory_share(1.0, 80 * GIB) == 1.0
+    assert hardware.memory_share(0.7, 80 * GIB) == 0.7, "no second one has room"
+    for share in (0.5, 1 / 3, 0.25, 0.1):
+        count = round(1 / share)
+        tensors = hardware.memory_share(share, 80 * GIB) * 80 * GIB
+        assert 0 < tensors < share * 80 * GIB
+        assert count * (tensors + hardware._CONTEXT_BYTES) <= 80 * GIB * (1 + 1e-9)
+    with pytest.raises(
+        InputError, match=r"compute\.gpu_share=0\.01: 100 processes alone fill a GPU"
+    ):
+        hardware.memory_share(0.01, 24 * GIB)
+
+
+@pytest.fixture
+def card(monkeypatch):
+    """A made-up H100; returns what was set in this process."""
+    told = {}
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H100")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (70 * GIB, 80 * GIB))
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 3 * GIB)
+    monkeypatch.setattr(
+        torch.cuda, "set_per_process_memory_fraction", lambda share: told.update(share=share)
+    )
+    monkeypatch.setattr(
+        hardware, "compute_repeatably", lambda *, tf32: told.update(is_repeatable=True, tf32=tf32)
+    )
+    hardware._take_share.cache_clear()
+    yield told
+    hardware._take_share.cache_clear()
+
+
+def test_a_share_of_a_gpu_is_enforced_and_said(card, caplog):
+    settings = resolve_hardware(load_settings(None, ["compute.gpu_share=0.5"]), Node())
+    with caplog.at_level(logging.INFO):
+        assert hardware.open_device(settings) == torch.device("cuda")
+    assert card == {
+        "share": pytest.approx(0.5 - 640 / 1024 / 80),
+        "is_repeatable": True,
+        "tf32": True,
+    }
+    assert "GPU memory: at most 39.4 of 80.0 GiB of this H100" in caplog.text
+    assert hardware.gpu_limit_bytes(settings) == int(card["share"] * 80 * GIB)
+    on_cpu = load_settings(None, ["compute.device=cpu"])
+    assert hardware.gpu_limit_bytes(on_cpu) == 0
+    assert hardware.open_device(on_cpu) == torch.device("cpu")
+
+
+@pytest.mark.parametrize("share", ["0", "-1", "1.5", "2"])
+def test_no_worker_has_more_than_one_gpu(share):
+    with pytest.raises(InputError, match=r"gpu_share must be in \(0, 1\]"):
+        load_settings(None, [f"compute.gpu_share={share}"])
+
+
+def test_every_worker_that_computes_on_a_gpu_has_its_share_and_its_order_of_sums(
+    inputs, tmp_path, quick, card, monkeypatch
+):
+    """Of a run that goes on, or after another has died, it may colour and never load a network."""
+    settings = resolve_hardware(quick, Node())
+    here = resolve_hardware(
+        quick.model_copy(update={"compute": replace(quick.compute, device="cpu")})
+    )
+    looked = look_at(*inputs, tmp_path / "out.ome.zarr", here, SerialRunner(), tmp_path).plan
+    there = replace(looked, settings=settings)
+    to = SimpleNamespace(to=lambda device: device)
+    monkeypatch.setattr(workers, "model_of", lambda _: to)
+    monkeypatch.setattr(workers, "find_model", lambda *_: to)
+    for make in (lambda: workers.ColorSlab(there), lambda: workers.CountSlab(there, "draft")):
+        card.clear()
+        hardware._take_share.cache_clear()
+        assert make()._device == torch.device("cuda")
+        assert card == {"share": 1.0, "is_repeatable": True, "tf32": True}
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A100")
+    with pytest.raises(InputError, match="is a A100, the run computes on H100"):
+        workers.ColorSlab(there)
+
+
+@pytest.mark.usefixtures("card")
+def test_a_slab_says_how_long_its_gpu_worked_and_how_long_it_had_nothing_to_do(monkeypatch):
+    """By clocks that tests move; a slab on a CPU says nothing of it."""
+    settings = resolve_hardware(load_settings(None, []), Node())
+    now, worked = [100.0], [7.0]
+    monkeypatch.setattr(slab_report, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(slab_report, "busy_seconds", lambda: worked[0])
+    clock = slab_report.Clock(settings)
+    now[0] += 10.0
+    worked[0] += 6.0
+    task = plan.SlabTask("match", 0, 0, 0, 5)
+    said = clock.report(task, Stopwatch(), 40)
+    assert (said.slices, said.voxel_bytes, said.gpu_busy_s, said.gpu_starved_s) == (5, 40, 6.0, 4.0)
+    assert (said.gpu_bytes, said.gpu_limit_bytes) == (3 * GIB, 80 * GIB)
+    report = RunReport(Path("v.ome.zarr"))
+    for _ in range(2):
+        report.add(said, stage="match")
+    assert report.gpu_seconds == {"busy": 12.0, "starved": 8.0}
+    counted, seen = {}, {}
+
+    class Watched(SerialRunner):
+        def count(self, name, value, **tags):
+            counted[name, *tags.values()] = value
+
+        def observe(self, name, value, **tags):
+            seen[name, *tags.values()] = value
+
+    driver._count("match", said, Watched())
+    assert counted["gpu_busy_seconds", "match"] == 6.0
+    assert counted["gpu_starved_seconds", "match"] == 4.0
+    assert seen["gpu_memory_limit_bytes", said.node] == 80 * GIB
+    seen.clear()
+    on_cpu = slab_report.Clock(load_settings(None, ["compute.device=cpu"])).report(
+        task, Stopwatch()
+    )
+    driver._count("match", on_cpu, Watched())
+    assert not [name for name, *_ in seen if "gpu" in name]
+    assert on_cpu.gpu_busy_s == on_cpu.gpu_starved_s == 0.0
+
+
+def test_a_gpu_is_warmed_up_by_images_as_large_as_those_of_the_run(
+    inputs, tmp_path, quick, monkeypatch
+):
+    """Libraries plan for each shape anew: what a first slab would else have to wait for."""
+    settings = resolve_hardware(
+        quick.model_copy(update={"compute": replace(quick.compute, device="cpu")})
+    )
+    looked = look_at(*inputs, tmp_path / "out.ome.zarr", settings, SerialRunner(), tmp_path).plan
+    network = SimpleNamespace(module=SimpleNamespace(device=torch.device("cuda")))
+    warmed = []
+    monkeypatch.setattr(plan.Plan, "open_network", lambda _: network)
+    monkeypatch.setattr(workers, "pairs_at_once", lambda *_: 24)
+    monkeypatch.setattr(workers, "warm_up", lambda *given: warmed.append(given))
+    begun = workers.MatchSlab(looked, "RPS")
+    seen = crop_slice(begun._read(looked.levels[0].shape[0] // 2), settings.features)
+    assert warmed == [(network.module, settings, seen.body.shape)]
+    assert max(seen.body.shape) == settings.features.working_size_px
 
 
 def test_float32_is_exact_and_sums_keep_their_order(monkeypatch):
@@ -210,8 +353,48 @@ def test_a_slab_whose_pairs_do_not_fit_is_done_by_fewer_at_once_and_says_so(
     assert report.gpu_halvings == 1
     told = json.loads((few.with_name(few.name + ".run") / "run.json").read_text())
     assert told["gpu_halvings"] == 1
+    assert told["gpu_seconds"] == {"busy": 0.0, "starved": 0.0}, "there is none"
     assert "did not hold as many pairs as expected" in caplog.text
     assert tree_bytes(one) == tree_bytes(few)
+
+
+def test_slices_of_the_next_slab_are_read_while_the_last_is_matched(
+    inputs, tmp_path, quick, monkeypatch
+):
+    """Each is read once to be matched, as without, and the bytes are the same."""
+    begin = workers.MatchSlab.__init__
+    read, matched, early = [], [], []
+
+    def begin_as_on_gpu(self, *given):
+        begin(self, *given)
+        self._on_gpu, self._loaders = True, threads.Loaders(self._plan.threads)
+        opened = self._read
+
+        def noted(z):
+            read.append(z)
+            return opened(z)
+
+        self._read = noted
+
+    def mark(self, stage, number, *rest):
+        if stage == "match":
+            early.append({*read} - {*matched, *range(4 * number, 4 * number + 4)})
+            matched.extend(range(4 * number, 4 * number + 4))
+        return real_mark(self, stage, number, *rest)
+
+    stated = quick.model_dump() | {"store": {"slab_slices": 4, "chunk": (4, 16, 16)}}
+    settings = quick.model_validate(stated)
+    plain, ahead = tmp_path / "plain.ome.zarr", tmp_path / "ahead.ome.zarr"
+    assert medcolor.colorize_volume(*inputs, plain, settings=settings).is_complete
+    monkeypatch.setattr(workers.MatchSlab, "__init__", begin_as_on_gpu)
+    real_mark = Ledger.mark_done
+    monkeypatch.setattr(Ledger, "mark_done", mark)
+    assert medcolor.colorize_volume(*inputs, ahead, settings=settings).is_complete
+    assert sorted(read) == list(range(8))
+    assert early[0] <= set(range(4, 8))
+    assert early[0], "the second slab has begun before the first was done"
+    assert not early[-1]
+    assert tree_bytes(plain) == tree_bytes(ahead)
 
 
 class AllIsMatchedError(Exception):

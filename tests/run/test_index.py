@@ -259,3 +259,22 @@ def test_an_index_that_is_read_names_photographs_from_anywhere(
     relative = photographs.relative_to(photographs.parent)
     build_index(relative, tmp_path / "index", quick, SerialRunner(), Silent())
     assert all(record.path.is_absolute() for record in read_index(tmp_path / "index").records)
+
+
+def test_a_file_without_a_number_among_photographs_is_left_out_and_told(build, photographs, caplog):
+    cv2.imwrite(str(photographs / "logo.png"), np.zeros((20, 20), np.uint8))  # grey, too
+    index = build()
+    assert "logo.png" not in {record.reference_id for record in index.records}
+    assert index.positions_mm is not None
+    assert "left out, without a number as the others have in their names: logo.png" in caplog.text
+
+
+def test_how_to_order_is_decided_without_the_empty_photographs(tmp_path, quick):
+    folder = tmp_path / "few"
+    make_photographs(folder, 3)
+    for name in ("scale", "legend"):
+        cv2.imwrite(str(folder / f"{name}.png"), np.full((40, 60, 3), 255, np.uint8))
+    index = build_index(folder, tmp_path / "index", quick, SerialRunner(), Silent())
+    assert len(index.empty) == 2
+    assert index.positions_mm.tolist() == [1000, 1005, 1010]
+    assert library_digest(folder, quick) == index.library_digest

@@ -14,6 +14,7 @@ from skimage.color import deltaE_ciede2000
 import medcolor
 from medcolor.color import srgb_to_lab
 from medcolor.config import load_settings
+from medcolor.domain import VolumeGeometry
 from medcolor.errors import InputError
 from medcolor.phantom import make_phantom, render_ct
 from medcolor.phantom.files import write_photographs
@@ -64,9 +65,9 @@ class Colored:
         self.rgba = read_slices(output, 0, range(read_levels(output)[0].shape[0]))
         path = output.with_name(output.name + ".run") / ASSIGNMENT
         self.chosen = np.array(pq.read_table(path, columns=["place_mm"])["place_mm"])
-        self.orientation = json.loads((path.parent / "run.json").read_text())["photographs"][
-            "orientation"
-        ]
+        record = json.loads((path.parent / "run.json").read_text())
+        self.orientation = record["photographs"]["orientation"]
+        self.planes = record["input"]["matched_plane"], record["input"]["sharp_plane"]
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,25 @@ def test_thick_pixels_have_photographs_and_colours_of_square_ones(head, color, s
     assert found.orientation == square.orientation
     assert np.abs(found.chosen - square.chosen).max() <= PHOTOGRAPHS_MM / 3
     assert difference(found, square, axis, count) < 4.5
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "plane"),
+    [
+        ((5.0, 1.0, 1.0), "axial"),
+        ((1.0, 1.0, 1.0), "axial"),
+        ((1.0, 1.0 + 1e-7, 1.0), "axial"),
+        ((1.0, 4.0, 1.0), "coronal"),
+        ((0.9, 1.0, 6.0), "sagittal"),
+    ],
+)
+def test_the_sharp_plane_is_across_the_longest_side_of_a_voxel(spacing_mm, plane):
+    affine = tuple(map(tuple, np.diag([-spacing_mm[2], -spacing_mm[1], spacing_mm[0], 1.0])))
+    assert VolumeGeometry((4, 4, 4), spacing_mm, affine).sharp_plane == plane
+
+
+def test_a_run_says_in_which_plane_it_matched(square):
+    assert square.planes == ("axial", "axial")
 
 
 def test_a_tilted_scan_of_slightly_longer_pixels_too(head, color, square):

@@ -32,6 +32,18 @@ def test_workers_of_one_speed_keep_to_neighbours(tasks, workers):
     assert jumps <= workers
 
 
+@given(st.integers(0, 40), st.integers(1, 6), st.data())
+def test_what_is_foretold_comes_unless_another_takes_it(tasks, workers, data):
+    placement, foretold, taken = Placement(tasks, workers), {}, set()
+    while placement:
+        worker = data.draw(st.integers(0, workers - 1))
+        number, said = placement.take(worker), foretold.get(worker)
+        assert said is None or number == said or said in taken
+        taken.add(number)
+        foretold[worker] = placement.peek(worker)
+        assert foretold[worker] not in taken
+
+
 def test_nobody_waits_for_a_slow_one():
     placement = Placement(100, 2)
     first = placement.take(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from dataclasses import replace
@@ -21,7 +22,7 @@ from medcolor.run.plan import resolve_hardware
 from medcolor.run.preflight import InputCheck, OutputCheck
 from medcolor.run.serial import SerialRunner
 from medcolor.run.slabs import count_slabs
-from medcolor.run.threads import overlapped
+from medcolor.run.threads import Loaders, overlapped
 from medcolor.volume.files import sizes_of_input
 
 
@@ -90,7 +91,7 @@ def test_an_output_that_a_node_does_not_share_or_may_not_write(outputs, monkeypa
 
 def test_a_node_that_lacks_something_ends_the_run_before_it_is_paid_for(tmp_path):
     class OneBlind(SerialRunner):
-        def on_every_node(self, probe):
+        def on_every_node(self, probe, *_works):
             probe()
             raise InputError("node 10.0.0.7: /data/scan.nii", "no such scan here", "Share it")
 
@@ -136,6 +137,50 @@ def test_loading_working_and_saving_overlap_in_bounded_memory(threads):
     assert sorted(saved) == list(range(20))
     assert {"load", "work", "save"} in names, "all three at once"
     assert most[0] <= 3 * (threads + 1) + 1
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_follows_is_loaded_while_the_last_is_worked_on_and_never_twice(threads):
+    loaded, saved, lock = [], [], threading.Lock()
+    next_is_loaded = threading.Event()
+
+    def load(item):
+        with lock:
+            loaded.append(item)
+        if item == 100:
+            next_is_loaded.set()
+        return item
+
+    def work(item):
+        if item == 9:  # the last one, which ends only if the next slab has been begun by then
+            assert next_is_loaded.wait(30)
+        return item
+
+    loaders = Loaders(threads)
+    slabs = range(10), range(100, 130), range(200, 210)
+    for slab, following in itertools.zip_longest(slabs, slabs[1:], fillvalue=()):
+        overlapped(slab, load, work, saved.append, threads, loaders=loaders, following=following)
+        ahead = set(loaded) - set(saved)
+        assert len(ahead) <= threads + 1, "memory stays bounded"
+        assert ahead <= set(following)
+    assert sorted(loaded) == sorted(saved) == [z for slab in slabs for z in slab]
+
+
+def test_what_was_loaded_ahead_and_does_not_come_is_forgotten():
+    loaded, saved, loaders = [], [], Loaders(2)
+
+    def load(item):
+        loaded.append(item)
+        return item
+
+    same = lambda item: item  # noqa: E731
+    overlapped([1, 2], load, same, saved.append, 2, loaders=loaders, following=[3, 4, 5])
+    overlapped([4, 5, 6], load, same, saved.append, 2, loaders=loaders)  # another took 3
+    assert sorted(saved) == [1, 2, 4, 5, 6]
+    with pytest.raises(ZeroDivisionError):
+        overlapped([7], load, lambda _: 1 // 0, saved.append, 2, loaders=loaders, following=[8])
+    overlapped([8], load, same, saved.append, 2, loaders=loaders)
+    assert saved[-1] == 8
 
 
 def test_the_first_error_of_any_stage_is_raised():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import make_scan
-from ray_tasks import ProcessNumber, Squares, WhichGpu
+from ray_tasks import DiesWhileItIsMade, Foresees, ProcessNumber, Squares, WhichGpu
 from trees import tree_bytes
 
 import medcolor
@@ -60,8 +61,8 @@ def runner(request):
     return SerialRunner() if request.param == "serial" else request.getfixturevalue("ray_runner")
 
 
-def run(runner, scratch, tasks):
-    outcomes = list(runner.run(partial(Squares, scratch), tasks))
+def run(runner, scratch, tasks, worker=Squares):
+    outcomes = list(runner.run(partial(worker, scratch), tasks))
     done = {outcome.task[0]: outcome.report for outcome in outcomes if isinstance(outcome, Done)}
     failed = {
         outcome.task[0]: outcome.problem for outcome in outcomes if isinstance(outcome, Failed)
@@ -97,11 +98,41 @@ def test_a_worker_that_cannot_be_made_ends_the_run(runner, tmp_path):
 
 
 def test_a_task_that_does_not_end_is_given_up(ray_runner, tmp_path, monkeypatch):
-    monkeypatch.setattr("medcolor.run.ray_pool._LOOK_S", 0.5)
-    hasty = type(ray_runner)("auto", 1, patience_s=4.0)
+    monkeypatch.setattr("medcolor.run.ray_stage._LOOK_S", 0.5)
+    hasty = type(ray_runner)("auto", 1, uses_gpus=False, patience_s=4.0)
     done, failed = run(hasty, tmp_path, [(1, "never ends"), (2, "well"), (3, "well")])
     assert done == {2: 4, 3: 9}
     assert "not ended after 4 s" in failed[1]
+    hasty.release()
+
+
+def test_a_worker_knows_what_follows_so_that_it_may_read_ahead(runner):
+    """Of two workers each has a run of neighbours, until it takes a part of the other's."""
+    outcomes = [(one.task, one.report) for one in runner.run(Foresees, range(8))]
+    assert sorted(task for task, _ in outcomes) == list(range(8))
+    assert {following - task for task, following in outcomes if following is not None} == {1}
+    assert sum(following is not None for _, following in outcomes) >= 4
+
+
+def test_a_worker_is_made_before_it_is_given_a_task(ray_runner, tmp_path):
+    """What goes wrong while networks load and kernels compile is no task's failure."""
+    one = type(ray_runner)("auto", 1, uses_gpus=False)
+    tasks = [(n, "well") for n in range(3)]
+    (tmp_path / "dies once").touch()
+    done, failed = run(one, tmp_path, tasks, worker=DiesWhileItIsMade)
+    assert (done, failed) == ({0: 0, 1: 1, 2: 4}, {})
+    (tmp_path / "always fails").touch()
+    with pytest.raises(RunError, match=r"5 workers in a row failed as they began.*no kernel"):
+        run(one, tmp_path, tasks, worker=DiesWhileItIsMade)
+    one.release()
+
+
+def test_a_worker_that_is_never_ready_is_replaced(ray_runner, tmp_path, monkeypatch):
+    monkeypatch.setattr("medcolor.run.ray_stage._LOOK_S", 0.5)
+    hasty = type(ray_runner)("auto", 1, uses_gpus=False, patience_s=4.0)
+    (tmp_path / "hangs once").touch()
+    done, failed = run(hasty, tmp_path, [(1, "well")], worker=DiesWhileItIsMade)
+    assert (done, failed) == ({1: 1}, {})
     hasty.release()
 
 
@@ -160,7 +191,7 @@ def test_each_worker_holds_a_gpu_of_its_own_or_the_share_asked_for(ray_runner, t
         runner = type(ray_runner)("auto", None, gpu_share=share)
         assert (runner.workers, runner.threads) == (workers, threads)
         assert held(runner, workers) == sorted("01" * int(1 / share))
-        assert held(runner, 1, on_gpu=False) == [""]
+        assert held(runner, 1, work="light") == [""]
         runner.release()
     without = type(ray_runner)("auto", None, uses_gpus=False)
     assert without.workers == 5
@@ -177,7 +208,8 @@ def test_one_two_and_four_actors_write_the_bytes_of_one_process(
     ray_runner.release()
     runner = type(ray_runner)("auto", 4, uses_gpus=False)
     for workers in (4, 2, 1):  # of the same actors: starting them is what takes long
-        runner.workers = runner._pools[True].size = workers
+        runner.workers, pool = workers, runner._pools["color"]
+        pool.crew = replace(pool.crew, size=workers)
         there = tmp_path / f"{runner.workers}.ome.zarr"
         report = medcolor.colorize_volume(scan, photographs, there, settings=quick, runner=runner)
         assert report.is_complete

@@ -195,9 +195,9 @@ def test_a_volume_in_a_bucket_that_lost_shards_is_noticed_named_and_made_good_wi
     first.unlink()
     second.write_bytes(b"")
     coarse.write_bytes(before["1/c/0/2/0/0"][:300])
-    for read in (medcolor.export_volume, medcolor.render_volume):
+    for read, name in ((medcolor.export_volume, "v.nii"), (medcolor.render_volume, "pictures")):
         with pytest.raises(medcolor.InputError, match="0/c/0/0/0/0 is gone, and 2 more"):
-            read(output, tmp_path / "v.nii")
+            read(output, tmp_path / name)
     for where in (range(4, 8), range(5, 6)):
         with pytest.raises(LostShardError, match="0/c/0/1/0/0"):
             read_slices(volume, 0, where)

@@ -116,8 +116,8 @@ def test_no_coarse_slab_is_made_of_what_is_lost(volume):
         coarse_slab(volume, level, range(4))
 
 
-def test_a_lost_shard_of_a_volume_that_is_coloured_again_is_no_air(volume):
-    scan = open_ome_zarr(volume, VolumeSettings(channel=3))
+def test_a_lost_shard_of_a_volume_that_is_coloured_again_is_no_air(volume, tmp_path):
+    scan = open_ome_zarr(volume, VolumeSettings(channel=3), tmp_path)
     (volume / shard_key(0, 1)).unlink()
     scan.intensity[0].compute()
     with pytest.raises(InputError, match=r"0/c/0/1/0/0"):

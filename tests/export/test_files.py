@@ -2,6 +2,7 @@
 
 import json
 
+import command
 import cv2
 import nibabel as nib
 import nrrd
@@ -11,44 +12,25 @@ import SimpleITK as sitk  # noqa: N813
 import tifffile
 
 import medcolor
-from medcolor.domain import VolumeGeometry
 from medcolor.errors import InputError
+from medcolor.export.options import ExportOptions
+from medcolor.export.write import export
 from medcolor.progress import Silent
-from medcolor.volume.export import export
-from medcolor.volume.geometry import as_affine
-from medcolor.volume.pyramid import coarse_slab
-from medcolor.volume.settings import StoreSettings
-from medcolor.volume.store import create_store, read_affine, read_slices, write_slab
+from medcolor.volume.store import read_affine, read_slices
 
-SETTINGS = StoreSettings(slab_slices=4, chunk=(4, 8, 8), smallest_side=10)
-
-
-@pytest.fixture
-def volume(tmp_path):
-    """A volume of two levels whose axes are oblique, in LPS."""
-    turn = np.array(sitk.Euler3DTransform((0.0,) * 3, 0.1, 0.05, -0.2).GetMatrix()).reshape(3, 3)
-    affine = np.eye(4)
-    affine[:3, :3] = np.diag([-1, -1, 1]) @ turn * [0.8, 0.7, 2.0]
-    affine[:3, 3] = [31.0, -22.5, 13.25]
-    geometry = VolumeGeometry((10, 13, 15), (2.0, 0.7, 0.8), as_affine(affine))
-    path = tmp_path / "scan.ome.zarr"
-    fine, coarse = create_store(path, geometry, SETTINGS, {})
-    rgba = np.random.default_rng(4).integers(0, 256, (10, 13, 15, 4), dtype=np.uint8)
-    for number in range(fine.slab_count(4)):
-        slices = fine.slab(number, 4)
-        write_slab(path, 0, slices, rgba[slices.start : slices.stop])
-        slices = coarse.slab(number, 4)
-        write_slab(path, 1, slices, coarse_slab(path, coarse, slices))
-    return path
-
-
-@pytest.fixture(params=[0, 1])
-def level(request):
-    return request.param
+RGB = ExportOptions(rgb=True)
 
 
 def voxels(volume, level):
     return read_slices(volume, level, range(100))
+
+
+def assert_placed(image, volume, level):
+    """Hold what SimpleITK makes of a file to where the volume says it lies."""
+    for index in ((0, 0, 0), (3, 2, 5), (6, 5, 1)):
+        ras = np.array(read_affine(volume, level)) @ [*index, 1]
+        lps = image.TransformIndexToPhysicalPoint(index)
+        np.testing.assert_allclose(np.array(lps) * [-1, -1, 1], ras[:3], atol=1e-4)
 
 
 def test_a_coarse_voxel_lies_in_the_middle_of_its_voxels(volume):
@@ -75,10 +57,7 @@ def test_nrrd(volume, tmp_path, level):
     assert header["kinds"] == ["RGBA-color", "domain", "domain", "domain"]
     image = sitk.ReadImage(str(path))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image), voxels(volume, level))
-    for index in ((0, 0, 0), (3, 2, 5), (6, 5, 1)):
-        ras = np.array(read_affine(volume, level)) @ [*index, 1]
-        lps = image.TransformIndexToPhysicalPoint(index)
-        np.testing.assert_allclose(np.array(lps) * [-1, -1, 1], ras[:3], atol=1e-4)
+    assert_placed(image, volume, level)
 
 
 def test_tiff(volume, tmp_path, level):
@@ -106,7 +85,7 @@ def test_what_is_there_stays_unless_forced_and_a_failure_leaves_nothing(
     with pytest.raises(InputError, match=r"exists.*--force"):
         export(volume, path, Silent())
     monkeypatch.setattr(
-        "medcolor.volume.export.read_slices", lambda *_: (_ for _ in ()).throw(OSError("disk"))
+        "medcolor.export.write.read_slices", lambda *_: (_ for _ in ()).throw(OSError("disk"))
     )
     with pytest.raises(OSError, match="disk"):
         export(volume, path, Silent(), force=True)
@@ -155,3 +134,53 @@ def test_force_replaces_an_earlier_export_and_nothing_else(volume, tmp_path):
 def test_files_are_not_exported_into_buckets(volume):
     with pytest.raises(InputError, match="local places"):
         medcolor.export_volume(volume, "s3://bucket/scan.nrrd")
+
+
+def test_a_command_line_writes_what_its_options_say(volume, tmp_path):
+    done = command.medcolor("export", volume, tmp_path / "series", "--as", "dicom", "--level", 1)
+    assert done.returncode == 0, done.stderr
+    assert len([*(tmp_path / "series").glob("*.dcm")]) == len(voxels(volume, 1))
+    wrong = command.medcolor("export", volume, tmp_path / "else", "--as", "jpeg")
+    assert wrong.returncode == 2
+    assert "--as jpeg: not a kind of slices that is written. Give png, dicom." in wrong.stderr
+
+
+def test_rgb24_nifti_holds_the_colours_alone(volume, tmp_path, level):
+    path = export(volume, tmp_path / "scan.nii.gz", Silent(), RGB, level=level)
+    image = nib.load(path)
+    assert image.header["datatype"] == 128
+    stored = np.asarray(image.dataobj)
+    found = np.stack([stored[channel] for channel in "RGB"], axis=-1)
+    expected = voxels(volume, level)[..., :3]
+    np.testing.assert_array_equal(found.transpose(2, 1, 0, 3), expected)
+    by_itk = sitk.ReadImage(str(path))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(by_itk), expected)
+    assert_placed(by_itk, volume, level)
+
+
+def test_rgb_nrrd_is_opaque(volume, tmp_path, level):
+    path = export(volume, tmp_path / "scan.nrrd", Silent(), RGB, level=level)
+    data, header = nrrd.read(str(path))
+    expected = voxels(volume, level)[..., :3]
+    np.testing.assert_array_equal(data.transpose(3, 2, 1, 0), expected)
+    assert header["kinds"] == ["RGB-color", "domain", "domain", "domain"]
+    by_itk = sitk.ReadImage(str(path))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(by_itk), expected)
+    assert_placed(by_itk, volume, level)
+
+
+def test_rgb_tiff_and_png_have_no_alpha(volume, tmp_path):
+    expected = voxels(volume, 0)[..., :3]
+    pages = tifffile.imread(export(volume, tmp_path / "scan.tif", Silent(), RGB))
+    np.testing.assert_array_equal(pages, expected)
+    folder = export(volume, tmp_path / "slices", Silent(), RGB)
+    files = sorted(folder.glob("*.png"))
+    found = [cv2.imread(str(one), cv2.IMREAD_UNCHANGED)[..., ::-1] for one in files]
+    np.testing.assert_array_equal(found, expected)
+    assert json.loads((folder / "geometry.json").read_text())["alpha"] == "none"
+
+
+def test_the_command_leaves_alpha_out_where_it_is_asked_to(volume, tmp_path):
+    done = command.medcolor("export", volume, tmp_path / "scan.nii", "--rgb")
+    assert done.returncode == 0, done.stderr
+    assert nib.load(tmp_path / "scan.nii").header["datatype"] == 128

@@ -1,0 +1,1 @@
+"""Coloured volumes as files that other programs open; one format a module."""
