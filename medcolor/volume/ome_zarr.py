@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import dask.array as da
@@ -15,7 +13,6 @@ from numpy.typing import NDArray
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.storage import plain_key
-from medcolor.storage.zarr_stores import AbsentShardError
 from medcolor.volume.anatomical import orientation_code
 from medcolor.volume.bounds import MOST_CHUNK_BYTES, check_affine
 from medcolor.volume.choice import chosen_volume
@@ -25,6 +22,7 @@ from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.staging import put_together, version_of
 from medcolor.volume.units import in_millimetres
 from medcolor.volume.zarr_bounds import bounded, check_metadata
+from medcolor.volume.zarr_slices import ZarrSlices
 
 
 def open_ome_zarr(folder: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
@@ -65,7 +63,7 @@ def open_ome_zarr(folder: Path, settings: VolumeSettings, staging: Path) -> Gray
     is_axial = chunks_of_slices(affine, (cols, rows, z))[2] == 1
     most = max(1, MOST_CHUNK_BYTES // (rows * cols * stored.dtype.itemsize))
     array = da.from_array(
-        _Slices(folder, stored, index),
+        ZarrSlices(folder, stored, index),
         chunks=(1 if is_axial else min(most, stored.chunks[-3]), rows, cols),
         name=f"zarr-{image.folder}-{index}",
     )
@@ -123,54 +121,6 @@ def _in_millimetres(
     units = [axis.get("unit") for axis in image.axes[-3:]]
     lengths, told = in_millimetres(image.folder, units, settings.length_unit)
     return scale[-3:] * lengths, origin[-3:] * lengths, told
-
-
-_SMALL_BYTES = MOST_CHUNK_BYTES // 16
-"""Of a chunk, of which Zarr may hold ten."""
-
-_one_large_chunk = Lock()
-"""Threads read slices side by side."""
-
-
-class _Slices:
-    """The chosen volume as dask slices it; a chunk of several slices is kept for the next ones."""
-
-    ndim = 3
-
-    def __init__(self, folder: Path, stored: zarr.Array[Any], index: tuple[int, ...]) -> None:
-        self._folder, self._stored, self._index = folder, stored, index
-        self.shape, self.dtype = stored.shape[-3:], stored.dtype
-
-    def __getitem__(self, where: tuple[slice, ...]) -> NDArray[Any]:
-        try:
-            return self._read(where)
-        except OSError:
-            raise
-        except AbsentShardError as error:
-            raise InputError(
-                self._folder, f"{error.key} is gone or empty", "Fetch the image again"
-            ) from None
-        except Exception as error:  # codecs raise what they like
-            raise InputError(
-                self._folder, "a chunk of it is damaged", "Fetch the image again"
-            ) from error
-
-    def _read(self, where: tuple[slice, ...]) -> NDArray[Any]:
-        """Read all at once, or where chunks are large one after the other: Zarr reads ten."""
-        rows, cols = self._stored.chunks[-2:]
-        is_small = math.prod(self._stored.chunks) * self.dtype.itemsize <= _SMALL_BYTES
-        planes, height, width = (range(n)[i] for n, i in zip(self.shape, where, strict=True))
-        if is_small:
-            index: Any = (*self._index, *where)
-            return np.asarray(self._stored[index])
-        found = np.empty((len(planes), len(height), len(width)), self.dtype)
-        for row in range(0, len(height), rows):
-            for col in range(0, len(width), cols):
-                block = slice(row, row + rows), slice(col, col + cols)
-                index = (*self._index, where[0], *block)
-                with _one_large_chunk:
-                    found[:, block[0], block[1]] = self._stored[index]
-        return found
 
 
 def _key(axis: dict[str, Any]) -> str:
