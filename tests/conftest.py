@@ -77,7 +77,9 @@ def make_scan(path: Path, slices: int = 10, size: int = 48) -> Path:
     stored = np.round(1000 * grey).astype(np.int16).transpose(2, 1, 0)
     affine = np.diag([-1.5, -1.5, 3.0, 1.0])
     path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(nib.Nifti1Image(stored, affine), path)
+    image = nib.Nifti1Image(stored, affine)
+    image.header.set_xyzt_units("mm")
+    nib.save(image, path)
     return path
 
 

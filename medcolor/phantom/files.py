@@ -94,7 +94,9 @@ def write_scan(
     path = folder / f"{modality}.nii.gz"
     spacing = phantom.spacing_mm
     affine = affine_from_code("LPS", (spacing, spacing, spacing))
-    nib.save(nib.Nifti1Image(np.ascontiguousarray(array.transpose(2, 1, 0)), affine), path)
+    image = nib.Nifti1Image(np.ascontiguousarray(array.transpose(2, 1, 0)), affine)
+    image.header.set_xyzt_units("mm")
+    nib.save(image, path)
     return path
 
 

@@ -26,6 +26,7 @@ from medcolor.volume.files import digest_files
 from medcolor.volume.levels import plan_levels
 from medcolor.volume.open import open_volume
 from medcolor.volume.target import TargetReader
+from medcolor.volume.units import UNSAID
 from medcolor.volume.window import sampled_slices
 
 _LEAST_PX = 3
@@ -80,6 +81,8 @@ def look_at(
     network = digest_network(settings)
     folder = staging or staging_of(output)
     volume = open_volume(local_copy(target, folder), settings.volume, folder)
+    if UNSAID in volume.geometry.steps:
+        _log.warning("scan: %s. Otherwise: --set volume.length_unit=um", UNSAID)
     read = TargetReader.finding(volume, settings.volume, settings.features.equalization)
     about = {
         "settings": settings.digest(),

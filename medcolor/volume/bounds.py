@@ -1,4 +1,7 @@
-"""What a header may promise: checked before anything is allocated for it."""
+"""What a header may promise: checked before anything is allocated for it.
+
+With these bounds a file of 10 MB takes no more than 1.5 GB to be read, whatever it says.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,31 @@ from numpy.typing import NDArray
 
 from medcolor.errors import InputError
 
-MOST_PIXELS = 1 << 28
-"""Of one slice: 16384 x 16384. More is a damaged header or a bomb."""
+MOST_PIXELS = 1 << 26
+"""Of one slice, or of a photograph: 8192 x 8192. More is a damaged header or a bomb."""
 
-_MOST_SLICES = 1 << 20
+MOST_PART_BYTES = 6 * MOST_PIXELS
+"""Of a slice or a photograph as it is stored, or a tile of it: colours of 16 bits."""
+
+MOST_CHUNK_BYTES = 1 << 28
+"""Of a chunk, which may be of many slices and is held twice while it is decoded."""
+
+_MOST_SLICES = 1 << 16
 _MOST_SPACING_MM = 1e4
+_MOST_TIMES = 200
+"""Slices shrink to a twentieth at best; a bomb to a thousandth."""
+
+_SLACK_BYTES = 1 << 30
+"""Drawn volumes, of few values, shrink to less; but they are small."""
 
 
-def check_shape(place: object, shape: tuple[int, ...]) -> None:
+def check_shape(place: object, shape: tuple[int, ...], item_bytes: int = 1) -> None:
     """Refuse volumes without voxels and of absurd size.
 
     Args:
         place: What the error names.
         shape: Voxels along three axes, in any order.
+        item_bytes: Of a voxel as it is stored.
 
     Raises:
         InputError: A side below 1, or more than any scan has.
@@ -29,11 +44,31 @@ def check_shape(place: object, shape: tuple[int, ...]) -> None:
         raise InputError(
             place, f"dimensions {_times(shape)}, expected at least 1", "Fetch the file again"
         )
-    if first > _MOST_SLICES or first * second > MOST_PIXELS:
+    most = min(MOST_PIXELS, MOST_PART_BYTES // item_bytes)
+    if first > _MOST_SLICES or first * second > most:
         raise InputError(
             place,
-            f"dimensions {_times(shape)}, a slice may have {MOST_PIXELS} pixels",
+            f"dimensions {_times(shape)}, a slice may have {most} pixels, a side {_MOST_SLICES}",
             "Fetch the file again, or reduce it",
+        )
+
+
+def check_ratio(place: object, stored_bytes: int, promised_bytes: int) -> None:
+    """Refuse to inflate what would be out of all proportion.
+
+    Args:
+        place: What the error names.
+        stored_bytes: Of the compressed file, or of all files of an image.
+        promised_bytes: That its header says it has.
+
+    Raises:
+        InputError: It would be.
+    """
+    if promised_bytes > _MOST_TIMES * stored_bytes + _SLACK_BYTES:
+        raise InputError(
+            place,
+            f"{stored_bytes} bytes that would unpack to {promised_bytes}",
+            "Fetch the file again; if you trust it, save it uncompressed",
         )
 
 

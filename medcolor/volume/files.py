@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import overload
 
 from medcolor.errors import InputError
-from medcolor.storage import ObjectPath, Place
+from medcolor.storage import ObjectPath, Place, path_below
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 RAW_SUFFIXES = (".raw", ".raw.z")
 _HEADERS = (".hdr", ".hdr.gz", ".nhdr")
+_DATA_FILE = re.compile(rb"^data ?file: *([^\r\n]+)", re.MULTILINE)
+_MOST_HEADER_BYTES = 1 << 16
+_POINTERS = (b"/annex/objects/", b"version https://git-lfs.github.com/spec/")
+_MOST_POINTER_BYTES = 1 << 10
+_FETCH = "Fetch it (git annex get, datalad get, git lfs pull)"
 
 
 def natural_key(path: Place) -> tuple[object, ...]:
@@ -102,11 +107,58 @@ def _files_of_input(place: Place) -> list[tuple[str, int, str]]:
     if place.is_file():
         # The voxels of a header lie beside it, under any name.
         is_header = place.name.lower().endswith(_HEADERS)
-        files = [*place.parent.iterdir()] if is_header else [place]
+        files = [*place.parent.iterdir(), *_voxels_below(place)] if is_header else [place]
     else:
         files = [*place.rglob("*"), *place.with_name(f"{place.name}Headers").rglob("*")]
     stats = ((path, path.stat()) for path in sorted(files) if path.is_file())
     return [(path.name, status.st_size, str(status.st_mtime_ns)) for path, status in stats]
+
+
+def _voxels_below(header: Path) -> list[Path]:
+    """Return the file of voxels that an NRRD header names in a folder below its own, if it does."""
+    with header.open("rb") as file:
+        found = _DATA_FILE.search(file.read(_MOST_HEADER_BYTES))
+    try:
+        name = found[1].decode("utf-8", "surrogateescape").strip() if found else ""
+        return [path_below(header.parent, without_dots(name))] if "/" in name else []
+    except InputError:  # whoever reads it says so
+        return []
+
+
+def without_dots(key: str) -> str:
+    """Return a path without the parts that stand for the folder itself: `./a` is `a`."""
+    return "/".join(part for part in key.split("/") if part != ".")
+
+
+def refuse_absent(path: Path) -> None:
+    """Refuse a file that only stands for content elsewhere, which is not here.
+
+    So git-annex and DataLad leave files that were not fetched: links to nothing, or pointers of a
+    line of text, and Git LFS likewise.
+
+    Raises:
+        InputError: It is one.
+    """
+    if path.is_symlink() and not path.exists():
+        raise InputError(path, "a link to what is not here", f"{_FETCH}, or take the link away")
+    if not path.is_file() or not 0 < path.stat().st_size <= _MOST_POINTER_BYTES:
+        return
+    with path.open("rb") as file:
+        if file.read(_MOST_POINTER_BYTES).startswith(_POINTERS):
+            raise InputError(path, "a pointer to content that is not here", _FETCH)
+
+
+def refuse_absent_below(folder: Path) -> None:
+    """Refuse a folder in which files stand for content that is not here; of hidden ones Zarr's.
+
+    Raises:
+        InputError: There is one.
+    """
+    for parent, below, names in os.walk(folder):
+        below[:] = [name for name in below if not name.startswith(".")]
+        for name in names:
+            if not name.startswith(".") or name.startswith(".z"):
+                refuse_absent(Path(parent, name))
 
 
 def _named(place: Place, found: list[str]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from medcolor.volume.tiff_pages import is_tiff
+from medcolor.volume.tiff_magic import is_tiff
 
 File = io.BytesIO | io.BufferedReader
 

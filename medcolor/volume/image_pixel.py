@@ -10,7 +10,7 @@ from PIL import Image
 from medcolor.domain import SQUARE, PixelShape, pixel_shape
 from medcolor.errors import InputError
 from medcolor.storage import Place
-from medcolor.volume.tiff_pages import is_tiff
+from medcolor.volume.tiff_magic import is_tiff
 
 _MOST = 4.0
 """Of a side against the other: what says more was not meant so (72 and 300 dots per inch)."""

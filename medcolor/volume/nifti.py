@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
+import math
 import re
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +14,17 @@ import numpy as np
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
 from medcolor.volume.bounds import check_affine, check_shape
-from medcolor.volume.choice import chosen
+from medcolor.volume.choice import chosen_volume
+from medcolor.volume.files import refuse_absent
 from medcolor.volume.geometry import chunks_of_slices, to_lps
+from medcolor.volume.gzipped import inflated, read_head
 from medcolor.volume.settings import VolumeSettings
-from medcolor.volume.staging import FlatVoxels, copy_bounded, make_once, version_of
+from medcolor.volume.staging import FlatVoxels
+from medcolor.volume.units import in_millimetres
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _HEADER_BYTES = 544
-_MILLIMETRES = {0: 1.0, 1: 1e3, 2: 1.0, 3: 1e-3}
-"""Of NIfTI's codes of units: none said, metre, millimetre, micrometre."""
+_UNITS = {0: "", 1: "m", 2: "mm", 3: "um"}
+"""NIfTI's codes of units."""
 
 _MRI_TIMES = re.compile(rb"\bT[ER] ?= ?\d")
 _BY_SPACING = "placed by its spacing alone: neither sform nor qform"
@@ -45,23 +43,13 @@ def is_analyze(name: str, head: bytes) -> bool:
     return name.lower().endswith(".hdr") and head[:4] in (b"\x5c\1\0\0", b"\0\0\1\x5c")
 
 
-def read_head(path: Path, count: int) -> bytes:
-    """Return the first bytes of a file, inflated if it is gzip.
-
-    Raises:
-        InputError: Damaged gzip.
-    """
-    with _reading(path) as file:
-        return file.read(count)
-
-
 def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
     """Open a NIfTI file of one volume, or one volume of several.
 
     Args:
         path: `.nii`, or the `.hdr` beside an `.img`; a compressed file (`.gz`) is inflated once
             into `staging`, because every slice of it would cost inflating all that lies before.
-        settings: `time_point` chooses among several volumes.
+        settings: `time_point` chooses along the fourth axis, `channel` along the fifth.
         staging: Folder for the inflated copy, shared by all workers.
 
     Raises:
@@ -72,36 +60,35 @@ def open_nifti(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     shape = tuple(int(side) for side in header.get_data_shape())
     dtype = header.get_data_dtype()
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
+        what = "colours" if dtype.names else f"type {dtype}"
         raise InputError(
-            path, f"voxels of type {dtype}, expected integers or floats", "Convert the file"
+            path, f"voxels of {what}, expected integers or floats", "Save one grey volume"
         )
-    count = _volume_count(path, shape)
-    check_shape(path, shape[:3])
-    number = chosen(path, "time_point", count, settings, what="volumes")
+    time_points, channels = _counts(path, shape)
+    check_shape(path, shape[:3], dtype.itemsize)
+    channel, time_point = chosen_volume(path, settings, channels=channels, time_points=time_points)
     begin, source = int(header["vox_offset"]), _voxel_file(path, header)
-    expected = begin + count * int(np.prod(shape[:3])) * dtype.itemsize
-    file = _inflate(source, expected, staging) if _is_gzip(source) else source
-    if file.stat().st_size < expected:
-        raise InputError(
-            path,
-            f"truncated: {file.stat().st_size} bytes of voxels and header, expected {expected}",
-            "Fetch the file again",
-        )
+    expected = begin + math.prod(shape) * dtype.itemsize
+    file = inflated(source, expected, staging)
     affine = np.asarray(header.get_best_affine(), float)
-    affine[:3] *= _millimetres(path, header)
+    unit = _UNITS.get(code := int(header["xyzt_units"]) & _LENGTH_BITS, f"code {code}")
+    (length,), told = in_millimetres(path, [unit], settings.length_unit)
+    affine[:3] *= length
     check_affine(path, affine)
     slope, intercept = header.get_slope_inter()
     voxels = FlatVoxels(
         file,
         dtype,
-        begin + number * int(np.prod(shape[:3])) * dtype.itemsize,
-        shape[:3],
+        begin,
+        (*shape[:3], time_points, channels),
+        picks=(None, None, None, time_point, channel),
         slope=1.0 if slope is None else float(slope),
         intercept=float(intercept or 0.0),
     )
     chunks = chunks_of_slices(affine, shape[:3])
-    stored = da.from_array(voxels, chunks=chunks, name=f"nifti-{path}-{number}", meta=np.empty(0))
-    array, geometry = to_lps(stored, affine, (_placed_by(header),))
+    name = f"nifti-{path}-{time_point}-{channel}"
+    stored = da.from_array(voxels, chunks=chunks, name=name, meta=np.empty(0))
+    array, geometry = to_lps(stored, affine, (_placed_by(header), *told))
     files = tuple(dict.fromkeys((path, source)))
     facts: dict[str, str | float] = {"format": "NIfTI", **_modality(header)}
     is_placed = _placed_by(header) != _BY_SPACING
@@ -112,18 +99,6 @@ def _modality(header: Any) -> dict[str, str]:
     """Return MR if the description holds echo or repetition time, as dcm2niix and SPM write it."""
     is_mr = _MRI_TIMES.search(bytes(header["descrip"]))
     return {"modality": "MR"} if is_mr else {}
-
-
-def _millimetres(path: Path, header: Any) -> float:
-    """Return the length of the unit that places are in."""
-    code = int(header["xyzt_units"]) & _LENGTH_BITS
-    if code not in _MILLIMETRES:
-        raise InputError(
-            path,
-            f"lengths in unit {code}, expected 1 (metre), 2 (millimetre), 3 (micrometre) or 0",
-            "Mend its header",
-        )
-    return _MILLIMETRES[code]
 
 
 def _placed_by(header: Any) -> str:
@@ -140,6 +115,7 @@ def _voxel_file(path: Path, header: Any) -> Path:
         return path
     stem = path.name.removesuffix(".gz").removesuffix(".hdr")
     for name in (f"{stem}.img", f"{stem}.img.gz"):
+        refuse_absent(path.parent / name)
         if path.name.endswith((".hdr", ".hdr.gz")) and (path.parent / name).is_file():
             return path.parent / name
     raise InputError(
@@ -174,42 +150,13 @@ def _read_header(path: Path) -> Any:
     return header
 
 
-def _volume_count(path: Path, shape: tuple[int, ...]) -> int:
-    """Return how many volumes there are."""
+def _counts(path: Path, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return how many time points (axis 4) and channels (axis 5) there are."""
     if len(shape) < 3:
         raise InputError(path, f"{len(shape)} dimensions {shape}, expected 3", "Give a volume")
-    count = 1
-    for side in shape[3:]:
-        count *= side
-    if count < 1:
+    time_points, channels, *others = (*shape[3:], 1, 1)[: max(2, len(shape) - 3)]
+    if min(shape) < 1:
         raise InputError(path, f"dimensions {shape}", "Fetch the file again")
-    return count
-
-
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == _GZIP_MAGIC
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[BufferedIOBase]:
-    """Open a file, inflating it if it is gzip."""
-    opener = gzip.open if _is_gzip(path) else open
-    try:
-        with opener(path, "rb") as file:
-            yield file
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(path, f"damaged gzip file ({error})", "Fetch the file again") from error
-
-
-def _inflate(path: Path, expected: int, staging: Path) -> Path:
-    """Inflate `path` once for as long as it does not change; the copy is whole or absent.
-
-    No more than `expected` bytes are written, however much the file would inflate to.
-    """
-
-    def inflate(part: Path) -> None:
-        with _reading(path) as source:
-            copy_bounded(source, part, expected)
-
-    return make_once(staging, version_of(path), ".nii", inflate)
+    if math.prod(others) > 1:
+        raise InputError(path, f"dimensions {shape}, at most 5 are read", "Save one of its parts")
+    return time_points, channels

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import re
-import zlib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +13,14 @@ from numpy.typing import NDArray
 
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
-from medcolor.storage import plain_name
 from medcolor.volume.bounds import check_affine, check_shape
+from medcolor.volume.choice import chosen_volume
 from medcolor.volume.geometry import affine_from_code, chunks_of_slices, to_lps
+from medcolor.volume.nrrd_axes import Role, directions_of, roles_of, space_of
+from medcolor.volume.nrrd_voxels import flat_file, voxel_file
 from medcolor.volume.settings import VolumeSettings
-from medcolor.volume.staging import FlatVoxels, copy_bounded, make_once, version_of
-from medcolor.volume.units import known_millimetres
+from medcolor.volume.staging import FlatVoxels
+from medcolor.volume.units import in_millimetres
 
 MAGIC = b"NRRD000"
 _SPACES = {
@@ -46,20 +45,20 @@ _DTYPES = {
 }  # fmt: skip
 _ENDS = {"little": "<", "big": ">"}
 _SPACE = "space "
-_SPACE_KINDS = ("domain", "space", "none", "???")
-_MOST_SKIPPED_BYTES = 1 << 20
 
 
 def open_nrrd(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
-    """Open a three-dimensional NRRD file.
+    """Open one volume of an NRRD file.
 
     Args:
         path: With its voxels attached, or a header with one file of voxels beside it.
-        settings: `spacing_mm` and `orientation` where the file does not know its space.
+        settings: `spacing_mm` and `orientation` where the file does not know its space; `channel`
+            along an axis of components, `time_point` along one of volumes.
         staging: Folder for inflated voxels.
 
     Raises:
-        InputError: Unreadable, truncated, not 3-D, or of an encoding that is not read.
+        InputError: Unreadable, truncated, without three axes of space, several volumes and none
+            chosen, or of an encoding that is not read.
     """
     header, begin = _read_header(path)
     try:
@@ -70,32 +69,47 @@ def open_nrrd(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume
         raise InputError(
             path, "a header without sizes, encoding or a plain type", "Convert the file"
         ) from error
-    if len(shape) != 3:
-        raise InputError(path, f"{len(shape)} dimensions, expected 3", "Save one grey volume")
-    check_shape(path, shape)
+    if len(shape) < 3 or min(shape) < 1:
+        raise InputError(
+            path, f"dimensions {shape}, expected 3 of at least 1", "Save one grey volume"
+        )
+    roles = roles_of(path, header, shape)
+    space = tuple(side for side, role in zip(shape, roles, strict=True) if role == "space")
+    check_shape(path, space, dtype.itemsize)
+    channel, time_point = chosen_volume(
+        path,
+        settings,
+        channels=_side(shape, roles, "channel"),
+        time_points=_side(shape, roles, "time_point"),
+    )
     if dtype.itemsize > 1:
         dtype = dtype.newbyteorder(_end(path, header))
-    _refuse_other_axes(path, header)
-    expected = int(np.prod(shape)) * dtype.itemsize
-    file, offset = _flat_file(path, header, encoding, begin, expected, staging)
+    expected = math.prod(shape) * dtype.itemsize
+    file, offset = flat_file(path, header, encoding, begin, expected, staging)
     if file.stat().st_size < offset + expected:
         raise InputError(
             path,
             f"truncated: {file.stat().st_size - offset} bytes of voxels, expected {expected}",
             "Fetch the file again",
         )
-    affine, words = _affine(path, header, settings)
+    affine, (words, *told) = _affine(path, header, roles, settings)
     check_affine(path, affine)
-    voxels = FlatVoxels(file, dtype, offset, shape)
-    chunks = chunks_of_slices(affine, shape)
-    stored = da.from_array(voxels, chunks=chunks, name=f"nrrd-{path}", meta=np.empty(0))
-    array, geometry = to_lps(stored, affine, (words,))
+    pick = {"space": None, "channel": channel, "time_point": time_point}
+    picks = tuple(
+        0 if side == 1 and role != "space" else pick[role]
+        for side, role in zip(shape, roles, strict=True)
+    )
+    voxels = FlatVoxels(file, dtype, offset, shape, picks=picks)
+    chunks = chunks_of_slices(affine, space)
+    name = f"nrrd-{path}-{time_point}-{channel}"
+    stored = da.from_array(voxels, chunks=chunks, name=name, meta=np.empty(0))
+    array, geometry = to_lps(stored, affine, (words, *told))
     return GrayVolume(
         array,
         "raw",
         geometry,
         str(path),
-        tuple(dict.fromkeys((path, _voxel_file(path, header)))),
+        tuple(dict.fromkeys((path, voxel_file(path, header)))),
         {"format": "NRRD", **_modality(header)},
         is_placed=words.startswith(_SPACE),
     )
@@ -116,107 +130,67 @@ def _end(path: Path, header: dict[str, Any]) -> Any:
     return _ENDS[said]
 
 
-def _refuse_other_axes(path: Path, header: dict[str, Any]) -> None:
-    """Refuse axes that are none of space: colours, time, vectors."""
-    for kind in header.get("kinds") or ():
-        if str(kind).lower() not in _SPACE_KINDS:
-            raise InputError(path, f"an axis of kind {kind!s:.20}", "Save one grey volume")
+def _side(shape: tuple[int, ...], roles: tuple[Role, ...], wanted: Role) -> int:
+    """Return how many there are to choose from along the axes of a role."""
+    return math.prod(side for side, role in zip(shape, roles, strict=True) if role == wanted)
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     """Return the header and the byte behind it."""
     try:
         with path.open("rb") as file:
-            header = nrrd.read_header(file)
-            return dict(header), file.tell()
+            # pynrrd itself drops what is not ASCII: of a micron sign and an m stays a metre.
+            lines = (line.decode("utf-8", "surrogateescape") for line in iter(file.readline, b""))
+            return dict(nrrd.read_header(lines)), file.tell()
     except OSError:
         raise
     except Exception as error:  # whatever a damaged header makes the parser raise
         raise InputError(path, "no readable NRRD header", "Fetch the file again") from error
 
 
-def _voxel_file(path: Path, header: dict[str, Any]) -> Path:
-    """Return the file that holds the voxels: this one, or one beside it."""
-    detached = header.get("data file", header.get("datafile"))
-    if not detached:
-        return path
-    name = str(detached).removeprefix("./")
-    if "%" in name or re.fullmatch(r"LIST( \d+)?", name):
-        raise InputError(path, "voxels in several files", "Save it as one .nrrd file")
-    file = path.with_name(plain_name(name, path, "Save it as one .nrrd file"))
-    if not file.is_file():  # a link to one, as git-annex and DataLad lay them, is one
-        raise InputError(path, f"no file {name} of voxels beside it", "Put it there")
-    return file
-
-
-def _flat_file(
-    path: Path, header: dict[str, Any], encoding: str, begin: int, expected: int, staging: Path
-) -> tuple[Path, int]:
-    """Return the file of plain voxels and the byte they begin at."""
-    file = _voxel_file(path, header)
-    begin = begin if file == path else 0
-    skip = int(header.get("byte skip", 0))
-    if int(header.get("line skip", 0)) or not -1 <= skip <= _MOST_SKIPPED_BYTES:
-        raise InputError(path, "lines to skip before its voxels", "Save it as one .nrrd file")
-    if encoding == "raw":
-        offset = file.stat().st_size - expected if skip == -1 else begin + skip
-        return file, max(0, offset)
-    openers = {"gzip": gzip.open, "gz": gzip.open, "bzip2": bz2.open, "bz2": bz2.open}
-    if encoding not in openers:
-        raise InputError(path, f"encoding {encoding}, expected raw, gzip or bzip2", "Convert it")
-    return _inflate(file, openers[encoding], begin, max(0, skip), expected, staging), 0
-
-
-def _inflate(path: Path, opener: Any, begin: int, skip: int, expected: int, staging: Path) -> Path:
-    """Inflate the voxels once, no more of them than the header promises."""
-
-    def inflate(part: Path) -> None:
-        try:
-            with path.open("rb") as file:
-                file.seek(begin)
-                with opener(file, "rb") as source:
-                    source.read(skip)
-                    copy_bounded(source, part, expected)
-        except (EOFError, gzip.BadGzipFile, zlib.error, OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            raise InputError(path, "damaged voxels", "Fetch the file again") from error
-
-    return make_once(staging, f"{version_of(path)} {expected}", ".raw", inflate)
-
-
 def _affine(
-    path: Path, header: dict[str, Any], settings: VolumeSettings
-) -> tuple[NDArray[np.float64], str]:
+    path: Path, header: dict[str, Any], roles: tuple[Role, ...], settings: VolumeSettings
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """Return index to mm in RAS, and where it comes from."""
-    directions = header.get("space directions")
-    space = str(header.get("space", "")).lower()
-    if directions is not None and space in _SPACES:
+    of_space = [axis for axis, role in enumerate(roles) if role == "space"]
+    space = space_of(header)
+    if header.get("space directions") is not None and space in _SPACES:
         affine = np.eye(4)
+        directions = directions_of(header, len(roles))
         try:
-            affine[:3, :3] = np.reshape(np.asarray(directions, float), (3, 3)).T
-            affine[:3, 3] = np.reshape(np.asarray(header.get("space origin", [0] * 3), float), 3)
+            origin = np.ravel(np.asarray(header.get("space origin", [0] * 3), float))[:3]
+            affine[:3, 3] = np.reshape(origin, 3)
         except (ValueError, TypeError) as error:
-            raise InputError(path, "axes without directions in space", "Mend its header") from error
-        affine[:3] *= _millimetres(path, header, "space units")[:, None]
-        return np.diag([*_SPACES[space], 1.0]) @ affine, f"{_SPACE}{space}"
-    spacings = settings.spacing_mm
+            raise InputError(path, "an origin that is no place", "Mend its header") from error
+        if directions is None or np.isnan(directions[of_space]).any():
+            raise InputError(path, "axes without directions in space", "Mend its header")
+        affine[:3, :3] = directions[of_space].T
+        lengths, told = _millimetres(path, header, "space units", [0, 1, 2], settings)
+        affine[:3] *= lengths[:, None]
+        return np.diag([*_SPACES[space], 1.0]) @ affine, (f"{_SPACE}{space}", *told)
+    spacings, told = settings.spacing_mm, ()
     if spacings is None:
-        stored = np.asarray(header.get("spacings", [np.nan] * 3), float)
-        if len(stored) != 3 or not (np.isfinite(stored).all() and stored.min() > 0):
+        stated = np.asarray(header.get("spacings", [np.nan] * len(roles)), float)
+        stored = stated[of_space] if len(stated) == len(roles) else np.full(3, np.nan)
+        if not (np.isfinite(stored).all() and stored.min() > 0):
             raise InputError(
                 path,
                 "neither an anatomical space nor spacings above 0",
                 "Give them in mm along z, y, x: --set volume.spacing_mm=[1,1,1]",
             )
-        z, y, x = (float(side) for side in (stored * _millimetres(path, header, "units"))[::-1])
+        lengths, told = _millimetres(path, header, "units", of_space, settings)
+        z, y, x = (float(side) for side in (stored * lengths)[::-1])
         spacings = z, y, x
-    return affine_from_code(settings.orientation, spacings), f"axes taken as {settings.orientation}"
+    words = f"axes taken as {settings.orientation}"
+    return affine_from_code(settings.orientation, spacings), (words, *told)
 
 
-def _millimetres(path: Path, header: dict[str, Any], field: str) -> NDArray[np.float64]:
-    """Return the length of the unit along each axis, of space or of the image."""
-    units = header.get(field) or [""] * 3
-    if len(units) != 3:
-        raise InputError(path, f"{len(units)} {field}, expected 3", "Mend its header")
-    return np.array([known_millimetres(path, unit) for unit in units])
+def _millimetres(
+    path: Path, header: dict[str, Any], field: str, axes: list[int], settings: VolumeSettings
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Return the length of the unit along each of three axes, and what to tell of it."""
+    units = header.get(field) or [""] * (max(axes) + 1)
+    if len(units) <= max(axes):
+        raise InputError(path, f"{len(units)} {field}, expected {max(axes) + 1}", "Mend its header")
+    lengths, told = in_millimetres(path, [units[axis] for axis in axes], settings.length_unit)
+    return np.array(lengths), told

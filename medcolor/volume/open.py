@@ -17,13 +17,22 @@ from medcolor.errors import InputError
 from medcolor.extras import missing_modules, require
 from medcolor.volume import archive, nrrd
 from medcolor.volume.dicom_head import HEAD_BYTES, is_dicom
-from medcolor.volume.files import IMAGE_SUFFIXES, list_files, list_images
+from medcolor.volume.files import (
+    IMAGE_SUFFIXES,
+    list_files,
+    list_images,
+    refuse_absent,
+    refuse_absent_below,
+)
+from medcolor.volume.gzipped import read_head
 from medcolor.volume.images import open_image_stack
-from medcolor.volume.nifti import is_analyze, is_nifti, open_nifti, read_head
-from medcolor.volume.ome_zarr import is_ome_zarr, open_ome_zarr
+from medcolor.volume.mgh import is_mgh, open_mgh
+from medcolor.volume.nifti import is_analyze, is_nifti, open_nifti
+from medcolor.volume.ome_zarr import open_ome_zarr
+from medcolor.volume.ome_zarr_image import is_zarr
 from medcolor.volume.settings import VolumeSettings
 from medcolor.volume.tiff import open_tiff
-from medcolor.volume.tiff_pages import is_tiff
+from medcolor.volume.tiff_magic import is_tiff
 from medcolor.volume.visible_human import is_genesis_folder, open_genesis_stack
 
 
@@ -31,7 +40,7 @@ def open_volume(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolu
     """Open a scan of any kind that is read.
 
     Args:
-        path: NIfTI, NRRD, DICOM or multi-page TIFF file, zip archive, or folder of a DICOM
+        path: NIfTI, NRRD, MGH, DICOM or multi-page TIFF file, zip archive, or folder of a DICOM
             series, of slice images or of an OME-Zarr image.
         settings: What the files do not say, and choices among several volumes.
         staging: Folder for what has to be inflated or put together once.
@@ -40,6 +49,7 @@ def open_volume(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolu
         InputError: Absent, of no known kind, or not fit to be read.
     """
     try:
+        refuse_absent(path)
         if not path.exists():
             raise InputError(path, "no such file or folder", "Check the path")
         if not (path.is_dir() or path.is_file()):
@@ -59,12 +69,14 @@ def _open_file(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     head = read_head(path, HEAD_BYTES)
     if is_nifti(head):
         return open_nifti(path, settings, staging)
+    if is_mgh(head):
+        return open_mgh(path, settings, staging)
     if head.startswith(nrrd.MAGIC):
         return nrrd.open_nrrd(path, settings, staging)
     if head.startswith(archive.MAGIC):
         return _open_folder(archive.unpack(path, staging), settings, staging)
     if is_tiff(head):
-        return open_tiff(path, settings)
+        return open_tiff(path, settings, staging)
     if is_dicom(head):
         return _open_dicom(path, settings, staging, "DICOM")
     if is_analyze(path.name, head):
@@ -75,14 +87,15 @@ def _open_file(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolum
     raise InputError(
         path,
         what,
-        "Give NIfTI, NRRD, DICOM, multi-page TIFF, a zip archive, or a folder of DICOM, PNG, JPEG "
-        "or TIFF slices or of an OME-Zarr image",
+        "Give NIfTI, NRRD, MGH, DICOM, multi-page TIFF, a zip archive, or a folder of DICOM, PNG, "
+        "JPEG or TIFF slices or of an OME-Zarr image",
     )
 
 
 def _open_folder(folder: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
     os.scandir(folder).close()  # a folder that may not be read says so here
-    if is_ome_zarr(folder):
+    refuse_absent_below(folder)
+    if is_zarr(folder):
         return open_ome_zarr(folder, settings, staging)
     if list_images(folder) and not _has_dicom(folder):
         return open_image_stack(folder, settings)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from medcolor.domain import check_orientation
 from medcolor.settings import Settings
+from medcolor.volume.units import millimetres
 
 WindowName = Literal["brain", "soft-tissue", "soft tissue", "bone", "lung"]
 
@@ -18,26 +19,33 @@ class VolumeSettings(Settings):
     spacing_mm: tuple[float, float, float] | None = None
     """Distance between voxels along (z, y, x), for image stacks, which do not say."""
 
+    length_unit: str | None = None
+    """Unit of lengths in the header of a NIfTI, NRRD, MGH, OME-Zarr or TIFF file, instead of the
+    one that it names: mm, um, m or another. Unset: the header's; millimetres where it names
+    none."""
+
     orientation: str = "LPS"
     """Where columns, rows and slices of an image stack run to: three of L/R, P/A, S/I.
     LPS is the radiological view with the last slice nearest the head. NIfTI, DICOM and OME-Zarr
     whose axes carry an anatomical orientation say it themselves."""
 
     series: int | str | None = None
-    """Which series of a DICOM folder or archive: its number in the list that an error
-    shows, or its SeriesInstanceUID. Slices of one series that differ in size or direction
-    are listed apart. Unset: localizers and single images are left out."""
+    """Which series of a DICOM folder or archive, or image of a TIFF file or an OME-Zarr folder
+    with several: its number in the list that an error shows; of DICOM also its
+    SeriesInstanceUID. Slices of one series that differ in size or direction are listed apart.
+    Unset: localizers and single images are left out."""
 
     time_point: int | None = None
-    """Which volume of a file, or of a DICOM series, with several times, counted from 0."""
+    """Which volume of a file, or of a DICOM series, with several (times, or whatever else a file
+    lists), counted from 0."""
 
     level: int = 0
     """Which resolution of an OME-Zarr pyramid; 0 is the finest."""
 
     channel: int | None = None
-    """Which channel of an OME-Zarr or TIFF image with several, counted from 0; of a DICOM
-    series: which echo, b-value, component (magnitude, phase) or other kind of image, by its
-    number in the list that an error shows."""
+    """Which channel, or component of vectors and colours, of a file with several, counted from 0;
+    of a DICOM series: which echo, b-value, component (magnitude, phase) or other kind of image, by
+    its number in the list that an error shows."""
 
     kind: Literal["auto", "ct", "mr", "other"] = "auto"
     """What was scanned with. ct: values are Hounsfield units. mr, other: they are in a unit of the
@@ -86,6 +94,8 @@ class VolumeSettings(Settings):
         if self.spacing_mm is not None and min(self.spacing_mm) <= 0:
             raise ValueError("spacing_mm must be > 0")
         check_orientation(self.orientation)
+        if self.length_unit is not None and millimetres(self.length_unit) is None:
+            raise ValueError("length_unit must be a unit of length, e.g. mm, um, m")
         if isinstance(self.window, tuple) and self.window[0] >= self.window[1]:
             raise ValueError("window must be (black, white) with black < white")
         if self.center_width is not None and self.center_width[1] <= 0:

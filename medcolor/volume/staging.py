@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import math
 import os
 from collections.abc import Callable
-from functools import partial
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from medcolor.storage.durable import replacing
 from medcolor.volume.geometry import chunks_of_slices
 
 _PIECE_BYTES = 1 << 20
+_MAPPED_BYTES = 1 << 26
+_BUFFER = 1 << 16
+"""Voxels that are scaled at once."""
 
 
 def version_of(path: Path) -> str:
@@ -60,7 +63,8 @@ def copy_bounded(source: BufferedIOBase, target: Path, count: int) -> None:
 class FlatVoxels:
     """Plain voxels in a file, first axis fastest, as dask slices them: float32, scaled.
 
-    Mapped for one read at a time: pages of a lasting map count as memory of the process.
+    Mapped for one read at a time, and a part of the file at a time: pages of a map count as memory
+    of the process, and a slice may lie across all of the file.
     """
 
     ndim = 3
@@ -73,21 +77,62 @@ class FlatVoxels:
         offset: int,
         shape: tuple[int, ...],
         *,
+        picks: tuple[int | None, ...] = (None, None, None),
         slope: float = 1.0,
         intercept: float = 0.0,
     ) -> None:
-        """Take where the voxels of three axes begin, and what makes values of them."""
-        self._map = partial(np.memmap, file, stored, "r", offset, shape, "F")
-        self._slope, self._intercept = slope, intercept
-        self.shape = shape
+        """Take where the voxels begin, and what makes values of them.
+
+        Args:
+            file: Holds them, with nothing between.
+            stored: Their type.
+            offset: Of the first, in bytes.
+            shape: Of all axes.
+            picks: For each axis the one index that is read along it; None for the three of space.
+            slope: Values are slope * stored + intercept.
+            intercept: In the unit of values.
+        """
+        self._file, self._stored, self._line = file, stored, (slope, intercept)
+        self.shape = tuple(side for side, pick in zip(shape, picks, strict=True) if pick is None)
+        while picks[-1] is not None:  # a whole volume before others
+            offset += picks[-1] * math.prod(shape[:-1]) * stored.itemsize
+            shape, picks = shape[:-1], picks[:-1]
+        self._offset, self._sides, self._picks = offset, shape, picks
 
     def __getitem__(self, index: tuple[slice, ...]) -> NDArray[np.float32]:
         """Read what is asked for."""
-        stored = np.array(self._map()[index])
-        with np.errstate(over="ignore"):  # infinity is an error of who reads a slice
-            if (self._slope, self._intercept) == (1.0, 0.0):
-                return stored.astype(np.float32)
-            return np.asarray(stored * np.float64(self._slope) + self._intercept, np.float32)
+        wanted = iter(index)
+        where = [next(wanted) if pick is None else pick for pick in self._picks[:-1]]
+        begin, end, _ = next(wanted).indices(self._sides[-1])
+        shape = [len(range(side)[one]) for side, one in zip(self.shape, index, strict=True)]
+        values = np.empty(shape, np.float32, "F")
+        plane_bytes = math.prod(self._sides[:-1]) * self._stored.itemsize
+        step = max(1, _MAPPED_BYTES // plane_bytes)
+        for first in range(begin, end, step):
+            sides = *self._sides[:-1], min(step, end - first)
+            offset = self._offset + first * plane_bytes
+            part = np.memmap(self._file, self._stored, "r", offset, sides, "F")
+            self._scale(part[(*where, slice(None))], values[..., first - begin :][..., :step])
+        return values
+
+    def _scale(self, stored: NDArray[Any], values: NDArray[np.float32]) -> None:
+        """Put values of stored voxels where they belong, without a copy of all in between."""
+        if self._line == (1.0, 0.0):
+            with np.errstate(over="ignore"):  # infinity is an error of who reads a slice
+                values[...] = stored
+            return
+        slope, intercept = map(np.float64, self._line)
+        pieces = np.nditer(
+            [stored, values],
+            ["external_loop", "buffered"],
+            [["readonly"], ["writeonly"]],
+            [np.dtype(np.float64), np.dtype(np.float32)],
+            casting="same_kind",
+            buffersize=_BUFFER,
+        )
+        with pieces, np.errstate(over="ignore"):
+            for piece, value in pieces:
+                value[...] = piece * slope + intercept
 
 
 def put_together(

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dask.array as da
 import numpy as np
 import tifffile
-from dask.delayed import delayed
+from numpy.typing import NDArray
 
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
-from medcolor.volume.bounds import check_shape
-from medcolor.volume.choice import chosen
-from medcolor.volume.geometry import affine_from_code, to_lps
+from medcolor.volume.bounds import check_ratio, check_shape
+from medcolor.volume.geometry import affine_from_code, chunks_of_slices, to_lps
+from medcolor.volume.planes import stack_planes
 from medcolor.volume.settings import VolumeSettings
-from medcolor.volume.tiff_pages import calibration, check_page, open_one_file, read_page
-from medcolor.volume.units import millimetres
+from medcolor.volume.staging import FlatVoxels, make_once, version_of
+from medcolor.volume.tiff_pages import check_page, open_one_file, read_page, values_of_page
+from medcolor.volume.tiff_spacing import stated_spacing
+from medcolor.volume.tiff_stack import BlockStack, PageStack, find_stack, series_of
 
-_PER_CM = 3
-"""TIFF's code of a resolution per centimetre."""
 
-
-def open_tiff(path: Path, settings: VolumeSettings) -> GrayVolume:
-    """Open a file of equally sized grey (or colour, taken as grey) pages.
+def open_tiff(path: Path, settings: VolumeSettings, staging: Path) -> GrayVolume:
+    """Open a file of equally sized grey (or colour, taken as grey) slices.
 
     Args:
         path: The file.
-        settings: `spacing_mm` and `orientation`; `channel` and `time_point` of a hyperstack.
+        settings: `spacing_mm` and `orientation`; `channel` and `time_point` of a hyperstack,
+            `series` of a file of several images.
+        staging: Folder for a volumetric page, decoded once.
 
     Raises:
         InputError: No spacing given, one page, sizes that differ, several channels or time points
@@ -36,86 +39,114 @@ def open_tiff(path: Path, settings: VolumeSettings) -> GrayVolume:
     """
     try:
         with open_one_file(path) as file:
-            pages: list[tifffile.TiffPage | tifffile.TiffFrame] = []
-            seen: set[int] = set()
-            for page in file.pages:
-                if page.offset in seen:  # a page that points back to an earlier one
-                    raise ValueError("pages in a circle")
-                seen.add(page.offset)
-                pages.append(page)
-            spacing_mm = settings.spacing_mm or _spacing_of_imagej(file)
-            if pages:
-                check_page(path, pages[0].aspage())
-                calibration(path, file)
-            numbers = _stack(path, file, settings)
-        shapes = [page.shape for page in pages]
-        kinds = {page.dtype for page in pages}
+            _check_pages(path, file)
+            number, series = series_of(path, file, settings) or (0, None)
+            stack = find_stack(path, file, series, settings)
+            spacing_mm = settings.spacing_mm or stated_spacing(
+                path, file, number, settings.length_unit
+            )
+            array = _voxels(path, file, stack, settings, staging)
     except (OSError, InputError):
         raise
     except Exception as error:  # whatever a damaged file makes the parser raise
         raise InputError(path, "no readable TIFF file", "Fetch the file again") from error
-    if len(numbers) < 2 or len({shape[:2] for shape in shapes}) > 1:
-        sizes = " and ".join(sorted({f"{s[1]} x {s[0]}" for s in shapes if len(s) > 1})[:2])
-        raise InputError(
-            path, f"{len(shapes)} pages of {sizes} pixels", "Give pages of one size, or a folder"
-        )
-    if any(kind is None or kind.kind not in "iuf" for kind in kinds):
-        raise InputError(path, "pixels that are no plain numbers", "Save it with 8 or 16 bit")
     if spacing_mm is None:
         raise InputError(
             path,
-            f"{len(shapes)} pages do not say how far apart they are",
+            f"{array.shape[2]} slices do not say how far apart they are",
             "Give it in mm along z, y, x: --set volume.spacing_mm=[1,1,1]",
         )
-    shape = shapes[0][:2]
-    check_shape(path, (len(numbers), *shape))
-    lazily = delayed(read_page, pure=True)
-    pages = [da.from_delayed(lazily(path, z), shape, np.float32) for z in numbers]
     affine = affine_from_code(settings.orientation, spacing_mm)
-    array, geometry = to_lps(da.stack(pages).transpose(2, 1, 0), affine)
-    return GrayVolume(array, "raw", geometry, str(path), (path,), {"format": "TIFF"})
+    ordered, geometry = to_lps(array, affine)
+    return GrayVolume(ordered, "raw", geometry, str(path), (path,), {"format": "TIFF"})
 
 
-def _stack(path: Path, file: tifffile.TiffFile, settings: VolumeSettings) -> list[int]:
-    """Return the pages of one channel and time, in order, of what ImageJ or OME say they are."""
-    if not (file.is_imagej or file.is_ome):
-        return [*range(len(file.pages))]
-    series = file.series[0]
-    sides = {
-        axis: side
-        for axis, side in zip(series.axes, series.shape, strict=True)
-        if axis not in "YXS"
-    }
-    numbers = [page.index for page in series.pages if page is not None]
-    if math.prod(sides.values()) != len(numbers) or len(file.series) > 1:
-        raise InputError(path, "an image of several files or kinds", "Save one stack in one file")
-    pages = np.reshape(numbers, [*sides.values()])
-    if "C" in sides:
-        one = chosen(path, "channel", sides["C"], settings, what="channels")
-        pages = pages.take([one], axis=[*sides].index("C"))
-    if "T" in sides:
-        one = chosen(path, "time_point", sides["T"], settings, what="time points")
-        pages = pages.take([one], axis=[*sides].index("T"))
-    if max(pages.shape, default=1) != pages.size:
-        raise InputError(path, f"axes {series.axes}", "Save one stack of slices")
-    return [int(number) for number in pages.ravel()]
+def _check_pages(path: Path, file: tifffile.TiffFile) -> None:
+    """Refuse pages that are none, lie in a circle, differ in size, or are no brightness."""
+    seen: set[int] = set()
+    sizes, kinds = set(), set()
+    for page in file.pages:
+        if page.offset in seen:  # a page that points back to an earlier one
+            raise ValueError("pages in a circle")
+        seen.add(page.offset)
+        sizes.add(page.shape)
+        kinds.add(page.dtype)
+    check_page(path, file.pages[0].aspage())
+    is_described = file.series[0].kind not in ("uniform", "generic")
+    if len(sizes) > 1 and not is_described:
+        words = " and ".join(sorted({f"{s[1]} x {s[0]}" for s in sizes if len(s) > 1})[:2])
+        raise InputError(
+            path, f"{len(seen)} pages of {words} pixels", "Give pages of one size, or a folder"
+        )
+    if any(kind is None or kind.kind not in "iuf" for kind in kinds):
+        raise InputError(path, "pixels that are no plain numbers", "Save it with 8 or 16 bit")
 
 
-def _spacing_of_imagej(file: tifffile.TiffFile) -> tuple[float, float, float] | None:
-    """Return the spacing that Fiji and ImageJ write, in mm along z, y, x; None without units."""
-    about = file.imagej_metadata or {}
-    common = about.get("unit")
-    units = [millimetres(about.get(name, common)) for name in ("zunit", "yunit", "unit")]
-    tags = file.pages[0].aspage().tags
-    found = [tags.get(name) for name in ("YResolution", "XResolution")]
-    if None in units or not about.get("spacing") or any(tag is None for tag in found):
-        return None
-    pixels, per = np.array([tag.value for tag in found if tag is not None], float).T
-    side = per / pixels
-    if common == "um" and getattr(tags.get("ResolutionUnit"), "value", 0) == _PER_CM:
-        side = side * 1e4  # the one disagreement of tag and description that ImageJ mends
-    spacing = np.array([abs(float(about["spacing"])), *side]) * np.array(units, float)
-    if not (np.isfinite(spacing).all() and spacing.min() > 0):
-        return None
-    z, y, x = (float(one) for one in spacing)
-    return z, y, x
+def _voxels(
+    path: Path,
+    file: tifffile.TiffFile,
+    stack: PageStack | BlockStack,
+    settings: VolumeSettings,
+    staging: Path,
+) -> da.Array:
+    """Return the voxels lazily, (x, y, z), a chunk a slice."""
+    number = stack.pages[0] if isinstance(stack, PageStack) else stack.page
+    page = file.pages[number].aspage()
+    check_page(path, page)
+    slope, intercept = values_of_page(path, file, page)
+    if isinstance(stack, PageStack):
+        shape = page.imagelength, page.imagewidth
+        check_shape(path, (len(stack.pages), *shape))
+        read = partial(_read_one, path, stack)
+        return stack_planes(path, read, len(stack.pages), shape)
+    space = [side for side, one in zip(stack.shape, stack.picks, strict=True) if one is None]
+    check_shape(path, (space[0], space[1], space[2]))
+    stored: np.dtype[Any] = np.dtype(page.dtype).newbyteorder(file.byteorder)
+    block, offset = path, stack.offset
+    if offset is None:
+        check_ratio(path, path.stat().st_size, math.prod(stack.shape) * stored.itemsize)
+        version = f"{version_of(path)} {stack.page}"
+        block = make_once(staging, version, ".raw", partial(_decode, path, stack.page))
+        stored, offset = stored.newbyteorder("="), 0
+    expected = offset + math.prod(stack.shape) * stored.itemsize
+    if block.stat().st_size < expected:
+        raise InputError(
+            path, f"truncated: its voxels end before byte {expected}", "Fetch the file again"
+        )
+    voxels = FlatVoxels(
+        block,
+        stored,
+        offset,
+        stack.shape[::-1],
+        picks=stack.picks[::-1],
+        slope=slope,
+        intercept=intercept,
+    )
+    axes = affine_from_code(settings.orientation, (1.0, 1.0, 1.0))
+    name = f"tiff-{path}-{stack.page}-{stack.picks}"
+    chunks = chunks_of_slices(axes, voxels.shape)
+    block_array: da.Array = da.from_array(voxels, chunks=chunks, name=name, meta=np.empty(0))
+    return block_array
+
+
+def _read_one(path: Path, stack: PageStack, z: int) -> NDArray[np.float32]:
+    return read_page(path, stack.pages[z], stack.channel)
+
+
+def _decode(path: Path, number: int, target: Path) -> None:
+    """Write the voxels of a page, as this machine stores numbers."""
+    with open_one_file(path) as file:
+        page = file.pages[number].aspage()
+        check_page(path, page)
+        dtype, shape = np.dtype(page.dtype).newbyteorder("="), page.shaped
+        with target.open("wb") as made:
+            made.truncate(math.prod(shape) * dtype.itemsize)
+        for tile, (sample, z, row, col, _), _ in page.segments(maxworkers=1):
+            if tile is None:
+                continue
+            inside = tile[: shape[1] - z, : shape[2] - row, : shape[3] - col]
+            depth, rows, cols = inside.shape[:3]
+            # Mapped for a tile: what is written counts as memory for as long as it is mapped.
+            voxels = np.memmap(target, dtype, "r+", 0, shape)
+            voxels[sample, z : z + depth, row : row + rows, col : col + cols] = inside
+            del voxels

@@ -9,35 +9,30 @@ import tifffile
 from numpy.typing import NDArray
 
 from medcolor.errors import InputError
-from medcolor.volume.bounds import check_shape
+from medcolor.volume.tiff_bounds import check_decoding
 
-_SAMPLES: dict[int, tuple[int, int]] = {
-    tifffile.PHOTOMETRIC.MINISWHITE: (1, 2),
-    tifffile.PHOTOMETRIC.MINISBLACK: (1, 2),
-    tifffile.PHOTOMETRIC.RGB: (3, 4),
-}
-"""How many there are of what is read, without and with alpha."""
+_GREY = (tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.MINISBLACK)
+_ALPHAS = (1, 2)
+"""TIFF's codes of samples that are alpha, premultiplied or not."""
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_ROWS = 256
+"""Whose colours are turned at once."""
 
 _STRAIGHT_LINE = 0
 _UNCALIBRATED = (20, 22)
 """ImageJ's numbers of calibration functions: none, and one that is not written down."""
 
-_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
-
-def is_tiff(head: bytes) -> bool:
-    """Tell a TIFF or BigTIFF by its first bytes."""
-    return head[:4] in _MAGICS
-
 
 def luma(image: NDArray[np.generic]) -> NDArray[np.float32]:
     """Return an image as float32; colour becomes its luma (Rec. 601, as viewers do)."""
-    values = image.astype(np.float32)
-    if values.ndim == 3 and values.shape[2] == 2:  # grey and alpha
-        values = values[..., 0]
-    if values.ndim == 3:
-        values = values[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)
-    return np.asarray(values, np.float32)
+    if image.ndim == 3 and image.shape[2] == 2:  # grey and alpha
+        image = image[..., 0]
+    values = np.empty(image.shape[:2], np.float32)
+    for row in range(0, len(image), _ROWS):  # three channels of float32 would take most memory
+        part = image[row : row + _ROWS].astype(np.float32)
+        values[row : row + _ROWS] = part if part.ndim == 2 else part[..., :3] @ _LUMA
+    return values
 
 
 def open_one_file(path: Path) -> tifffile.TiffFile:
@@ -51,17 +46,48 @@ def is_brightness(path: Path) -> bool:
     Raises:
         InputError: Damaged.
     """
+    return first_page(path)[0]
+
+
+def first_page(path: Path) -> tuple[bool, int, tuple[int, int, int]]:
+    """Look at the first page of a TIFF.
+
+    Returns:
+        Whether it is a brightness, how many channels it has, and rows, columns and bits.
+
+    Raises:
+        InputError: Damaged, or of several pages.
+    """
     try:
         with open_one_file(path) as file:
-            return _is_brightness(file.pages[0].aspage())
+            page, is_one = file.pages[0].aspage(), not file.pages.is_multipage
+            kind = page.imagelength, page.imagewidth, page.bitspersample
+            found = _is_brightness(page), channel_count(page), kind
     except OSError:
         raise
     except Exception as error:  # whatever a damaged file makes the parser raise
         raise InputError(path, "no readable TIFF file", "Fetch the file again") from error
+    if not is_one:
+        raise InputError(
+            path, "several pages in one file of a folder", "Give the file itself, or one of each"
+        )
+    return found
 
 
-def read_page(path: Path, number: int) -> NDArray[np.float32]:
+def channel_count(page: tifffile.TiffPage) -> int:
+    """Return how many samples of a pixel are channels of their own: one of grey and of RGB."""
+    if page.photometric not in _GREY:
+        return 1
+    return max(1, page.samplesperpixel - sum(one in _ALPHAS for one in page.extrasamples))
+
+
+def read_page(path: Path, number: int, channel: int = 0) -> NDArray[np.float32]:
     """Read a page, (row, col): counted from black, and calibrated where ImageJ calibrated it.
+
+    Args:
+        path: The file.
+        number: Of the page.
+        channel: Of a pixel's samples that are channels.
 
     Raises:
         InputError: Damaged, of indexed or planar colour, or calibrated by a curve.
@@ -70,10 +96,11 @@ def read_page(path: Path, number: int) -> NDArray[np.float32]:
         with open_one_file(path) as file:
             page = file.pages[number].aspage()
             check_page(path, page)
-            slope, intercept = calibration(path, file)
-            values = luma(page.asarray())
-            if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-                values = np.float32(_white_of(page)) - values
+            slope, intercept = values_of_page(path, file, page)
+            image = page.asarray()
+            if page.photometric in _GREY and "S" in page.axes:
+                image = image.take(channel, page.axes.index("S"))
+            values = luma(image)
     except (OSError, InputError):
         raise
     except Exception as error:  # whatever a damaged file makes the decoder raise
@@ -87,23 +114,37 @@ def check_page(path: Path, page: tifffile.TiffPage) -> None:
     """Refuse a page whose samples are no brightness, or more than a slice may have.
 
     Raises:
-        InputError: Of indexed or planar colour, of several channels, or out of all proportion.
+        InputError: Of indexed or planar colour, or out of all proportion.
     """
     if not _is_brightness(page):
         raise InputError(path, "pages of indexed or planar colour", "Save it as grey or RGB")
-    if page.ndim not in (2, 3) or page.samplesperpixel not in _SAMPLES[page.photometric]:
-        raise InputError(
-            path, f"{page.samplesperpixel} samples a pixel", "Save one channel as grey pages"
-        )
-    check_shape(path, (1, *page.shape[:2]))
+    samples = page.samplesperpixel
+    if page.photometric not in _GREY and samples not in (3, 4):
+        raise InputError(path, f"{samples} samples a pixel", "Save it as grey or RGB")
+    check_decoding(path, page)
 
 
 def _is_brightness(page: tifffile.TiffPage) -> bool:
-    return page.photometric in _SAMPLES and page.planarconfig == 1
+    is_rgb = page.photometric == tifffile.PHOTOMETRIC.RGB and page.planarconfig == 1
+    return page.photometric in _GREY or is_rgb
+
+
+def values_of_page(
+    path: Path, file: tifffile.TiffFile, page: tifffile.TiffPage
+) -> tuple[float, float]:
+    """Return slope and intercept that make values of what a page stores.
+
+    Raises:
+        InputError: It is calibrated by a curve.
+    """
+    slope, intercept = calibration(path, file)
+    if page.photometric != tifffile.PHOTOMETRIC.MINISWHITE:
+        return slope, intercept
+    return -slope, intercept + slope * _white_of(page)
 
 
 def calibration(path: Path, file: tifffile.TiffFile) -> tuple[float, float]:
-    """Return slope and intercept of ImageJ's calibration; it keeps signed values so.
+    """Return slope and intercept of ImageJ's calibration, by which it keeps signed values.
 
     Raises:
         InputError: It is no straight line.

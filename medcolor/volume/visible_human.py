@@ -19,6 +19,7 @@ from jaxtyping import Float, Int16
 
 from medcolor.domain import GrayVolume
 from medcolor.errors import InputError
+from medcolor.volume.choice import chosen_volume
 from medcolor.volume.even_stack import even_stack, lazy_stack, placed
 from medcolor.volume.files import list_files
 from medcolor.volume.genesis import (
@@ -57,6 +58,7 @@ def open_genesis_stack(folder: Path, settings: VolumeSettings) -> GrayVolume:
     paths = [path for path in list_files(folder) if is_genesis_name(path.name)]
     texts = [text_header_of(path) for path in paths]
     versions = tuple(version_of(path) for path in (*paths, *texts) if path is not None)
+    chosen_volume(folder, settings)
     slices, empty, doubled = _read_headers(tuple(paths), versions)
     if len({one.is_ct for one in slices}) != 1:
         what = "CT and MRI" if slices else f"{len(empty)} empty files"

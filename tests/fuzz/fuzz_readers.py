@@ -41,6 +41,11 @@ def _nifti() -> list[bytes]:
     return [first, nib.Nifti2Image(VOXELS, np.eye(4)).to_bytes(), gzip.compress(first)]
 
 
+def _mgh() -> list[bytes]:
+    first = nib.MGHImage(VOXELS, np.eye(4)).to_bytes()
+    return [first, gzip.compress(first)]
+
+
 def _nrrd() -> list[bytes]:
     head = "NRRD0004\ntype: int16\ndimension: 3\nsizes: 4 5 6\nendian: little\nspacings: 1 1 1\n"
     plain = f"{head}encoding: raw\n\n".encode() + VOXELS.tobytes()
@@ -77,13 +82,25 @@ def _zip() -> list[bytes]:
 def _tiff() -> list[bytes]:
     import tifffile
 
-    content = io.BytesIO()
-    tifffile.imwrite(content, VOXELS, photometric="minisblack")
-    return [content.getvalue()]
+    several = np.stack([VOXELS, VOXELS])
+    hows: list[tuple[np.ndarray, dict[str, object]]] = [
+        (VOXELS, {}),
+        (several, {"imagej": True, "metadata": {"axes": "TZYX", "unit": "um", "spacing": 2.0}}),
+        (several, {"imagej": True, "truncate": True, "metadata": {"axes": "TZYX"}}),
+        (several, {"ome": True, "metadata": {"axes": "TZYX"}}),
+        (np.zeros((16, 16, 16), np.uint8), {"volumetric": True, "tile": (16, 16, 16)}),
+    ]
+    found = []
+    for stack, how in hows:
+        content = io.BytesIO()
+        tifffile.imwrite(content, stack, photometric="minisblack", **how)
+        found.append(content.getvalue())
+    return found
 
 
 KINDS = {
     "nifti": (_nifti, "scan"),
+    "mgh": (_mgh, "scan"),
     "nrrd": (_nrrd, "scan"),
     "dicom": (_dicom, "scan"),
     "zip": (_zip, "scan"),

@@ -76,7 +76,7 @@ def test_an_nrrd_takes_no_voxels_from_other_folders(tmp_path):
     head = "NRRD0004\ntype: int16\ndimension: 3\nsizes: 5 5 5\nencoding: raw\nendian: little\n"
     for name in ("../secret.raw", str(tmp_path / "secret.raw"), "LIST", "%03d.raw 1 5 1"):
         path.write_text(f"{head}data file: {name}\n")
-        with pytest.raises(InputError, match=r"out of its folder|several files|NRRD header"):
+        with pytest.raises(InputError, match=r"no path below it|several files|NRRD header"):
             open_volume(path, VolumeSettings(spacing_mm=(1.0, 1.0, 1.0)), tmp_path)
 
 
@@ -98,7 +98,7 @@ def test_an_nrrd_takes_voxels_beside_it_also_through_a_link(tmp_path, voxels):
 def test_a_volume_of_several_is_chosen(tmp_path, voxels, kind):
     series = np.stack([voxels + 10 * t for t in range(4)], axis=-1)
     nib.save(kind(series, np.diag([2.0, 3.0, 4.0, 1.0])), tmp_path / "scan.nii.gz")
-    with pytest.raises(InputError, match=r"4 volumes.*volume\.time_point"):
+    with pytest.raises(InputError, match=r"4 time points.*volume\.time_point"):
         open_volume(tmp_path / "scan.nii.gz", DEFAULT, tmp_path)
     chosen = VolumeSettings(time_point=2)
     volume = open_volume(tmp_path / "scan.nii.gz", chosen, tmp_path)
@@ -180,7 +180,7 @@ def test_pages_that_count_from_white_are_turned(tmp_path):
 def test_pages_of_a_tiff_are_slices(tmp_path, dtype):
     pages = np.random.default_rng(3).integers(0, 255, (4, 9, 7)).astype(dtype)
     tifffile.imwrite(tmp_path / "scan.tif", pages, photometric="minisblack", compression="zlib")
-    with pytest.raises(InputError, match=r"4 pages.*volume\.spacing_mm"):
+    with pytest.raises(InputError, match=r"4 slices.*volume\.spacing_mm"):
         open_volume(tmp_path / "scan.tif", DEFAULT, tmp_path)
     volume = open_volume(
         tmp_path / "scan.tif", VolumeSettings(spacing_mm=(2.0, 1.0, 1.0)), tmp_path

@@ -7,6 +7,7 @@ is read or refused in one line.
 from __future__ import annotations
 
 import gzip
+import json
 import struct
 import tempfile
 from pathlib import Path
@@ -17,6 +18,7 @@ import nrrd
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from dicom_files import write_dicom, write_multiframe
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -141,15 +143,26 @@ def seeds() -> dict[str, tuple[str, bytes]]:
         write_multiframe(Path(folder, "b"), [0.0, 1.0], voxels[:2], [(2, -9), (0.5, -1)])
         nrrd.write(f"{folder}/a.nrrd", voxels, {"spacings": [1.0, 1.0, 1.0]})
         tifffile.imwrite(f"{folder}/a.tif", voxels, photometric="minisblack")
-        names = ("a", "b", "a.nrrd", "a.tif")
-        dicom, frames, by_nrrd, tiff = (Path(folder, name).read_bytes() for name in names)
+        grey = {"photometric": "minisblack"}
+        several = np.stack([voxels, voxels])
+        about = {"axes": "TZYX", "unit": "um", "spacing": 2.0}
+        tifffile.imwrite(f"{folder}/b.tif", several, imagej=True, metadata=about)
+        tifffile.imwrite(f"{folder}/c.tif", several, ome=True, **grey, metadata={"axes": "TZYX"})
+        volumetric = {"volumetric": True, "tile": (16, 16, 16), **grey}
+        tifffile.imwrite(f"{folder}/d.tif", np.zeros((16, 16, 16), np.uint8), **volumetric)
+        names = ("a", "b", "a.nrrd", "a.tif", "b.tif", "c.tif", "d.tif")
+        dicom, frames, by_nrrd, *tiffs = (Path(folder, name).read_bytes() for name in names)
     slice_ = genesis_file(np.arange(64, dtype=np.int16).reshape(8, 8), 100.0)
     return {
         "NIfTI": ("scan.nii", plain),
         "NIfTI, gzip": ("scan.nii.gz", gzip.compress(plain)),
         "NIfTI-2": ("scan.nii", nib.Nifti2Image(voxels, np.eye(4)).to_bytes()),
+        "MGH": ("scan.mgh", nib.MGHImage(voxels, np.eye(4)).to_bytes()),
         "NRRD": ("scan.nrrd", by_nrrd),
-        "TIFF": ("scan.tif", tiff),
+        "TIFF": ("scan.tif", tiffs[0]),
+        "TIFF, ImageJ": ("scan.tif", tiffs[1]),
+        "TIFF, OME": ("scan.tif", tiffs[2]),
+        "TIFF, volumetric": ("scan.tif", tiffs[3]),
         "DICOM": ("scan.dcm", dicom),
         "DICOM, frames": ("scan.dcm", frames),
         "Genesis": ("c_vm1001.t1", slice_),
@@ -194,3 +207,64 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(kind, changes, share):
                 refusal = str(error)
             assert "\n" not in refusal
             assert not list(Path(staging).glob("*.part*"))
+
+
+ANYTHING = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 1 << 40), st.floats(), st.text(max_size=3),
+    st.just([]), st.just({}), st.lists(st.integers(-1, 9), max_size=4),
+    st.sampled_from(["..", "/", "0", "micrometer", "x", "channel", "<i2", "zstd", "gzip", [["a"]]]),
+)  # fmt: skip
+
+
+def image_of_zarr(path: Path, version: int) -> list[Path]:
+    """Write an OME-Zarr image and return its files of metadata."""
+    group = zarr.open_group(str(path), mode="w", zarr_format=version)
+    group.create_array("0", data=np.zeros((2, 3, 4, 5), np.int16), chunks=(1, 2, 4, 5))
+    axes = [{"name": "c", "type": "channel"}]
+    axes += [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
+    steps = [{"type": "scale", "scale": [1, 1, 1, 1]}]
+    image = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": steps}]}
+    group.attrs.update(
+        {"ome": {"multiscales": [image]}} if version == 3 else {"multiscales": [image]}
+    )
+    names = ("zarr.json", "0/zarr.json", ".zattrs", "0/.zarray")
+    return [path / name for name in names if (path / name).is_file()]
+
+
+def places(value: object) -> list[tuple[object, object]]:
+    """Return every container of a JSON value with every key of it."""
+    if isinstance(value, dict):
+        keys: list[object] = [*value]
+    else:
+        keys = [*range(len(value))] if isinstance(value, list) else []
+    found = [(value, key) for key in keys]
+    return found + [place for key in keys for place in places(value[key])]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("channel", [0, None])
+@damaged
+@given(st.data())
+def test_an_ome_zarr_of_any_metadata_is_read_or_refused_in_one_line(version, channel, data):
+    chosen = VolumeSettings(channel=channel, spacing_mm=(1.0, 1.0, 1.0))
+    with tempfile.TemporaryDirectory() as folder:
+        files = image_of_zarr(Path(folder, "scan.zarr"), version)
+        for _ in range(data.draw(st.integers(1, 3))):
+            file = data.draw(st.sampled_from(files))
+            about = json.loads(file.read_text())
+            if not places(about):
+                continue
+            container, key = data.draw(st.sampled_from(places(about)))
+            if data.draw(st.booleans()):
+                container[key] = data.draw(ANYTHING)
+            else:
+                del container[key]
+            file.write_text(json.dumps(about))
+        refusal = ""
+        try:
+            volume = open_volume(Path(folder, "scan.zarr"), chosen, Path(folder, "staging"))
+            read_slice(volume, 0, SETTINGS)
+        except InputError as error:
+            refusal = str(error)
+        assert "\n" not in refusal
+        assert refusal.isprintable()

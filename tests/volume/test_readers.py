@@ -202,7 +202,7 @@ def tilted_gantry(folder: Path) -> Path:
         (damage_gzip, "damaged gzip"),
         (truncated_nifti, "truncated"),
         (complex_nifti, "type complex64"),
-        (four_dimensions, "2 volumes"),
+        (four_dimensions, "2 time points"),
         (mixed_sizes, "slices differ"),
         (no_image, "no readable image"),
         (empty_file, "no readable image"),

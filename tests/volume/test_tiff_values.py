@@ -85,10 +85,9 @@ def test_grey_pages_with_alpha_are_their_grey(tmp_path):
     np.testing.assert_array_equal(found, stack[..., 0])
 
 
-def test_samples_that_are_no_colour_are_refused(tmp_path):
-    stack = np.zeros((4, 6, 5, 5), np.uint8)
-    how = {"photometric": "minisblack", "planarconfig": "contig", "metadata": None}
-    tifffile.imwrite(tmp_path / "scan.tif", stack, **how)
+def test_samples_of_rgb_beyond_alpha_are_refused(tmp_path):
+    how = {"photometric": "rgb", "planarconfig": "contig", "metadata": None}
+    tifffile.imwrite(tmp_path / "scan.tif", np.zeros((4, 6, 5, 5), np.uint8), **how)
     with pytest.raises(InputError, match="5 samples a pixel"):
         open_volume(tmp_path / "scan.tif", SPACED, tmp_path)
 
@@ -151,7 +150,7 @@ def test_an_imagej_axis_in_no_length_has_no_spacing(tmp_path):
     tifffile.imwrite(
         tmp_path / "scan.tif", words("<u2"), imagej=True, resolution=(2, 4), metadata=about
     )
-    with pytest.raises(InputError, match=r"volume\.spacing_mm"):
+    with pytest.raises(InputError, match=r"lengths in 'sec'.*volume\.length_unit"):
         open_volume(tmp_path / "scan.tif", DEFAULT, tmp_path)
 
 
