@@ -186,8 +186,8 @@ Each has a lock of its own, its share of the cores, and its share of the GPU's m
 Eight GPUs a node, `compute.gpu_share=0.25`; slices a second of the whole run, and its longest part.
 What is left on many GPUs is what one thread does: getting ready and two fits take {alone_s:.0f} s,
 so no number of GPUs makes more than {site.slices / alone_s:.0f} slices/s of one body. A bucket is
-read and written by all nodes together; votes of slices are kept in it between the passes, if the volume
-does.
+read and written by all nodes together; votes of slices are in it between the passes, if the volume
+is.
 
 {scaling()}
 

@@ -11,10 +11,11 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 import venv
 import zipfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -80,7 +81,14 @@ def machine(tmp_path_factory, wheel):
 
 
 @pytest.fixture(scope="module")
-def dashboard(machine, tmp_path_factory):
+def short_folder():
+    """A folder whose name leaves room for those of Ray's sockets, 107 bytes in all."""
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def dashboard(machine, tmp_path_factory, short_folder):
     """The address for jobs of a Ray that was begun by that Python, on loopback."""
     gcs, port, agent, client = free_ports(4)
     log = tmp_path_factory.mktemp("ray") / "log"
@@ -88,11 +96,10 @@ def dashboard(machine, tmp_path_factory):
         *("ray", "start", "--head", "--block", "--num-cpus=2", "--node-ip-address=127.0.0.1"),
         *(f"--port={gcs}", f"--dashboard-port={port}", f"--ray-client-server-port={client}"),
         *(f"--dashboard-agent-listen-port={agent}", "--object-store-memory=100000000"),
-        f"--temp-dir={tmp_path_factory.mktemp('t', numbered=True)}",
+        f"--temp-dir={short_folder}",
     ]
     with log.open("wb") as file:
         head = subprocess.Popen(command, env=machine, stdout=file, stderr=file)
-    family = psutil.Process(head.pid)
     try:
         deadline = time.monotonic() + 200
         for awaited in (port, agent):
@@ -102,8 +109,10 @@ def dashboard(machine, tmp_path_factory):
                 time.sleep(0.2)
         yield f"http://127.0.0.1:{port}"
     finally:
-        for one in [family, *family.children(recursive=True)]:
-            one.kill()
+        with suppress(psutil.NoSuchProcess):
+            family = psutil.Process(head.pid)
+            for one in [family, *family.children(recursive=True)]:
+                one.kill()
         head.wait()
 
 
