@@ -56,8 +56,11 @@ system-test:  ## Install the browser in which pages are tested, if permitted; el
 demo: setup  ## Colour a procedural person's head and draw it: out/demo
 	$(BIN)/medcolor demo --output out/demo
 
-test: setup system-test  ## Run the tests
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+test: setup system-test  ## Run the tests, without those marked slow
+	$(BIN)/python -m pytest -q -n 3 --dist loadgroup -m "not slow"
+
+test-all: setup system-test  ## Run all tests
+	$(BIN)/python -m pytest -q -n 3 --dist loadgroup
 
 check: $(READY) docs  ## Lint, types, layers, the site; whether all pins resolve, where a package registry answers
 	$(BIN)/ruff format --check .

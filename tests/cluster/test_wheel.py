@@ -26,7 +26,12 @@ from trees import tree_bytes
 import medcolor
 from medcolor.config import load_settings
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(560), pytest.mark.xdist_group("ray")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.ray,
+    pytest.mark.timeout(560),
+    pytest.mark.xdist_group("ray"),
+]
 QUICK = ["features.working_size_px=64", "store.slab_slices=4", "store.chunk=[4,16,16]"]
 OLD = "0.0.7"
 

@@ -357,6 +357,7 @@ def test_a_tissue_is_where_photograph_and_scan_agree_and_not_at_its_rim():
         np.testing.assert_array_equal(found[name], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_figures_are_those_of_the_tool_beside_the_development_data(shared, tmp_path):
     """Written by others, and as it stands but for OpenCV's Lab, which errs by up to 0.4."""

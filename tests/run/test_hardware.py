@@ -401,6 +401,7 @@ class AllIsMatchedError(Exception):
     """Ends a run of which matching alone is looked at."""
 
 
+@pytest.mark.slow
 def test_launches_of_the_demo_are_full(tmp_path, monkeypatch):
     """Slices without a body take no place, whatever photographs the others hear."""
     launches = []

@@ -34,6 +34,7 @@ def peak_mib(folder, slices):
     return int(done.stdout) / 1024
 
 
+@pytest.mark.slow
 def test_eight_times_the_slices_take_no_more_memory(tmp_path):
     make_photographs(tmp_path / "photographs")
     few, many = peak_mib(tmp_path, 4), peak_mib(tmp_path, 32)
