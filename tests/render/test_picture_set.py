@@ -145,6 +145,31 @@ def test_the_page_holds_every_view(pictures):
     assert "Not a medical device" in page
 
 
+def test_the_page_has_a_3d_tab_unless_it_is_left_out(volume, pictures, tmp_path):
+    page = (pictures / "index.html").read_text()
+    held = json.loads(re.search(r'id="free-view">(.*?)</script>', page, re.DOTALL)[1])
+    assert held["shown"] == "scene"  # scene.opacity=ramp, which is no tissue
+    assert len(page) < 6e6
+    settings = load_settings(None, [*TINY, "render.frames=1", "render.free_view=false"])
+    page = medcolor.render_volume(volume, tmp_path / "p", settings=settings).read_text()
+    assert "free-view" not in page
+    assert "niivue" not in page.lower()
+
+
+def test_a_volume_without_a_coarse_level_gets_a_page_without_the_tab(tmp_path, caplog):
+    """Its box of voxels alone is more than a page holds."""
+    shape = (140, 140, 140)
+    affine = as_affine(affine_from_code("LPS", (1.0, 1.0, 1.0)))
+    settings = StoreSettings(slab_slices=140, chunk=(70, 70, 70), smallest_side=256)
+    path = tmp_path / "v.ome.zarr"
+    create_store(path, VolumeGeometry(shape, (1.0, 1.0, 1.0), affine), settings, {}, GREY)
+    write_slab(path, 0, range(140), np.full((*shape, 4), 200, np.uint8))
+    small = load_settings(None, [*TINY, "render.frames=1", "render.stills=0"])
+    page = medcolor.render_volume(path, tmp_path / "p", settings=small).read_text()
+    assert "free-view" not in page
+    assert "no level is small enough for the 3-D tab" in caplog.text
+
+
 def test_the_scan_is_drawn_from_the_same_cameras(pictures):
     for number in range(5):
         color = cv2.imread(str(pictures / "frames" / f"{number:04d}.png")).astype(int)
