@@ -23,6 +23,13 @@ const CUTS = {
   sagittal: { axis: 2, away: [90, 0], side: [-1, 0, 0], views: [[305, 10], [55, 10]] },
 };
 const NO_CUT = [2, 0, 0];
+// Where the viewer's shader begins a ray behind a cut: anywhere within three voxels, which makes cut
+// faces grainy. It is to begin at the plane.
+const GRAINY = "samplePos += deltaDir * ran * 1.41;";
+const EVEN = `{
+  samplePos += vec4(dir, 1.0) * max(0.0, sampleRange.x + 0.01 * stepSize - samplePos.a);
+  samplePos += deltaDir * ran * 0.25;
+}`;
 const OBLIQUE = 0.35; // Cosine between camera and cut face: less, and the camera goes to see it.
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
@@ -115,6 +122,14 @@ function borderColored(voxels, alphas, [slices, rows, cols]) {
   return colored;
 }
 
+// Give a canvas a context in which the viewer's shaders draw even cut faces.
+function prepareContext(canvas) {
+  const context = canvas.getContext("webgl2", { alpha: true, antialias: true });
+  const { shaderSource } = context;
+  context.shaderSource = (shader, text) =>
+    shaderSource.call(context, shader, text.replace(GRAINY, EVEN));
+}
+
 class FreeView {
   constructor(root) {
     this.root = root;
@@ -165,6 +180,7 @@ class FreeView {
     });
     const canvas = this.surface.querySelector("canvas");
     canvas.addEventListener("webglcontextlost", () => this.#fail("the browser ended it; reload the page"));
+    prepareContext(canvas);
     await this.viewer.attachToCanvas(canvas, true);
     this.surface.style.backgroundColor = "";
     const nifti = await unpacked(this.data.nifti);

@@ -266,6 +266,23 @@ def test_a_cut_shows_what_is_behind_it(browser, pages, plane, view, before, afte
         wait_for_colors(page, *before)
 
 
+def test_a_cut_face_is_even(browser, pages):
+    """One voxel of red is left before the green: no ray begins behind it."""
+    with in_3d(browser, pages / "quarters.html") as page:
+        page.get_by_role("radio", name="Coronal").check()
+        place = page.get_by_label("Place of the cut")
+        place.fill(str(int(place.input_value()) - 1))
+        wait_for_colors(page, "blue", "red")
+        box = page.locator(SURFACE).bounding_box()
+        clip = {"x": box["x"] + 0.4 * box["width"], "y": box["y"] + 0.58 * box["height"]}
+        file = BytesIO(page.screenshot(clip={**clip, "width": 120, "height": 60}))
+        red, green, _ = np.moveaxis(
+            np.asarray(Image.open(file).convert("RGB")).astype(float), -1, 0
+        )
+        assert (red > green + 40).all()
+        assert red.std() < 8
+
+
 def test_the_place_of_a_cut_counts_as_those_of_sections_do(browser, pages):
     """The middle of 40 voxels of 2 mm is 39 mm from the centre of the first."""
     with in_3d(browser, pages / "quarters.html") as page:
@@ -285,6 +302,8 @@ def test_the_camera_goes_to_where_a_cut_is_seen(browser, pages):
         wait_for_place(page, (0.38, 0.64), "red")
         page.get_by_role("radio", name="Coronal").check()
         assert caption(page).startswith("200°")
+        place = page.get_by_label("Place of the cut")
+        place.fill(str(int(place.input_value()) - 2))
         wait_for_colors(page, "blue", "red")  # From behind, the back taken away.
 
 
