@@ -27,7 +27,7 @@ from medcolor.volume.color_nifti import color_header
 from medcolor.volume.levels import About, Level, three
 from medcolor.volume.store import read_affine, read_slices
 
-_MOST_VOXELS = 2_500_000
+_MOST_VOXELS = 4_000_000
 """Of the box of the body: more would not fit, and a phone would not turn it."""
 
 _STEPS = (1, 1), (2, 4), (4, 8), (8, 8), (8, 16)
@@ -91,11 +91,10 @@ def make_free_volume(
         if math.prod(sides) > _MOST_VOXELS:
             continue
         rgb, alphas = _drawn_level(volume, levels, level, about, scene)
-        for color_step, alpha_step in _STEPS:
-            coarse = {name: _rounded(alpha, alpha_step) for name, alpha in alphas.items()}
-            made = _packed(volume, level, _rounded(rgb, color_step), coarse)
-            if made.packed_bytes <= most_bytes:
-                return made
+        if _packed(volume, level, rgb, alphas, _STEPS[-1]).packed_bytes > most_bytes:
+            continue  # The other steps need not be tried.
+        every = (_packed(volume, level, rgb, alphas, steps) for steps in _STEPS)
+        return next(made for made in every if made.packed_bytes <= most_bytes)
     return None
 
 
@@ -154,9 +153,23 @@ def _rounded(values: UInt8[np.ndarray, "*grid"], step: int) -> UInt8[np.ndarray,
 
 
 def _packed(
-    volume: Place, level: Level, rgb: UInt8[np.ndarray, "z y x 3"], alphas: Alphas
+    volume: Place,
+    level: Level,
+    rgb: UInt8[np.ndarray, "z y x 3"],
+    alphas: Alphas,
+    steps: tuple[int, int],
 ) -> FreeVolume:
-    """Return the box of what any opacity shows, with a layer of clear voxels around it."""
+    """Return the box of what any opacity shows, with a layer of clear voxels around it.
+
+    Args:
+        volume: In colour.
+        level: Of it.
+        rgb: Of the level, drawn.
+        alphas: Of the level.
+        steps: To multiples of which colours and opacities are rounded.
+    """
+    rgb = _rounded(rgb, steps[0])
+    alphas = {name: _rounded(alpha, steps[1]) for name, alpha in alphas.items()}
     visible = np.any([alpha > 0 for alpha in alphas.values()], axis=0)
     box = _box(visible)
     near = binary_dilation(visible[box], np.ones((3, 3, 3), bool))

@@ -156,16 +156,12 @@ def test_the_page_has_a_3d_tab_unless_it_is_left_out(volume, pictures, tmp_path)
     assert "niivue" not in page.lower()
 
 
-def test_a_volume_without_a_coarse_level_gets_a_page_without_the_tab(tmp_path, caplog):
-    """Its box of voxels alone is more than a page holds."""
-    shape = (140, 140, 140)
-    affine = as_affine(affine_from_code("LPS", (1.0, 1.0, 1.0)))
-    settings = StoreSettings(slab_slices=140, chunk=(70, 70, 70), smallest_side=256)
-    path = tmp_path / "v.ome.zarr"
-    create_store(path, VolumeGeometry(shape, (1.0, 1.0, 1.0), affine), settings, {}, GREY)
-    write_slab(path, 0, range(140), np.full((*shape, 4), 200, np.uint8))
-    small = load_settings(None, [*TINY, "render.frames=1", "render.stills=0"])
-    page = medcolor.render_volume(path, tmp_path / "p", settings=small).read_text()
+def test_where_no_level_is_small_enough_the_page_has_no_tab_and_the_log_says_so(
+    volume, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr("medcolor.render.free_volume._MOST_VOXELS", 100)
+    small = load_settings(None, [*TINY, "render.frames=1", "render.stills=0", "scene.opacity=ramp"])
+    page = medcolor.render_volume(volume, tmp_path / "p", settings=small).read_text()
     assert "free-view" not in page
     assert "no level is small enough for the 3-D tab" in caplog.text
 
