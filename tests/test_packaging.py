@@ -50,6 +50,19 @@ def test_the_wheel_holds_the_sources_of_the_pages(wheel):
     assert {"medcolor/render/page.html", "medcolor/render/cohort.html"} <= packaged
 
 
+def test_the_wheel_holds_the_viewer_of_the_pages_with_the_licences_of_all_inside_it(wheel):
+    folder = "medcolor/render/niivue"
+    assert {name for name in wheel.namelist() if name.startswith(folder)} == {
+        f"{folder}/{name}" for name in ("niivue.umd.js", "LICENSE.txt", "ORIGIN.txt")
+    }
+    licence = wheel.read(f"{folder}/LICENSE.txt")
+    assert b"Copyright (c) 2021, Niivue" in licence
+    (named,) = (
+        n for n in wheel.namelist() if n.endswith("dist-info/licenses/" + folder + "/LICENSE.txt")
+    )
+    assert wheel.read(named) == licence
+
+
 def test_the_wheel_installs_the_command(wheel):
     name = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     assert "medcolor = medcolor.cli:main" in wheel.read(name).decode()

@@ -5,24 +5,15 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
-
 from medcolor.export.exported import Exported
+from medcolor.volume.color_nifti import color_header
 
 GZIP_LEVEL = 4
 
 
 def write_nifti(path: Path, volume: Exported) -> None:
     """Write one file, packed if its name says so: ITK-SNAP, MRIcroGL, NiiVue, nibabel."""
-    header = nib.Nifti1Header()
-    header.set_data_dtype(np.dtype([(name, "u1") for name in "RGBA"[: volume.channels]]))
-    header.set_data_shape(volume.level.shape[::-1])
-    header.set_sform(volume.affine, "scanner")
-    header.set_qform(volume.affine, "scanner")
-    header.set_xyzt_units("mm")
-    header["vox_offset"] = 352
-    head = header.binaryblock + bytes(4)
+    head = color_header(volume.level.shape, volume.affine, volume.channels)
     with path.open("wb") as file:
         if path.suffix != ".gz":
             file.write(head)

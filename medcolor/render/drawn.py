@@ -97,7 +97,7 @@ def make_drawn(
     shape, spacing_mm = overview.shape, overview.drawn_mm
     tissue = scene.opacity if scene.opacity_points is None and scene.opacity in TISSUES else None
     points = points_for(scene, levels, place)
-    opacities = _opacities(points)
+    opacities = opacities_of(points)
     least = _least_visible(opacities)
     is_surface = (opacities > 0.05 * opacities.max()) & (opacities < _SOLID * opacities.max())
     counts = np.zeros(256)
@@ -177,6 +177,11 @@ def points_for(scene: SceneSettings, levels: GreyLevels | None, place: str) -> P
     return thinned(points_of(name, levels, place), scene.density)
 
 
+def opacities_of(points: Points) -> Float[np.ndarray, " 256"]:
+    """Return the opacity of a millimetre of every level."""
+    return np.asarray(np.interp(np.arange(256) / 255, *np.array(points).T), np.float64)
+
+
 def _exposure(counts: Float[np.ndarray, " 256"]) -> float:
     """Return the exposure at which a surface is well lit.
 
@@ -198,11 +203,6 @@ def exposed(rgb: UInt8[np.ndarray, "*grid 3"], exposure: float) -> UInt8[np.ndar
     largest = np.maximum(np.arange(256), 1) / 255
     gain = ((1 - (1 - largest) ** exposure) / largest).astype(np.float32)
     return np.asarray(np.rint(rgb * gain[rgb.max(axis=-1, keepdims=True)]), np.uint8)
-
-
-def _opacities(points: Points) -> Float[np.ndarray, " 256"]:
-    """Return the opacity of a millimetre of every level."""
-    return np.asarray(np.interp(np.arange(256) / 255, *np.array(points).T), np.float64)
 
 
 def _least_visible(opacities: Float[np.ndarray, " 256"]) -> float:

@@ -6,18 +6,18 @@ and by mail. The sources lie beside this module: `page.*`, `cohort.*`, and `look
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from html import escape
-from importlib.resources import files
 from io import BytesIO
 from string import Template
 from urllib.parse import urlsplit
 
 from PIL import Image
+
+from medcolor.render.free_view import FreeParts, FreeView, free_parts
+from medcolor.render.page_source import inert_json, script_source, source
 
 _NOTICE = (
     "Not a medical device. The colours are plausible, taken from photographs of other bodies; "
@@ -100,6 +100,9 @@ class PageContent:
     body: bytes | None = None
     """WebP file: what was taken for body; None if the run did not keep it."""
 
+    free: FreeView | None = None
+    """The second tab; None if there is none."""
+
 
 @dataclass(frozen=True)
 class CohortEntry:
@@ -136,8 +139,11 @@ def page_file(content: PageContent) -> bytes:
         **_sources([view.pictures for view in content.views]),
     }
     data = {"views": views, "stacks": [_stack(stack) for stack in content.stacks]}
+    free = free_parts(content.free)
+    lines = (*content.credits, *free.credits)
     return _filled(
         "page",
+        free,
         title=escape(content.title),
         aspect=f"{width / height:.4f}",
         width=str(width),
@@ -147,8 +153,8 @@ def page_file(content: PageContent) -> bytes:
         alt=escape(f"{content.title}: {first.label}"),
         facts=_headed("About this volume", "facts", _definitions(content.facts)),
         body=_headed("What is body", "outlines", _picture(content.body)),
-        credits=_headed("Credits", "credits", _list(content.credits)),
-        content=_inert_json(data),
+        credits=_headed("Credits", "credits", _list(lines) + free.licence),
+        content=inert_json(data),
     )
 
 
@@ -159,31 +165,27 @@ def cohort_file(title: str, entries: Sequence[CohortEntry]) -> bytes:
         ValueError: An address that is not relative, or a thumbnail that is no WebP.
     """
     items = "\n".join(_entry(entry) for entry in entries)
-    return _filled("cohort", title=escape(title), entries=items)
+    return _filled("cohort", free_parts(None), title=escape(title), entries=items)
 
 
-def _filled(kind: str, **texts: str) -> bytes:
+def _filled(kind: str, free: FreeParts, **texts: str) -> bytes:
     """Fill the template `kind` with its style, its script and `texts`, which are HTML."""
-    script = f"\n{_source(f'{kind}.js')}\n"
-    digest = b64encode(sha256(script.encode()).digest()).decode()
-    # The one script that runs is named by its digest: none that slips into a text ever would.
+    script = f"\n{source(f'{kind}.js')}\n"
+    # The scripts that run are named by their digests: none that slips into a text ever would.
+    scripts = " ".join([script_source(script), *free.policy])
     policy = (
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
-        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+        f"script-src {scripts}; base-uri 'none'; form-action 'none'"
     )
-    page = Template(_source(f"{kind}.html")).substitute(
-        texts,
+    page = Template(source(f"{kind}.html")).substitute(
+        {**texts, **free.texts},
         policy=policy,
         notice=escape(_NOTICE),
-        style=_source("look.css") + _source(f"{kind}.css"),
+        style=source("look.css") + source(f"{kind}.css") + free.style,
         script=script.strip("\n"),
     )
     # Names of files may hold what is no text; a question mark stands for it.
     return page.encode("utf-8", errors="replace")
-
-
-def _source(name: str) -> str:
-    return files("medcolor.render").joinpath(name).read_text(encoding="utf-8").strip("\n")
 
 
 def _stack(stack: SectionStack) -> dict[str, object]:
@@ -210,12 +212,6 @@ def _data_uri(webp: bytes) -> str:
     if webp[:4] != b"RIFF" or webp[8:12] != b"WEBP":
         raise ValueError(f"pictures are WebP files, this one begins with {webp[:12]!r}")
     return "data:image/webp;base64," + b64encode(webp).decode()
-
-
-def _inert_json(data: object) -> str:
-    """Return JSON that can stand inside a script element: nothing in it ends the element."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", r"\u003c")
 
 
 def _headed(heading: str, name: str, body: str) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 
 from medcolor.errors import InputError
 from medcolor.fetch import CHECKSUMS
 from medcolor.render.frames import FrameReport, FrameTask, Kind, SetPlan, frame_name
+from medcolor.render.free_view import FreeView, most_packed_bytes
+from medcolor.render.free_volume import make_free_volume
 from medcolor.render.own_png import is_marked
 from medcolor.render.page import (
     PageContent,
@@ -200,18 +202,32 @@ def _page(plan: SetPlan, color: _Frames, grey: _Frames | None, body: bytes | Non
         )
         for number in range(0, len(color), step)
     )
-    return page_file(
-        PageContent(
-            title=plan.volume.name.removesuffix(".ome.zarr"),
-            views=views,
-            is_loop=is_loop(plan.scene),
-            frames_per_second=max(1, round(plan.settings.frames_per_second / step)),
-            stacks=_stacks(plan),
-            facts=_facts(plan),
-            credits=(*([plan.about.credit] if plan.about.credit else []), *plan.settings.credits),
-            body=body,
-        )
+    content = PageContent(
+        title=plan.volume.name.removesuffix(".ome.zarr"),
+        views=views,
+        is_loop=is_loop(plan.scene),
+        frames_per_second=max(1, round(plan.settings.frames_per_second / step)),
+        stacks=_stacks(plan),
+        facts=_facts(plan),
+        credits=(*([plan.about.credit] if plan.about.credit else []), *plan.settings.credits),
+        body=body,
     )
+    page = page_file(content)
+    free = _free_view(plan, len(page)) if plan.settings.free_view else None
+    return page if free is None else page_file(replace(content, free=free))
+
+
+def _free_view(plan: SetPlan, page_bytes: int) -> FreeView | None:
+    """Return the second tab of a page that has this size without it."""
+    room = most_packed_bytes(page_bytes)
+    volume = make_free_volume(plan.volume, plan.levels, plan.about, plan.scene, room)
+    if volume is None:
+        _log.warning(
+            "%s: no level is small enough for the 3-D tab of the page (store.smallest_side)",
+            plan.volume.name,
+        )
+        return None
+    return FreeView(volume, plan.scene)
 
 
 def _label(frame: Frame) -> str:

@@ -31,6 +31,11 @@ class RenderSettings(Settings):
     sections: int = 48
     """Sections of each plane on the page, evenly spread."""
 
+    free_view: bool = True
+    """Whether the page has a second tab in which a coarse level is turned freely: opacity by
+    tissue, a plane that cuts. It adds 2 to 4 MB, the viewer (NiiVue) included, and never more than
+    keeps a page of the default size below 6 MB."""
+
     credits: tuple[str, ...] = ()
     """Lines of credit on the page, as for the photographs that the colours come from."""
 

@@ -145,6 +145,27 @@ def test_the_page_holds_every_view(pictures):
     assert "Not a medical device" in page
 
 
+def test_the_page_has_a_3d_tab_unless_it_is_left_out(volume, pictures, tmp_path):
+    page = (pictures / "index.html").read_text()
+    held = json.loads(re.search(r'id="free-view">(.*?)</script>', page, re.DOTALL)[1])
+    assert held["shown"] == "scene"  # scene.opacity=ramp, which is no tissue
+    assert len(page) < 6e6
+    settings = load_settings(None, [*TINY, "render.frames=1", "render.free_view=false"])
+    page = medcolor.render_volume(volume, tmp_path / "p", settings=settings).read_text()
+    assert "free-view" not in page
+    assert "niivue" not in page.lower()
+
+
+def test_where_no_level_is_small_enough_the_page_has_no_tab_and_the_log_says_so(
+    volume, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr("medcolor.render.free_volume._MOST_VOXELS", 100)
+    small = load_settings(None, [*TINY, "render.frames=1", "render.stills=0", "scene.opacity=ramp"])
+    page = medcolor.render_volume(volume, tmp_path / "p", settings=small).read_text()
+    assert "free-view" not in page
+    assert "no level is small enough for the 3-D tab" in caplog.text
+
+
 def test_the_scan_is_drawn_from_the_same_cameras(pictures):
     for number in range(5):
         color = cv2.imread(str(pictures / "frames" / f"{number:04d}.png")).astype(int)
