@@ -70,7 +70,7 @@ def make_images(folder):
     return folder / "scan"
 
 
-@pytest.mark.parametrize("make", [make_nifti, make_images])
+@pytest.mark.parametrize("make", [make_nifti, pytest.param(make_images, marks=pytest.mark.slow)])
 def test_without_any_extra_a_scan_takes_the_same_colours(tmp_path, make):
     scan, photographs = make(tmp_path), make_photographs(tmp_path / "photographs")
     options = [*QUICK, "--set", "volume.spacing_mm=[3,1.5,1.5]"]

@@ -98,6 +98,7 @@ def test_the_scan_has_the_phantoms_geometry(files, tmp_path):
     assert volume.geometry.spacing_mm == pytest.approx((8, 8, 8))
 
 
+@pytest.mark.slow
 def test_a_case_runs_through_the_whole_product(tmp_path):
     table = evaluate_across([SMALL], QUICK, Silent(), pictures=tmp_path)
     found = figures(table)

@@ -23,7 +23,7 @@ from medcolor.phantom.rendering.clinical import CT_NOISE_HU, MRI_NOISE, coil_sen
 from medcolor.phantom.rendering.scans import MRI_SCALE
 
 # What a module makes once is made by one worker.
-pytestmark = pytest.mark.xdist_group("clinical")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("clinical")]
 
 # SHA-256 over CT, T1 and T2 of the whole body at 8 mm, first 16 digits; see test_phantom.py.
 DIGESTS: dict[int, tuple[str, str, str]] = {
@@ -53,7 +53,6 @@ def ct(seed: int, region: Literal["head", "trunk", "whole"], spacing_mm: float) 
     return render_clinical_ct(person(seed, region, spacing_mm))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_persons_in_a_clinic_are_the_frozen_ones(seed: int) -> None:
     phantom = person(seed, "whole", 8.0)
@@ -61,7 +60,6 @@ def test_persons_in_a_clinic_are_the_frozen_ones(seed: int) -> None:
     assert tuple(map(digest, scans)) == DIGESTS[seed]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("tissues", CONTRAST_HU, ids=lambda some: some[0].name.lower())
 def test_soft_tissues_have_the_contrast_of_real_scans(tissues: tuple[Tissue, ...]) -> None:
     phantom, hu = person(2, "whole", 4.0), ct(2, "whole", 4.0)
@@ -80,7 +78,6 @@ def test_bone_is_dense_without_and_marrow_within_and_lungs_hold_air() -> None:
     assert np.median(hu[phantom.labels == Tissue.YELLOW_MARROW]) < 100
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_ct_has_the_noise_of_its_person(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     phantom = person(seed, "head", 6.0)
@@ -127,7 +124,6 @@ def test_slabs_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
     clinical._finer_labels.cache_clear()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("contrast", ["T1", "T2"])
 def test_mr_noise_is_rician(contrast: Literal["T1", "T2"]) -> None:
     phantom = person(1, "head", 4.0)

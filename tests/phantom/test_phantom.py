@@ -119,6 +119,7 @@ def test_persons_and_pictures_are_the_frozen_ones(seed: int) -> None:
     assert tuple(map(digest, volumes)) == DIGESTS[seed]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("region", ["head", "trunk"])
 def test_head_and_trunk_are_exact_parts_of_the_whole(region: Region) -> None:
     whole, part = person(1, "whole", 6.0), person(1, region, 6.0)
@@ -131,6 +132,7 @@ def test_head_and_trunk_meet_without_gap_or_overlap() -> None:
     assert trunk.origin_mm[0] + trunk.labels.shape[0] * 6.0 == head.origin_mm[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("region", "fine", "coarse"), [("head", 3.0, 6.0), ("trunk", 4.0, 8.0)])
 def test_a_person_is_the_same_at_half_the_spacing(
     region: Region, fine: float, coarse: float
@@ -328,6 +330,7 @@ def test_two_seeds_are_two_persons(name: str) -> None:
     assert dice < 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [11, 14])
 def test_the_body_is_one_piece_and_stays_within_the_frame(seed: int) -> None:
     body = person(seed, "whole", 4.0).labels > 0

@@ -228,8 +228,8 @@ def test_the_way_photographs_lie_is_found(scan, tmp_path, quick, undisturbed, wi
 @pytest.mark.parametrize(
     ("threads", "slab_slices", "look"),
     [
-        *((1, 1, "photograph"), (3, 2, "photograph"), (1, 5, "photograph"), (2, 16, "photograph")),
-        *((1, 2, "scan"), (3, 5, "paper")),
+        *((1, 1, "photograph"), (3, 2, "photograph"), (2, 16, "photograph")),
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in ((1, 2, "scan"), (3, 5, "paper"))),
     ],
 )
 def test_pixels_and_the_model_do_not_depend_on_threads_or_slabs(

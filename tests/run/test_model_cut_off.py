@@ -74,7 +74,7 @@ def assert_it_ends_without_matching(small, output, monkeypatch, truth):
     assert tree_bytes(output) == truth
 
 
-@pytest.mark.parametrize("is_before", [True, False])
+@pytest.mark.parametrize("is_before", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("step", STEPS)
 def test_a_run_cut_off_between_any_two_writes_goes_on_to_the_same_bytes(
     small, output, monkeypatch, truth, step, is_before
@@ -153,7 +153,9 @@ def test_a_draft_that_is_lost_ends_the_run_in_a_line_and_costs_no_matching(
     assert_it_ends_without_matching(small, output, monkeypatch, truth)
 
 
-@pytest.mark.parametrize("damage", [lambda path: path.unlink(), flip])
+@pytest.mark.parametrize(
+    "damage", [lambda path: path.unlink(), pytest.param(flip, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("look", ["photograph", "paper", "as of a gray photograph"])
 def test_votes_that_are_lost_before_they_are_read_are_matched_again_the_next_time(
     small, output, monkeypatch, made, look, damage
@@ -231,12 +233,25 @@ POINTS = {
 }
 
 
+def late(point, look):
+    """Return a case for the run of all tests."""
+    return pytest.param(point, look, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("point", "look"),
     [
         *((point, "photograph") for point in POINTS),
-        *((point, "paper") for point in POINTS if not re.search("draft|fit|votes|model", point)),
-        *((point, "as of a gray photograph") for point in POINTS if not re.search("match", point)),
+        *(
+            late(point, "paper")
+            for point in POINTS
+            if not re.search("draft|fit|votes|model", point)
+        ),
+        *(
+            late(point, "as of a gray photograph")
+            for point in POINTS
+            if not re.search("match", point)
+        ),
     ],
 )
 def test_a_driver_that_ends_takes_nothing_from_a_slower_one(

@@ -70,7 +70,9 @@ def test_ct_of_a_body_is_known_by_its_values(region, render):
 
 @pytest.mark.parametrize("contrast", ["T1", "T2"])
 @pytest.mark.parametrize("fill", [None, *FILLS])
-@pytest.mark.parametrize("render", [render_mri, render_clinical_mri])
+@pytest.mark.parametrize(
+    "render", [render_mri, pytest.param(render_clinical_mri, marks=pytest.mark.slow)]
+)
 def test_mri_stays_mri_whatever_its_surroundings_are_filled_with(contrast, fill, render):
     values = mri(render, contrast)
     plain = window_of(values)
