@@ -1,4 +1,4 @@
-"""Two of the schedules that `make chaos` plays."""
+"""Two of the schedules that `make chaos` plays; `make test-all` does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def here():
             yield made
 
 
-@pytest.mark.parametrize("seed", [SEEDS[0], pytest.param(SEEDS[1], marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_run_that_loses_much_ends_with_the_bytes_of_an_undisturbed_one(here, seed):
     play(Schedule.of(seed), here)
 

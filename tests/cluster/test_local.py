@@ -109,6 +109,7 @@ def times(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 @on_ray
 def test_a_second_night_does_nothing(started, scan, photographs, tmp_path):
     cohort, out = tmp_path / "cohort.yaml", tmp_path / "out"

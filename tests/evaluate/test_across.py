@@ -175,6 +175,7 @@ def test_a_person_is_written_as_files_by_the_command(tmp_path):
     assert "tail" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_the_liver_is_liver_coloured_and_on_the_right(tmp_path):
     """Trunk CT of one person from another's photographs, coarse."""
     case = Case("trunk", "ct", 8.0)

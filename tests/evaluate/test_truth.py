@@ -160,6 +160,7 @@ def test_the_default_split_is_every_fourth_and_leaves_its_neighbours(body):
     assert divide(body.photographs, records, judged, 0.0, ReferenceSettings()) == library
 
 
+@pytest.mark.slow
 def test_a_prepared_folder_says_how_its_photographs_lie_and_stays_one(body, tmp_path):
     """Upright frames, and names that say nothing of it."""
     folder = tmp_path / "prepared"

@@ -154,6 +154,7 @@ def test_training_leaves_the_derivatives_alone(short_training):
     assert torch.equal(network.conv1_1.weight, start.conv1_1.weight)
 
 
+@pytest.mark.slow
 def test_training_repeats_from_its_seed(short_training):
     network, _, settings = short_training
     again = train(SPEC, settings, lambda _: None)

@@ -64,7 +64,13 @@ def directions(found, number, target, reference):
     [
         {},
         {"patch_px": (1, 3, 5, 3, 3), "tone_weight": 0.0, "finest_level": "relu3_1"},
-        {"search": ("global", "global", "window", "window", "window"), "finest_level": "relu3_1"},
+        pytest.param(
+            {
+                "search": ("global", "global", "window", "window", "window"),
+                "finest_level": "relu3_1",
+            },
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_pairs_of_several_shapes_find_at_once_what_each_finds_on_a_cpu(network, change):

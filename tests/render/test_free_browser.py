@@ -173,6 +173,7 @@ def test_it_works_from_a_server_of_static_files_and_loads_nothing_more(browser, 
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_dragging_and_keys_turn_it_and_the_letters_turn_with_it(browser, pages):
     with in_3d(browser, pages / "quarters.html") as page:
         wait_for_colors(page, "blue", "red")
@@ -194,6 +195,7 @@ def test_dragging_and_keys_turn_it_and_the_letters_turn_with_it(browser, pages):
         assert caption(page) == "5°, from 90° above"
 
 
+@pytest.mark.slow
 def test_the_view_of_the_left_side_has_the_front_at_its_left(browser, pages):
     with in_3d(browser, pages / "quarters.html") as page:
         drag(page, -0.5)
@@ -210,6 +212,7 @@ def wait_for_place(page, place, expected):
         page.wait_for_timeout(100)
 
 
+@pytest.mark.slow
 def test_a_finger_turns_it_and_two_change_its_size(browser, pages):
     with in_3d(browser, pages / "quarters.html", width=360, height=740, has_touch=True) as page:
         wait_for_colors(page, "blue", "red")
@@ -291,6 +294,7 @@ def test_the_place_of_a_cut_counts_as_those_of_sections_do(browser, pages):
             assert caption(page).endswith(f"{plane.lower()} cut at 39\u00a0mm")
 
 
+@pytest.mark.slow
 def test_the_camera_goes_to_where_a_cut_is_seen(browser, pages):
     with in_3d(browser, pages / "quarters.html") as page:
         page.get_by_role("radio", name="Sagittal").check()
@@ -316,6 +320,7 @@ def test_muscle_shows_what_is_below_the_fat(browser, pages):
         wait_for_colors(page, "yellow", "yellow")
 
 
+@pytest.mark.slow
 def test_less_opacity_lets_see_what_is_inside(browser, pages):
     def redness(page):
         box = page.locator(SURFACE).bounding_box()
@@ -334,7 +339,15 @@ def test_less_opacity_lets_see_what_is_inside(browser, pages):
             page.wait_for_timeout(100)
 
 
-@pytest.mark.parametrize("width", [320, 360, 820, 1280])
+@pytest.mark.parametrize(
+    "width",
+    [
+        320,
+        pytest.param(360, marks=pytest.mark.slow),
+        pytest.param(820, marks=pytest.mark.slow),
+        1280,
+    ],
+)
 def test_the_tab_fits_its_window(browser, pages, width):
     with in_3d(browser, pages / "layers.html", width=width, height=700) as page:
         page.get_by_role("radio", name="Axial").check()

@@ -217,6 +217,7 @@ def test_one_two_and_four_actors_write_the_bytes_of_one_process(
     runner.release()
 
 
+@pytest.mark.slow
 def test_whole_volumes_on_actors_have_the_bytes_of_one_process(
     ray_runner, photographs, tmp_path, quick
 ):

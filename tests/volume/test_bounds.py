@@ -350,7 +350,13 @@ CASES: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if number % 3 else ())
+        for number, name in enumerate(CASES)
+    ],
+)
 def test_no_small_file_takes_much_memory(name, tmp_path, child):
     write, outcome = CASES[name]
     path = write(tmp_path)

@@ -63,6 +63,7 @@ def test_a_photograph_is_never_found_in_itself(monkeypatch):
     assert np.isnan(share_near(far, ByMean(), 0, within_mm=5.0))
 
 
+@pytest.mark.slow
 def test_the_report_holds_every_set_level_and_rival(monkeypatch, photographs):
     monkeypatch.setattr(module, "_PHANTOM_SPACING_MM", {"head": 6.0, "trunk": 12.0})
     monkeypatch.setattr(module, "_PHANTOM_EVERY", {"head": 20, "trunk": 24})
