@@ -80,7 +80,7 @@ def on_device(device: torch.device, work: Callable[[], T]) -> T:
     are_kept = torch.is_grad_enabled()  # a thread's own
 
     def timed() -> T:
-        with torch.set_grad_enabled(are_kept), _BUSY.timing():
+        with torch.set_grad_enabled(are_kept), events_around(_BUSY.add):
             return work()
 
     return _gpu_thread().submit(timed).result()
@@ -94,6 +94,25 @@ def busy_seconds() -> float:
     return _BUSY.seconds()
 
 
+@contextmanager
+def events_around(keep: Callable[[Any, Any], None]) -> Iterator[None]:
+    """Mark on a GPU where the work of a `with` block begins and ends, and hand over both marks."""
+    event: Any = torch.cuda.Event
+    begun, done = event(enable_timing=True), event(enable_timing=True)
+    begun.record()
+    try:
+        yield
+    finally:
+        done.record()
+        keep(begun, done)
+
+
+def seconds_between(begun: Any, done: Any) -> float:
+    """Return the seconds from one mark to the other, and wait until a GPU is there."""
+    done.synchronize()
+    return float(begun.elapsed_time(done)) / 1000
+
+
 class _Busy:
     """Adds up the time between pairs of events."""
 
@@ -102,18 +121,10 @@ class _Busy:
         self._seconds = 0.0
         self._lock = threading.Lock()
 
-    @contextmanager
-    def timing(self) -> Iterator[None]:
-        event: Any = torch.cuda.Event
-        begun, done = event(enable_timing=True), event(enable_timing=True)
-        begun.record()
-        try:
-            yield
-        finally:
-            done.record()
-            with self._lock:
-                self._marks.append((begun, done))
-                self._read(_UNREAD)
+    def add(self, begun: Any, done: Any) -> None:
+        with self._lock:
+            self._marks.append((begun, done))
+            self._read(_UNREAD)
 
     def seconds(self) -> float:
         with self._lock:
@@ -122,9 +133,7 @@ class _Busy:
 
     def _read(self, left: int) -> None:
         while len(self._marks) > left:
-            begun, done = self._marks.popleft()
-            done.synchronize()
-            self._seconds += begun.elapsed_time(done) / 1000
+            self._seconds += seconds_between(*self._marks.popleft())
 
 
 _BUSY = _Busy()

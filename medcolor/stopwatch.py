@@ -6,9 +6,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
+
+from medcolor.gpu import events_around, seconds_between
 
 
 class Stopwatch:
@@ -31,15 +34,8 @@ class Stopwatch:
                 handed in the block, the time between both ends is measured there.
         """
         if device is not None and device.type == "cuda":
-            event: Any = torch.cuda.Event
-            begun, done = event(enable_timing=True), event(enable_timing=True)
-            begun.record()
-            try:
+            with events_around(partial(self._mark, stage)):
                 yield
-            finally:
-                done.record()
-                with self._lock:
-                    self._marks.append((stage, begun, done))
             return
         begin = time.perf_counter()
         try:
@@ -49,14 +45,17 @@ class Stopwatch:
             with self._lock:
                 self._add(stage, elapsed)
 
+    def _mark(self, stage: str, begun: Any, done: Any) -> None:
+        with self._lock:
+            self._marks.append((stage, begun, done))
+
     @property
     def seconds(self) -> dict[str, float]:
         """By stage; waits for what a GPU has not done yet."""
         with self._lock:
             while self._marks:
                 stage, begun, done = self._marks.pop(0)
-                done.synchronize()
-                self._add(stage, begun.elapsed_time(done) / 1000)
+                self._add(stage, seconds_between(begun, done))
             return dict(self._seconds)
 
     def add(self, seconds: Mapping[str, float]) -> None:
