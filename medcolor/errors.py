@@ -10,6 +10,7 @@ MedcolorError
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 
 _BYTES = range(0xDC80, 0xDD00)
 """Characters that Python has for bytes of names that are no UTF-8."""
@@ -22,6 +23,12 @@ def printable(line: str) -> str:
 
 def _escaped(one: str) -> str:
     return f"\\x{ord(one) - 0xDC00:02x}" if ord(one) in _BYTES else ascii(one)[1:-1]
+
+
+def some_of(names: Sequence[str], most: int) -> str:
+    """Return the first names in a line, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 class MedcolorError(Exception):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from medcolor.errors import InputError, RunError
+from medcolor.errors import InputError, RunError, some_of
 from medcolor.progress import ProgressReport
 from medcolor.storage import ObjectPath, read_object, write_atomic
 from medcolor.storage.durable import move_into_place
@@ -143,10 +143,9 @@ def fetch(
         if state == "bad"
     ]
     if bad:
-        more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
         raise RunError(
             source,
-            f"{len(bad)} of {len(listed)} could not be had: {', '.join(bad[:_NAMED])}{more}",
+            f"{len(bad)} of {len(listed)} could not be had: {some_of(bad, _NAMED)}",
             "Run the same command again: what is there is kept",
         )
     states = [state for state, _ in outcomes]

@@ -17,7 +17,7 @@ from PIL import Image
 from medcolor.data.catalog import CREDIT, TERMS, Collection, Dataset, Kind, root_url
 from medcolor.data.manifest import Listing, read_index, read_links
 from medcolor.download import Patience, fetch
-from medcolor.errors import EmptyFrameError, InputError, RunError
+from medcolor.errors import EmptyFrameError, InputError, RunError, some_of
 from medcolor.progress import ProgressReport, Silent
 from medcolor.reference.credit import CREDITS
 from medcolor.reference.library import number_in_name
@@ -119,10 +119,9 @@ def pull(
         f"{w.path.name} ({why})" for w, (s, why) in zip(wanted, outcomes, strict=True) if s == "bad"
     ]
     if bad:
-        more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
         raise RunError(
             output,
-            f"{len(bad)} of {len(wanted)} files could not be had: {', '.join(bad[:_NAMED])}{more}",
+            f"{len(bad)} of {len(wanted)} files could not be had: {some_of(bad, _NAMED)}",
             _REMEDY,
         )
     states = [state for state, _ in outcomes]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medcolor.config import RunSettings
-from medcolor.errors import InputError
+from medcolor.errors import InputError, some_of
 from medcolor.progress import ProgressReport
 from medcolor.reference.library import ReferenceRecord, list_foreign, list_references
 from medcolor.retrieval.index import ReferenceIndex, digest_library, is_index, read_index
@@ -249,8 +249,5 @@ def _tell_empty(empty: Sequence[Frame], count: int) -> None:
 
 def _tell_foreign(foreign: Sequence[ReferenceRecord]) -> None:
     if foreign:
-        named = ", ".join(record.reference_id for record in foreign[:_NAMED])
-        more = f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else ""
-        _log.warning(
-            "left out, without a number as the others have in their names: %s%s", named, more
-        )
+        named = some_of([record.reference_id for record in foreign], _NAMED)
+        _log.warning("left out, without a number as the others have in their names: %s", named)

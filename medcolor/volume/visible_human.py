@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float, Int16
 
 from medcolor.domain import GrayVolume
-from medcolor.errors import InputError
+from medcolor.errors import InputError, some_of
 from medcolor.volume.choice import chosen_volume
 from medcolor.volume.even_stack import even_stack, lazy_stack, placed
 from medcolor.volume.files import list_files
@@ -206,6 +206,4 @@ def _lost(
         else:
             ranges.append([number])
     named = [f"{r[0]}" if len(r) == 1 else f"{r[0]} to {r[-1]}" for r in ranges]
-    return ", ".join(named[:_NAMED]) + (
-        f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
-    )
+    return some_of(named, _NAMED)
