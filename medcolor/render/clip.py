@@ -27,37 +27,31 @@ def clear(closed: UInt8[np.ndarray, "z y x 4"], box: Block, kept: Block, out: Bl
 
     Opacity rises over some voxels behind a cut: one that set in at once would be drawn with stairs.
     """
-    inside = [
-        _ramp(length, side, whole)
-        for length, side, whole in zip(closed.shape[:3], kept, box, strict=True)
-    ]
-    taken = [np.zeros(length, np.float32) for length in closed.shape[:3]]
-    if out is not None:
-        taken = [
-            1 - _ramp(len(one), side, whole, is_hole=True)
-            for one, side, whole in zip(taken, out, box, strict=True)
-        ]
     if out is None and kept == box:
         return
-    z, y, x = inside
+    z, y, x = (np.clip(one, 0, 1) for one in _depths(closed, box, kept))
+    taken = None if out is None else [np.clip(1 + one, 0, 1) for one in _depths(closed, box, out)]
     for at, part in enumerate(closed):
-        left = z[at] * np.outer(y, x) * (1 - taken[0][at] * np.outer(taken[1], taken[2]))
+        left = z[at] * np.outer(y, x)
+        if taken is not None:
+            left *= 1 - taken[0][at] * np.outer(taken[1], taken[2])
         part[..., 3] = np.rint(part[..., 3] * left)
 
 
-def _ramp(
-    length: int, part: slice, whole: slice, *, is_hole: bool = False
-) -> Float[np.ndarray, " length"]:
-    """Return 1 within a part of a side and 0 without, rising behind a cut; the reverse of a hole.
+def _depths(
+    closed: UInt8[np.ndarray, "z y x 4"], box: Block, block: Block
+) -> list[Float[np.ndarray, " side"]]:
+    """Return how deep in a block voxels are along each axis, in widths of the rise; < 0 outside.
 
-    A part that ends where the whole does is not cut there.
+    A side on which the block ends where the box does is no cut: all beyond it counts as inside.
     """
-    at = np.arange(length) + 0.5
-    depth = np.full(length, np.inf)
-    if part.start > whole.start:
-        depth = np.minimum(depth, at - part.start)
-    if part.stop < whole.stop:
-        depth = np.minimum(depth, part.stop - at)
-    if is_hole:
-        return np.asarray(np.clip(-depth / _CUT_VOXELS, 0, 1), np.float32)
-    return np.asarray(np.clip(depth / _CUT_VOXELS, 0, 1), np.float32)
+    depths = []
+    for length, part, whole in zip(closed.shape[:3], block, box, strict=True):
+        at = np.arange(length) + 0.5
+        depth = np.full(length, np.inf)
+        if part.start > whole.start:
+            depth = np.minimum(depth, at - part.start)
+        if part.stop < whole.stop:
+            depth = np.minimum(depth, part.stop - at)
+        depths.append((depth / _CUT_VOXELS).astype(np.float32))
+    return depths

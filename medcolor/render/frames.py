@@ -86,10 +86,13 @@ class SetPlan:
 
         None where all have it, or where the scene is to be without light.
         """
-        count = min(self.settings.stills, self.settings.frames)
-        if self.scene.light != "studio":
-            return ()
-        return tuple(number * self.settings.frames // count for number in range(count))
+        return self.views(self.settings.stills) if self.scene.light == "studio" else ()
+
+    def views(self, most: int) -> tuple[int, ...]:
+        """Return so many frames, by number, evenly spread over the path; all if there are fewer."""
+        frames = self.settings.frames
+        count = min(most, frames)
+        return tuple(number * frames // count for number in range(count))
 
 
 @dataclass(frozen=True)

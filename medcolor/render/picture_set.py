@@ -184,9 +184,7 @@ class _Frames:
 
 def _figure(plan: SetPlan, color: _Frames, grey: _Frames | None) -> Rgb:
     """Return the scan above its colours from a few sides, as the paper's figures 8 and 9."""
-    count = min(_FIGURE_VIEWS, len(color))
-    spread_out = [number * len(color) // count for number in range(count)]
-    at = plan.stills[:_FIGURE_VIEWS] or spread_out
+    at = plan.stills[:_FIGURE_VIEWS] or plan.views(_FIGURE_VIEWS)
     rows = [grey, color] if grey else [color]
     return figure([[row[number] for number in at] for row in rows], plan.scene.background)
 
