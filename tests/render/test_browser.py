@@ -1,71 +1,32 @@
 """The pages in Chromium: what is on the screen after what hands do, told by colours."""
 
-import shutil
-from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
 
+import chromium
 import numpy as np
 import pytest
+from chromium import IN_BROWSER, launched
 from pages import GREY, flat_webp, make_content, make_stack, section_color, view_color
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from medcolor.render.page import CohortEntry, cohort_file, page_file
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium; `make test` installs it on Debian"),
-]
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+pytestmark = IN_BROWSER
 BODY, SECTIONS = ".body .surface", ".sections .surface"
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with launched("--disable-gpu") as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
 def opened(browser):
-    """Open a file; it must ask for nothing but itself, and nothing may go wrong in it."""
-
-    @contextmanager
-    def open_page(path, width=1280, height=900, **context):
-        context = {"reduced_motion": "reduce", **context}
-        context = browser.new_context(viewport={"width": width, "height": height}, **context)
-        page = context.new_page()
-        requests, troubles = [], []
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda message: troubles.append(message.text))
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("dialog", lambda dialog: (troubles.append(dialog.message), dialog.dismiss()))
-        page.goto(path.as_uri())
-        if page.locator(".viewer").count() and context_runs_script(page):
-            page.wait_for_selector("html[data-ready]", state="attached")
-        yield page
-        context.close()
-        assert troubles == []
-        assert {url for url in requests if not url.startswith("data:")} == {path.as_uri()}
-
-    return open_page
-
-
-def context_runs_script(page):
-    return page.locator("noscript p").count() == 0
+    """Open a file."""
+    return lambda path, **options: chromium.opened(browser, path.as_uri(), **options)
 
 
 @pytest.fixture

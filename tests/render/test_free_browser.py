@@ -1,6 +1,5 @@
 """The page's 3-D tab in Chromium: what is on the screen after what hands do, told by colours."""
 
-import shutil
 import threading
 import time
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from chromium import ARGUMENTS, IN_BROWSER, PROGRAM, launched, opened
 from free_volumes import (
     BLUE,
     GREEN,
@@ -23,26 +23,12 @@ from free_volumes import (
 )
 from pages import make_content
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
 from medcolor.render.free_view import FreeView
 from medcolor.render.page import page_file
 from medcolor.render.scene import SceneSettings
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium; `make test` installs it on Debian"),
-]
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+pytestmark = IN_BROWSER
 IN_SOFTWARE = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 SURFACE = ".turned .surface"
 COLORS = {"red": RED, "green": GREEN, "blue": BLUE, "yellow": YELLOW, "nothing": (16, 17, 20)}
@@ -51,10 +37,8 @@ WAIT_S = 30
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS + IN_SOFTWARE)
+    with launched(*IN_SOFTWARE) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -67,24 +51,6 @@ def pages(tmp_path_factory):
         content = replace(make_content(), free=FreeView(volume, scene))
         (folder / f"{name}.html").write_bytes(page_file(content))
     return folder
-
-
-@contextmanager
-def opened(browser, url, width=1280, height=900, **context):
-    """Open a page; it must load nothing but itself, and nothing may go wrong in it."""
-    options = {"reduced_motion": "reduce", **context}
-    session = browser.new_context(viewport={"width": width, "height": height}, **options)
-    page = session.new_page()
-    requests, troubles = [], []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("console", lambda message: troubles.append(message.text))
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.goto(url)
-    page.wait_for_selector("html[data-ready]", state="attached")
-    yield page
-    session.close()
-    assert troubles == []
-    assert {one for one in requests if not one.startswith("data:")} == {url}
 
 
 @contextmanager
@@ -362,7 +328,7 @@ def test_the_tab_fits_its_window(browser, pages, width):
 
 def test_without_webgl_the_tab_says_so_and_the_pictures_stay(browser, pages):
     options = [*ARGUMENTS, "--disable-3d-apis"]
-    other = browser.browser_type.launch(executable_path=CHROMIUM, args=options)
+    other = browser.browser_type.launch(executable_path=PROGRAM, args=options)
     with opened(other, (pages / "layers.html").as_uri()) as page:
         page.get_by_role("tab", name="Free 3-D").click()
         page.get_by_text("3-D cannot be shown here: no WebGL 2").wait_for()

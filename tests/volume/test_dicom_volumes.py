@@ -63,6 +63,11 @@ def assert_is(folder, tmp_path, settings, words):
     np.testing.assert_array_equal(found, words.astype(float) - 1024)
 
 
+def assert_each_is(folder, tmp_path, setting, volumes):
+    for number, words in enumerate(volumes):
+        assert_is(folder, tmp_path, VolumeSettings(**{setting: number}), words)
+
+
 CHANNELS = {
     "echo 2, echo time 90 ms": lambda n, _: {"EchoNumbers": n + 1, "EchoTime": 20 + 70 * n},
     "phase": lambda n, _: {"ImageType": ["ORIGINAL", "PRIMARY", "MP"[n], "ND"]},
@@ -84,8 +89,7 @@ def test_what_was_measured_makes_channels(folder, tmp_path, told):
     error = refused(folder, tmp_path)
     assert re.search(rf"2 channels \(0: .*; 1: .*{told}.*--set volume\.channel=0", error)
     assert_is(folder, tmp_path, by_remedy(error), volumes[0])
-    for number, words in enumerate(volumes):
-        assert_is(folder, tmp_path, VolumeSettings(channel=number), words)
+    assert_each_is(folder, tmp_path, "channel", volumes)
     error = refused(folder, tmp_path, VolumeSettings(channel=2))
     assert "not the chosen one" in error
     assert_is(folder, tmp_path, by_remedy(error, channel=2), volumes[0])
@@ -112,8 +116,7 @@ def test_when_it_was_measured_makes_time_points(folder, tmp_path, told):
     error = refused(folder, tmp_path)
     assert re.search(rf"3 time points \(.*time points 0 to 2.*{told}.*volume\.time_point=0", error)
     assert_is(folder, tmp_path, by_remedy(error), volumes[0])
-    for number, words in enumerate(volumes):
-        assert_is(folder, tmp_path, VolumeSettings(time_point=number), words)
+    assert_each_is(folder, tmp_path, "time_point", volumes)
 
 
 def test_of_unequal_channels_each_has_its_own_times(folder, tmp_path):
